@@ -1,0 +1,56 @@
+# `make` alone prints what there is to do.
+.DEFAULT_GOAL := help
+.PHONY: help run test check fix lint types layers bench lock clean
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1mmake %-8s\033[0m %s\n", $$1, $$2}'
+
+$(VENV)/runtime: pyproject.toml requirements.lock
+	@echo "Installing Podgate into $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/development: $(VENV)/runtime requirements-dev.lock
+	@echo "Installing the development tools into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@touch $@
+
+run: $(VENV)/runtime ## Install, serve the embedded cluster over TLS, replay recorded reviews against it, keep serving
+	@$(BIN)/podgate demo
+
+test: $(VENV)/development ## Install and run all tests
+	@$(BIN)/python -m pytest -q -n auto
+
+check: lint types layers test ## Everything that must be green: lint, types, layers, tests
+
+lint: $(VENV)/development ## ruff: rules and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/development ## mypy --strict on source and tests
+	@$(BIN)/mypy
+
+layers: $(VENV)/development ## import-linter: the layers of docs/architecture.md
+	@$(BIN)/lint-imports
+
+fix: $(VENV)/development ## Format, and mend what can be mended
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/development ## Load both servers over HTTPS and print the ratios (minutes; not a test)
+	@$(BIN)/python -m tests.bench
+
+lock: $(VENV)/development ## Resolve the dependency ranges of pyproject.toml anew
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements-dev.lock
+
+clean: ## Remove the virtual environment, caches and local state
+	@rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
