@@ -1,0 +1,1 @@
+"""Podgate: a Kubernetes admission webhook that keeps the cost and the security of pods inside guardrails."""

@@ -1,0 +1,358 @@
+"""From manifests to the values of the cluster view, one function a kind.
+
+Only what the view answers is decoded, strictly: a manifest that the API server would refuse is an error here as well,
+not a guess. Quantities stay as they are written; who computes with them says what is wrong with them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeGuard
+
+import msgspec
+
+from webhook.cluster import matching, view
+from webhook.kube import objects
+from webhook.kube.objects import Object, ObjectMeta, ResourceMap
+
+DEFAULT_NAMESPACE = "default"
+NAME_LABEL = "kubernetes.io/metadata.name"
+"""The API server writes it to every namespace, so selectors may rely on it."""
+
+
+class ReadError(ValueError):
+    """A document of a known kind that does not decode; one line: what, and the cure."""
+
+
+class Item(NamedTuple):
+    """One object of a known kind."""
+
+    kind: str
+    namespace: str
+    """Empty for cluster-wide kinds."""
+    name: str
+    value: Any
+    """The struct of `webhook.cluster.view` or `webhook.kube.objects` for that kind."""
+
+
+class Lease(Object):
+    """Of ``spec``: who holds it."""
+
+    holder_identity: str | None = None
+
+
+class _Named(Object):
+    metadata: ObjectMeta | None = None
+
+
+class _LeaseDocument(Object):
+    spec: Lease | None = None
+
+
+class _Taint(Object):
+    key: str = ""
+    value: str | None = None
+    effect: str = ""
+
+
+class _NodeSpec(Object):
+    taints: list[_Taint] | None = None
+    unschedulable: bool | None = None
+
+
+class _NodeStatus(Object):
+    allocatable: ResourceMap | None = None
+    capacity: ResourceMap | None = None
+
+
+class _NodeDocument(Object):
+    spec: _NodeSpec | None = None
+    status: _NodeStatus | None = None
+
+
+class _LimitRangeItem(Object):
+    type: str = ""
+    max: ResourceMap | None = None
+    min: ResourceMap | None = None
+    default: ResourceMap | None = None
+    default_request: ResourceMap | None = None
+    max_limit_request_ratio: ResourceMap | None = None
+
+
+class _LimitRangeSpec(Object):
+    limits: list[_LimitRangeItem] | None = None
+
+
+class _LimitRangeDocument(Object):
+    spec: _LimitRangeSpec | None = None
+
+
+class _Target(Object):
+    kind: str = ""
+    name: str = ""
+
+
+class _UpdatePolicy(Object):
+    update_mode: str | None = None
+
+
+class _ContainerPolicy(Object):
+    container_name: str = ""
+    mode: str | None = None
+    controlled_resources: list[str] | None = None
+    controlled_values: str | None = None
+    min_allowed: ResourceMap | None = None
+    max_allowed: ResourceMap | None = None
+
+
+class _ResourcePolicy(Object):
+    container_policies: list[_ContainerPolicy] | None = None
+
+
+class _VpaSpec(Object):
+    target_ref: _Target | None = None
+    update_policy: _UpdatePolicy | None = None
+    resource_policy: _ResourcePolicy | None = None
+
+
+class _ContainerRecommendation(Object):
+    container_name: str = ""
+    target: ResourceMap | None = None
+    lower_bound: ResourceMap | None = None
+    upper_bound: ResourceMap | None = None
+    uncapped_target: ResourceMap | None = None
+
+
+class _Recommendation(Object):
+    container_recommendations: list[_ContainerRecommendation] | None = None
+
+
+class _VpaStatus(Object):
+    recommendation: _Recommendation | None = None
+
+
+class _VpaDocument(Object):
+    spec: _VpaSpec | None = None
+    status: _VpaStatus | None = None
+
+
+class _MetricTarget(Object):
+    type: str = ""
+
+
+class _ResourceMetric(Object):
+    name: str = ""
+    container: str = ""
+    target: _MetricTarget | None = None
+    target_average_utilization: int | None = None
+    """Of v2beta1, which had no `target`."""
+
+
+class _Metric(Object):
+    type: str = ""
+    resource: _ResourceMetric | None = None
+    container_resource: _ResourceMetric | None = None
+
+
+class _HpaSpec(Object):
+    scale_target_ref: _Target | None = None
+    min_replicas: int | None = None
+    max_replicas: int = 0
+    metrics: list[_Metric] | None = None
+
+
+class _HpaDocument(Object):
+    spec: _HpaSpec | None = None
+
+
+def _namespace(metadata: ObjectMeta, _document: dict[str, Any]) -> view.Namespace:
+    name = metadata.name or ""
+    return view.Namespace(name, {NAME_LABEL: name} | (metadata.labels or {}), metadata.annotations or {})
+
+
+def _pod(_metadata: ObjectMeta, document: dict[str, Any]) -> objects.Pod:
+    return msgspec.convert(document, objects.Pod)
+
+
+def _workload(_metadata: ObjectMeta, document: dict[str, Any]) -> objects.Workload:
+    workload = msgspec.convert(document, objects.Workload)
+    matching.compile_predicate(workload)
+    return workload
+
+
+def _lease(_metadata: ObjectMeta, document: dict[str, Any]) -> Lease:
+    return msgspec.convert(document, _LeaseDocument).spec or Lease()
+
+
+def _node(metadata: ObjectMeta, document: dict[str, Any]) -> view.Node:
+    read = msgspec.convert(document, _NodeDocument)
+    spec, status = read.spec or _NodeSpec(), read.status or _NodeStatus()
+    return view.Node(
+        name=metadata.name or "",
+        labels=metadata.labels or {},
+        taints=tuple((taint.key, taint.value or "", taint.effect) for taint in spec.taints or ()),
+        # The API server defaults what pods may use to all there is.
+        allocatable=status.allocatable or status.capacity or {},
+        unschedulable=bool(spec.unschedulable),
+    )
+
+
+def _limit_range(_metadata: ObjectMeta, document: dict[str, Any]) -> tuple[view.LimitRangeItem, ...]:
+    spec = msgspec.convert(document, _LimitRangeDocument).spec
+    return tuple(_limit_range_item(item) for item in (spec.limits if spec is not None else None) or ())
+
+
+def _limit_range_item(item: _LimitRangeItem) -> view.LimitRangeItem:
+    """Complete an item as the API server does when it is stored (``SetDefaults_LimitRangeItem``)."""
+    default, default_request = item.default or {}, item.default_request or {}
+    if item.type == "Container":
+        default = (item.max or {}) | default
+        default_request = (item.min or {}) | default | default_request
+    return view.LimitRangeItem(
+        type=item.type,
+        max=item.max or {},
+        min=item.min or {},
+        default=default,
+        default_request=default_request,
+        max_limit_request_ratio=item.max_limit_request_ratio or {},
+    )
+
+
+def _vertical_pod_autoscaler(metadata: ObjectMeta, document: dict[str, Any]) -> view.VerticalPodAutoscaler:
+    read = msgspec.convert(document, _VpaDocument)
+    spec = read.spec or _VpaSpec()
+    target = spec.target_ref or _Target()
+    policies = (spec.resource_policy.container_policies if spec.resource_policy is not None else None) or ()
+    recommendation = read.status.recommendation if read.status is not None else None
+    timestamp = metadata.creation_timestamp or ""
+    matching.created(timestamp)
+    return view.VerticalPodAutoscaler(
+        namespace=metadata.namespace or DEFAULT_NAMESPACE,
+        name=metadata.name or "",
+        target_kind=target.kind,
+        target_name=target.name,
+        update_mode=spec.update_policy.update_mode if spec.update_policy is not None else None,
+        container_policies=tuple(_container_policy(policy) for policy in policies),
+        recommendations=None
+        if recommendation is None
+        else tuple(_container_recommendation(each) for each in recommendation.container_recommendations or ()),
+        creation_timestamp=timestamp,
+    )
+
+
+def _container_policy(policy: _ContainerPolicy) -> view.ContainerPolicy:
+    resources = policy.controlled_resources
+    return view.ContainerPolicy(
+        container_name=policy.container_name,
+        mode=policy.mode,
+        controlled_resources=None if resources is None else tuple(resources),
+        controlled_values=policy.controlled_values,
+        min_allowed=policy.min_allowed or {},
+        max_allowed=policy.max_allowed or {},
+    )
+
+
+def _container_recommendation(each: _ContainerRecommendation) -> view.ContainerRecommendation:
+    return view.ContainerRecommendation(
+        container_name=each.container_name,
+        target=each.target or {},
+        lower_bound=each.lower_bound or {},
+        upper_bound=each.upper_bound or {},
+        uncapped_target=each.uncapped_target or {},
+    )
+
+
+def _horizontal_pod_autoscaler(metadata: ObjectMeta, document: dict[str, Any]) -> view.HorizontalPodAutoscaler:
+    spec = msgspec.convert(document, _HpaDocument).spec or _HpaSpec()
+    target = spec.scale_target_ref or _Target()
+    pod_wide: set[str] = set()
+    by_container: set[tuple[str, str]] = set()
+    for metric in spec.metrics or ():
+        if metric.type == "Resource" and _is_utilization(metric.resource):
+            pod_wide.add(metric.resource.name)
+        elif metric.type == "ContainerResource" and _is_utilization(metric.container_resource):
+            by_container.add((metric.container_resource.container, metric.container_resource.name))
+    if not spec.metrics:
+        # Version 1 knows CPU utilisation only, and every version defaults to it (80 %) where no metric is given.
+        pod_wide.add("cpu")
+    return view.HorizontalPodAutoscaler(
+        namespace=metadata.namespace or DEFAULT_NAMESPACE,
+        name=metadata.name or "",
+        target_kind=target.kind,
+        target_name=target.name,
+        min_replicas=spec.min_replicas,
+        max_replicas=spec.max_replicas,
+        utilization_resources=frozenset(pod_wide),
+        container_utilization=frozenset(by_container),
+    )
+
+
+def _is_utilization(metric: _ResourceMetric | None) -> TypeGuard[_ResourceMetric]:
+    if metric is None:
+        return False
+    if metric.target is not None:
+        return metric.target.type == "Utilization"
+    return metric.target_average_utilization is not None
+
+
+class _Kind(NamedTuple):
+    groups: frozenset[str]
+    """API groups; the versions of a group agree in what is read."""
+    read: Callable[[ObjectMeta, dict[str, Any]], Any]
+    namespaced: bool = True
+    may_be_nameless: bool = False
+
+
+_CORE = frozenset({""})
+_APPS = frozenset({"apps", "extensions"})
+_BATCH = frozenset({"batch"})
+_KINDS: Mapping[str, _Kind] = {
+    "Namespace": _Kind(_CORE, _namespace, namespaced=False),
+    "Node": _Kind(_CORE, _node, namespaced=False),
+    "Pod": _Kind(_CORE, _pod, may_be_nameless=True),
+    "ReplicationController": _Kind(_CORE, _workload),
+    "Deployment": _Kind(_APPS, _workload),
+    "ReplicaSet": _Kind(_APPS, _workload),
+    "DaemonSet": _Kind(_APPS, _workload),
+    "StatefulSet": _Kind(_APPS, _workload),
+    "Job": _Kind(_BATCH, _workload, may_be_nameless=True),
+    "CronJob": _Kind(_BATCH, _workload),
+    "VerticalPodAutoscaler": _Kind(frozenset({"autoscaling.k8s.io"}), _vertical_pod_autoscaler),
+    "HorizontalPodAutoscaler": _Kind(frozenset({"autoscaling"}), _horizontal_pod_autoscaler),
+    "LimitRange": _Kind(_CORE, _limit_range),
+    "Lease": _Kind(frozenset({"coordination.k8s.io"}), _lease),
+}
+
+
+def read(document: dict[str, Any]) -> Item | None:
+    """Decode one object.
+
+    Returns:
+        None for a kind that the view has no use for.
+
+    Raises:
+        ReadError: a known kind whose content the API server would refuse.
+    """
+    kind_name = document.get("kind")
+    version = document.get("apiVersion")
+    if not isinstance(kind_name, str) or not isinstance(version, str):
+        raise ReadError("has no apiVersion or no kind; a Kubernetes object has both")
+    kind = _KINDS.get(kind_name)
+    if kind is None or version.rpartition("/")[0] not in kind.groups:
+        return None
+    try:
+        metadata = msgspec.convert(document, _Named).metadata or ObjectMeta()
+        value = kind.read(metadata, document)
+    except msgspec.ValidationError as error:
+        raise ReadError(f"{_called(kind_name, document)} does not decode: {error}; correct the field") from None
+    except ValueError as error:
+        raise ReadError(f"{_called(kind_name, document)}: {error}") from None
+    name = metadata.name or ""
+    if not name and not (kind.may_be_nameless and metadata.generate_name):
+        raise ReadError(f"{kind_name} has no metadata.name; give it one")
+    namespace = (metadata.namespace or DEFAULT_NAMESPACE) if kind.namespaced else ""
+    return Item(kind_name, namespace, name, value)
+
+
+def _called(kind: str, document: dict[str, Any]) -> str:
+    metadata = document.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return f"{kind} {name}" if isinstance(name, str) else kind

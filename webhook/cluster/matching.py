@@ -1,0 +1,90 @@
+"""Which VerticalPodAutoscaler is a pod's, and which pods a workload selects.
+
+The rule is VPA's own: same namespace, target of that kind and name (the API group is not compared), the target's
+selector selects the pod, the oldest wins, then the smaller name. Two differences: a VPA counts whatever its update
+mode, since a recommendation is asked for and not an eviction; and a target that is not known yet is taken at its word.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from webhook.cluster.view import VerticalPodAutoscaler
+from webhook.kube import selectors
+from webhook.kube.objects import LabelSelector, Workload, pod_template
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def created(timestamp: str) -> datetime:
+    """Return a creation time for comparison; an absent one is the oldest, as Go's zero time is.
+
+    Raises:
+        ValueError: the text is no RFC 3339 time.
+    """
+    if not timestamp:
+        return _LONG_AGO
+    try:
+        moment = datetime.fromisoformat(timestamp)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(f"metadata.creationTimestamp {timestamp!r} is no time; write it as 2006-01-02T15:04:05Z")
+    return moment
+
+
+def oldest_first(autoscalers: Iterable[VerticalPodAutoscaler]) -> tuple[VerticalPodAutoscaler, ...]:
+    """Return the VPAs of one target in the order in which they win."""
+    return tuple(sorted(autoscalers, key=lambda each: (created(each.creation_timestamp), each.name)))
+
+
+def selector_of(workload: Workload) -> LabelSelector | None:
+    """Return the label selector of a workload, or None where it has none of its own.
+
+    A CronJob has no selector: its pods are those with the labels of its template. The same is the API server's default
+    for a ReplicationController. A Job without one gets a selector for its own UID when it is stored, so None it is.
+
+    Raises:
+        ValueError: the selector has another shape than its kind asks for.
+    """
+    spec = workload.spec
+    if spec is None:
+        return None
+    if workload.kind == "CronJob" or (workload.kind == "ReplicationController" and not spec.selector):
+        template = pod_template(workload)
+        labels = template.metadata.labels if template is not None and template.metadata is not None else None
+        return LabelSelector(match_labels=labels) if labels else None
+    if not spec.selector:
+        return None
+    try:
+        if workload.kind == "ReplicationController":
+            return LabelSelector(match_labels=msgspec.convert(spec.selector, dict[str, str]))
+        return msgspec.convert(spec.selector, LabelSelector)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"spec.selector: {error}; write matchLabels and matchExpressions") from None
+
+
+def compile_predicate(workload: Workload) -> selectors.LabelPredicate:
+    """Return whether the pods with given labels are a workload's.
+
+    No selector and an empty one select nothing, except for a Job, whose generated selector cannot be written in a file:
+    what names it as owner is its own.
+
+    Raises:
+        ValueError: the selector is one that Kubernetes would refuse.
+    """
+    selector = selector_of(workload)
+    if selector is None and workload.kind == "Job":
+        return _everything
+    if selector is None or selectors.is_empty(selector):
+        return _nothing
+    return selectors.compile_selector(selector)
+
+
+def _everything(_labels: Mapping[str, str]) -> bool:
+    return True
+
+
+def _nothing(_labels: Mapping[str, str]) -> bool:
+    return False

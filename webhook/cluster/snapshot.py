@@ -1,0 +1,222 @@
+"""The cluster view over a directory of ordinary manifests: the embedded cluster, tests, and every offline command.
+
+A snapshot is built once and never changes, so all look-ups are dictionary look-ups without locks. It is all or
+nothing: a file that cannot be read would make every later answer a guess, so all errors are told at once and there is
+no snapshot.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from webhook.cluster import _read, matching, owners, view
+from webhook.kube import manifests
+from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Pod, Workload
+from webhook.kube.selectors import LabelPredicate
+
+_Key = tuple[str, str, str]
+"""(namespace, kind, name)"""
+
+_TERMINAL = frozenset({"Succeeded", "Failed"})
+
+T = TypeVar("T", view.VerticalPodAutoscaler, view.HorizontalPodAutoscaler)
+
+
+class SnapshotError(ValueError):
+    """A directory or documents that give no snapshot; ``str()`` has one line for each error."""
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = tuple(errors)
+
+
+class Snapshot:
+    """A `webhook.cluster.view.View` that does not change."""
+
+    def __init__(self, items: Iterable[_read.Item], ignored: int = 0) -> None:
+        """Index what was read; `from_directory` and `from_documents` read it first."""
+        self._namespaces: dict[str, view.Namespace] = {}
+        self._workloads: dict[_Key, Workload] = {}
+        self._predicates: dict[_Key, LabelPredicate] = {}
+        self._selectors: dict[_Key, LabelSelector] = {}
+        self._limit_ranges: dict[str, tuple[view.LimitRangeItem, ...]] = {}
+        self._leases: dict[str, bool] = {}
+        nodes: list[view.Node] = []
+        pods: list[view.ClusterPod] = []
+        vertical: list[view.VerticalPodAutoscaler] = []
+        horizontal: list[view.HorizontalPodAutoscaler] = []
+        counts = {"limitRanges": 0, "leases": 0}
+        for item in items:
+            if item.kind == "Namespace":
+                self._namespaces[item.name] = item.value
+            elif item.kind == "Pod":
+                _add_pod(pods, item)
+            elif item.kind in WORKLOAD_KINDS:
+                self._add_workload(item)
+            elif item.kind == "VerticalPodAutoscaler":
+                vertical.append(item.value)
+            elif item.kind == "HorizontalPodAutoscaler":
+                horizontal.append(item.value)
+            elif item.kind == "LimitRange":
+                self._limit_ranges[item.namespace] = self._limit_ranges.get(item.namespace, ()) + item.value
+                counts["limitRanges"] += 1
+            elif item.kind == "Node":
+                nodes.append(item.value)
+            elif item.kind == "Lease":
+                self._leases[item.name] = self._leases.get(item.name, False) or bool(item.value.holder_identity)
+                counts["leases"] += 1
+        self._vertical = {key: matching.oldest_first(found) for key, found in _by_target(vertical).items()}
+        self._horizontal = {key: tuple(found) for key, found in _by_target(horizontal).items()}
+        self._nodes = tuple(nodes)
+        self._pods = tuple(pods)
+        self._sizes = {
+            "namespaces": len(self._namespaces),
+            "pods": len(pods),
+            "workloads": len(self._workloads),
+            "verticalPodAutoscalers": len(vertical),
+            "horizontalPodAutoscalers": len(horizontal),
+            "nodes": len(nodes),
+            **counts,
+            "ignored": ignored,
+        }
+
+    @classmethod
+    def from_directory(cls, path: Path) -> "Snapshot":
+        """Read all YAML and JSON files below a directory (or one file).
+
+        Raises:
+            SnapshotError: with one line for everything that is wrong, in the order of the files.
+        """
+        return cls._collect(manifests.read_path(path))
+
+    @classmethod
+    def from_documents(cls, documents: Iterable[dict[str, Any]]) -> "Snapshot":
+        """Take objects as plain data, such as a test or an API client has them.
+
+        Raises:
+            SnapshotError: with one line for each document that does not decode; they are counted from 1.
+        """
+        return cls._collect(manifests.Manifest(f"document {n}", each) for n, each in enumerate(documents, 1))
+
+    @classmethod
+    def _collect(cls, found: Iterable[manifests.Manifest | manifests.ManifestError]) -> "Snapshot":
+        items: list[_read.Item] = []
+        origins: dict[tuple[str, str, str], tuple[str, _read.Item]] = {}
+        errors: list[str] = []
+        ignored = 0
+        for manifest in found:
+            if isinstance(manifest, manifests.ManifestError):
+                errors.append(str(manifest))
+                continue
+            try:
+                item = _read.read(manifest.document)
+            except _read.ReadError as error:
+                errors.append(f"{manifest.origin}: {error}")
+                continue
+            if item is None:
+                ignored += 1
+                continue
+            if item.name:
+                origin, first = origins.setdefault(item[:3], (manifest.origin, item))
+                if first is not item:
+                    if first.value != item.value:
+                        what = f"{item.kind} {item.name} differs from the one in {origin}"
+                        errors.append(f"{manifest.origin}: {what}; keep one of them")
+                    continue
+            items.append(item)
+        if errors:
+            raise SnapshotError(errors)
+        return cls(items, ignored)
+
+    def _add_workload(self, item: _read.Item) -> None:
+        key = (item.namespace, item.kind, item.name)
+        workload: Workload = item.value
+        self._workloads[key] = workload
+        self._predicates[key] = matching.compile_predicate(workload)
+        selector = matching.selector_of(workload)
+        if selector is not None:
+            self._selectors[key] = selector
+
+    # --- answers ----------------------------------------------------------------------------------------------------
+
+    def namespace(self, name: str) -> view.Namespace | None:
+        """Return the namespace, or None where there is none of that name."""
+        return self._namespaces.get(name)
+
+    def top_controller(
+        self, namespace: str, owner: OwnerReference | None, labels: Mapping[str, str]
+    ) -> view.Controller | None:
+        """Return the top-most known controller; see `webhook.cluster.owners`."""
+        return owners.top_controller(
+            owner,
+            labels,
+            find=lambda kind, name: self._workloads.get((namespace, kind, name)),
+            is_target=lambda kind, name: (
+                (namespace, kind, name) in self._vertical or (namespace, kind, name) in self._horizontal
+            ),
+        )
+
+    def workload(self, namespace: str, kind: str, name: str) -> Workload | None:
+        """Return a workload with its pod template."""
+        return self._workloads.get((namespace, kind, name))
+
+    def vertical_pod_autoscaler(
+        self, namespace: str, controller: view.Controller, labels: Mapping[str, str]
+    ) -> view.VerticalPodAutoscaler | None:
+        """Return the VPA of a controller's pods; see `webhook.cluster.matching`."""
+        key = (namespace, controller.kind, controller.name)
+        found = self._vertical.get(key)
+        if found is None:
+            return None
+        selects = self._predicates.get(key)
+        return found[0] if selects is None or selects(labels) else None
+
+    def horizontal_pod_autoscalers(
+        self, namespace: str, controller: view.Controller
+    ) -> Sequence[view.HorizontalPodAutoscaler]:
+        """Return the HPAs whose target is `controller`."""
+        return self._horizontal.get((namespace, controller.kind, controller.name), ())
+
+    def limit_ranges(self, namespace: str) -> Sequence[view.LimitRangeItem]:
+        """Return all items of all LimitRanges of the namespace, with the API server's defaults filled in."""
+        return self._limit_ranges.get(namespace, ())
+
+    def owner_selector(self, namespace: str, controller: view.Controller) -> LabelSelector | None:
+        """Return the label selector of a controller, or None."""
+        return self._selectors.get((namespace, controller.kind, controller.name))
+
+    def nodes(self) -> Sequence[view.Node]:
+        """Return all nodes."""
+        return self._nodes
+
+    def is_scheduler_alive(self, name: str) -> bool:
+        """Whether a Lease of that name has a holder; files do not age, so held is fresh."""
+        return self._leases.get(name, False)
+
+    def pods(self) -> Sequence[view.ClusterPod]:
+        """Return the pods that exist, terminal ones excluded."""
+        return self._pods
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the number of objects by cache; ``ignored`` counts those of kinds that the view has no use for."""
+        return self._sizes
+
+
+def _add_pod(pods: list[view.ClusterPod], item: _read.Item) -> None:
+    pod: Pod = item.value
+    if pod.status is not None and pod.status.phase in _TERMINAL:
+        return
+    metadata = pod.metadata
+    uid = metadata.uid if metadata is not None else None
+    if not uid:
+        generated = metadata.generate_name if metadata is not None else None
+        uid = f"{item.namespace}/{item.name or f'{generated}{len(pods)}'}"
+    pods.append(view.ClusterPod(uid, item.namespace, pod))
+
+
+def _by_target(autoscalers: Iterable[T]) -> dict[_Key, list[T]]:
+    found: dict[_Key, list[T]] = {}
+    for each in autoscalers:
+        if each.target_kind and each.target_name:
+            found.setdefault((each.namespace, each.target_kind, each.target_name), []).append(each)
+    return found

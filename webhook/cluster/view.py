@@ -1,0 +1,159 @@
+"""The questions that may be asked about the cluster while a review is judged.
+
+Every answer comes from memory; no implementation may call the API server here. Implemented by
+`webhook.cluster.snapshot.Snapshot` (a directory of YAML). Objects are projected to what is
+asked for. "Unknown" (None, or an empty tuple) is always a possible answer and each guardrail decides what it means.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from webhook.kube.objects import LabelSelector, OwnerReference, Pod, ResourceMap, Workload
+
+
+class Namespace(msgspec.Struct, frozen=True):
+    """A namespace's name, labels and annotations."""
+
+    name: str
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+
+
+class Controller(NamedTuple):
+    """The top-most known owner of a pod, such as the Deployment behind its ReplicaSet."""
+
+    kind: str
+    name: str
+    api_version: str = ""
+    derived: bool = False
+    """True where the name was derived from a ReplicaSet's name and ``pod-template-hash`` because the ReplicaSet is
+    not known yet."""
+
+
+class ContainerRecommendation(msgspec.Struct, frozen=True):
+    """One entry of ``status.recommendation.containerRecommendations``, as it stands there."""
+
+    container_name: str
+    target: ResourceMap = {}
+    lower_bound: ResourceMap = {}
+    upper_bound: ResourceMap = {}
+    uncapped_target: ResourceMap = {}
+
+
+class ContainerPolicy(msgspec.Struct, frozen=True):
+    """One entry of ``spec.resourcePolicy.containerPolicies``; `container_name` may be ``*``."""
+
+    container_name: str
+    mode: str | None = None
+    controlled_resources: tuple[str, ...] | None = None
+    controlled_values: str | None = None
+    min_allowed: ResourceMap = {}
+    max_allowed: ResourceMap = {}
+
+
+class VerticalPodAutoscaler(msgspec.Struct, frozen=True):
+    """A VPA. `recommendations` is None where it has none yet."""
+
+    namespace: str
+    name: str
+    target_kind: str
+    target_name: str
+    update_mode: str | None = None
+    container_policies: tuple[ContainerPolicy, ...] = ()
+    recommendations: tuple[ContainerRecommendation, ...] | None = None
+    creation_timestamp: str = ""
+
+
+class HorizontalPodAutoscaler(msgspec.Struct, frozen=True):
+    """An HPA: its target, and the resources whose utilisation drives it (not ``averageValue``)."""
+
+    namespace: str
+    name: str
+    target_kind: str
+    target_name: str
+    min_replicas: int | None = None
+    max_replicas: int = 0
+    utilization_resources: frozenset[str] = frozenset()
+    """Resource names over the whole pod (metric type ``Resource``)."""
+    container_utilization: frozenset[tuple[str, str]] = frozenset()
+    """(container, resource) pairs (metric type ``ContainerResource``)."""
+
+
+class LimitRangeItem(msgspec.Struct, frozen=True):
+    """One entry of a LimitRange's ``spec.limits``."""
+
+    type: str
+    max: ResourceMap = {}
+    min: ResourceMap = {}
+    default: ResourceMap = {}
+    default_request: ResourceMap = {}
+    max_limit_request_ratio: ResourceMap = {}
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A node: labels (capacity type, instance type), taints, and what pods may use of it."""
+
+    name: str
+    labels: Mapping[str, str] = {}
+    taints: tuple[tuple[str, str, str], ...] = ()
+    """(key, value, effect)"""
+    allocatable: ResourceMap = {}
+    unschedulable: bool = False
+
+
+class ClusterPod(msgspec.Struct, frozen=True):
+    """A pod that exists: what budgets need to count it."""
+
+    uid: str
+    namespace: str
+    pod: Pod
+
+
+class View(Protocol):
+    """Read-only answers about the cluster. All of them are dictionary look-ups."""
+
+    def namespace(self, name: str) -> Namespace | None:
+        """Return the namespace, or None where it is not known (yet)."""
+
+    def top_controller(
+        self, namespace: str, owner: OwnerReference | None, labels: Mapping[str, str]
+    ) -> Controller | None:
+        """Follow the controller references from a pod's own owner to the top-most known controller.
+
+        Args:
+            namespace: the pod's namespace (of the request, never of the object).
+            owner: the pod's controller reference; None gives None.
+            labels: the pod's labels; ``pod-template-hash`` lets the Deployment of an unknown ReplicaSet be derived.
+        """
+
+    def workload(self, namespace: str, kind: str, name: str) -> Workload | None:
+        """Return a workload with its pod template."""
+
+    def vertical_pod_autoscaler(
+        self, namespace: str, controller: Controller, labels: Mapping[str, str]
+    ) -> VerticalPodAutoscaler | None:
+        """Return the VPA whose target is `controller` and whose target selects `labels`; the oldest, then smallest
+        name, where there are several. VPAs of every update mode count."""
+
+    def horizontal_pod_autoscalers(self, namespace: str, controller: Controller) -> Sequence[HorizontalPodAutoscaler]:
+        """Return the HPAs whose target is `controller`."""
+
+    def limit_ranges(self, namespace: str) -> Sequence[LimitRangeItem]:
+        """Return all items of all LimitRanges of the namespace."""
+
+    def owner_selector(self, namespace: str, controller: Controller) -> LabelSelector | None:
+        """Return the label selector of a controller, or None."""
+
+    def nodes(self) -> Sequence[Node]:
+        """Return all nodes."""
+
+    def is_scheduler_alive(self, name: str) -> bool:
+        """Whether the scheduler of that name holds a fresh Lease."""
+
+    def pods(self) -> Sequence[ClusterPod]:
+        """Return the pods that exist, terminal ones excluded."""
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the number of entries of each cache, for metrics."""

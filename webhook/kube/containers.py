@@ -1,0 +1,51 @@
+"""One walk over the containers of a pod, for every guardrail.
+
+The three lists and the two meanings of an init container (run to completion, or native sidecar with
+``restartPolicy: Always``) are told apart here and nowhere else.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from webhook.kube.objects import Container, PodSpec
+
+ContainerList = Literal["initContainers", "containers", "ephemeralContainers"]
+
+
+class ContainerRef(msgspec.Struct, frozen=True, gc=False):
+    """A container and where it stands: ``spec.<list>[index]``."""
+
+    list: ContainerList
+    index: int
+    container: Container
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Whether it is a native sidecar: an init container that keeps running beside the others."""
+        return self.list == "initContainers" and self.container.restart_policy == "Always"
+
+    @property
+    def path(self) -> str:
+        """Field path as people write it: ``spec.containers[0]``."""
+        return f"spec.{self.list}[{self.index}]"
+
+
+def walk(spec: PodSpec) -> Iterator[ContainerRef]:
+    """Yield init, regular and ephemeral containers, in the order in which Pod Security visits them."""
+    for index, container in enumerate(spec.init_containers or ()):
+        yield ContainerRef("initContainers", index, container)
+    for index, container in enumerate(spec.containers or ()):
+        yield ContainerRef("containers", index, container)
+    for index, container in enumerate(spec.ephemeral_containers or ()):
+        yield ContainerRef("ephemeralContainers", index, container)
+
+
+def running(spec: PodSpec) -> Iterator[ContainerRef]:
+    """Yield what runs for the whole life of the pod: native sidecars, then regular containers."""
+    for index, container in enumerate(spec.init_containers or ()):
+        if container.restart_policy == "Always":
+            yield ContainerRef("initContainers", index, container)
+    for index, container in enumerate(spec.containers or ()):
+        yield ContainerRef("containers", index, container)
