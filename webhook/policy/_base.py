@@ -1,0 +1,165 @@
+"""What every policy model shares: strictness, camelCase names, and the scalar types of the contract."""
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
+from pydantic.alias_generators import to_camel
+
+from webhook.kube import quantity
+
+Mode = Literal["enforce", "warn", "audit", "off"]
+OnFault = Literal["allow", "deny"]
+
+MODE_RANK: dict[str, int] = {"off": 0, "audit": 1, "warn": 2, "enforce": 3}
+"""Strictness of a mode; a cap is the smaller of two ranks."""
+
+
+def stricter_cap(mode: Mode, cap: Mode) -> Mode:
+    """Return `mode`, but never stricter than `cap`."""
+    return mode if MODE_RANK[mode] <= MODE_RANK[cap] else cap
+
+
+T = TypeVar("T")
+Many = Annotated[tuple[T, ...], Field(strict=False)]
+"""A list of the YAML, kept as a tuple. Lax for the container only, so that a Python list is taken as well."""
+
+
+class FieldError(ValueError):
+    """What is wrong with one field, with the cure kept apart, and where it is, if not where it was noticed.
+
+    A validator of any policy model may raise it, and so may a guardrail that compiles a section.
+
+    Args:
+        message: what is wrong, without a full stop: ``must be at least 1``.
+        cure: a sentence that says what to write instead.
+        path: fields to step down from the place where the error was raised.
+        up: how many fields to step up first.
+    """
+
+    def __init__(self, message: str, cure: str = "", *, path: tuple[str | int, ...] = (), up: int = 0) -> None:
+        super().__init__(f"{message}. {cure}" if cure else message)
+        self.message = message
+        self.cure = cure
+        self.path = path
+        self.up = up
+
+
+class FieldErrors(ValueError):  # noqa: N818  it carries several
+    """Several fields that are wrong, told at once. To be raised by way of `raise_all`."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__("; ".join(str(error) for error in errors))
+        self.errors = tuple(errors)
+
+
+def raise_all(errors: Sequence[FieldError]) -> None:
+    """Raise what was found wrong, if anything was."""
+    if errors:
+        raise FieldErrors(errors)
+
+
+class Model(BaseModel):
+    """Base of all policy models: unknown fields are errors, values are not coerced, instances are frozen."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        alias_generator=to_camel,
+        validate_by_alias=True,
+        validate_by_name=False,
+        validate_default=True,
+        allow_inf_nan=False,
+    )
+
+
+class Section(Model):
+    """What every guardrail section takes beside its own fields."""
+
+    mode: Annotated[
+        Mode | None,
+        Field(description="Mode of this guardrail; without it, the policy's `spec.mode`."),
+    ] = None
+    on_violation: Annotated[
+        Literal["enforce", "warn", "audit"] | None,
+        Field(
+            description="What a violation means, where it should differ from the mutation: inject now, refuse later. "
+            "Default is the mode; it is never stricter than the mode."
+        ),
+    ] = None
+    on_fault: Annotated[
+        OnFault | None,
+        Field(
+            description="What a fault inside the guardrail means. Default `deny` for podSecurity and `allow` for all "
+            "others; it only refuses where the mode is `enforce`."
+        ),
+    ] = None
+
+    @field_validator("on_violation")
+    @classmethod
+    def _not_stricter_than_mode(cls, value: Mode | None, info: ValidationInfo) -> Mode | None:
+        mode = info.data.get("mode")
+        if value is not None and mode is not None and MODE_RANK[value] > MODE_RANK[mode]:
+            raise FieldError(
+                f"`{value}` is stricter than this section's mode `{mode}`",
+                f"Write `mode: {value}`, or remove onViolation.",
+            )
+        return value
+
+    @property
+    def written_labels(self) -> frozenset[str]:
+        """Keys of the pod labels that this guardrail writes; a policy must not select pods by them."""
+        return frozenset()
+
+
+def _quantity_text(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise FieldError("must be a quantity", "Write for example 500m, 2 or 128Mi.")
+    try:
+        parsed = quantity.parse(str(value))
+    except quantity.QuantityError as error:
+        raise ValueError(str(error)) from None
+    if parsed.nano < 0:
+        raise FieldError("must not be negative", "Write for example 500m, 2 or 128Mi.")
+    return str(value)
+
+
+QuantityText = Annotated[
+    str,
+    BeforeValidator(_quantity_text),
+    WithJsonSchema(
+        {
+            "type": ["string", "number"],
+            "pattern": r"^\+?([0-9]+\.?[0-9]*|\.[0-9]+)([a-zA-Z]{0,2}|[eE][-+]?[0-9]+)$",
+            "minimum": 0,
+        }
+    ),
+]
+"""A Kubernetes quantity, not negative; kept as written, checked when loaded."""
+
+
+_DECIMAL = re.compile(r"[0-9]{1,15}(\.[0-9]{1,12})?", re.ASCII)
+
+
+def _money(value: object) -> object:
+    if isinstance(value, Decimal):
+        value = format(value, "f")
+    example = 'Write for example "300" or "0.031611".'
+    if not isinstance(value, str):
+        raise FieldError("must be a decimal string in quotes", example)
+    if value.startswith("-"):
+        raise FieldError("must not be negative", example)
+    if not _DECIMAL.fullmatch(value):
+        raise FieldError("must be a plain decimal number below 10^15 with at most 12 decimal places", example)
+    return Decimal(value)
+
+
+Money = Annotated[
+    Decimal,
+    BeforeValidator(_money),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,12})?$"}),
+]
+"""An amount of money or a price, written as a decimal string so that no float ever touches it."""

@@ -1,0 +1,220 @@
+"""Reads policy documents: a directory, a text, or custom resources; all of it valid, or every error of it at once.
+
+A directory is one transaction. What this module does not know (whether a guardrail can be compiled from a section) is
+asked of the caller through `Check`, and is reported with the line of that section like every other error.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import ValidationError
+
+from webhook.policy import _discovery, _envelope, _explain, _files, _policy_set, _schema, _yaml
+from webhook.policy._base import Model, Section
+from webhook.policy._envelope import API_VERSION, Document, Origin
+from webhook.policy._explain import from_exception
+from webhook.policy._policy_set import Identity, PolicySet
+from webhook.policy._problems import Path, PolicyErrors, PolicyProblem, render_path, shown
+
+Check = Callable[[str, Section], object]
+"""Called with the YAML name of a section and the section itself; raises ValueError, or FieldError with a path."""
+
+
+def load_directory(path: FilePath, *, check: Check | None = None) -> PolicySet:
+    """Load all ``*.yaml`` and ``*.yml`` below a directory.
+
+    Raises:
+        PolicyErrors: anything at all is wrong with any of them, or there is no policy in them.
+    """
+    listing = _files.read_directory(path)
+    loading = _Loading(check)
+    loading.problems.extend(listing.problems)
+    for file in listing.files:
+        loading.add_text(file.content, file.name)
+    if not loading.identities and not loading.problems:
+        loading.problems.append(
+            PolicyProblem(
+                str(path),
+                0,
+                0,
+                "",
+                "has no policies" if listing.files else "has no *.yaml or *.yml file",
+                "Put a GuardrailPolicy there, or give another directory.",
+            )
+        )
+    return loading.result(listing.fingerprint)
+
+
+def load_text(text: str, file: str, *, check: Check | None = None) -> PolicySet:
+    """Load all documents of one text, which is called `file` in errors.
+
+    Raises:
+        PolicyErrors: anything is wrong with any of them.
+    """
+    loading = _Loading(check)
+    loading.add_text(text, file)
+    return loading.result(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
+
+
+def load_documents(documents: Iterable[tuple[str, Any]], *, check: Check | None = None) -> PolicySet:
+    """Load documents that are parsed already, such as custom resources.
+
+    Args:
+        documents: pairs of where a document came from, as said in errors, and the document.
+        check: see `Check`.
+
+    Raises:
+        PolicyErrors: anything is wrong with any of them. To let a malformed one affect itself alone, load it alone.
+    """
+    loading = _Loading(check)
+    digest = hashlib.sha256()
+    for source, value in documents:
+        try:
+            digest.update(json.dumps([source, value], sort_keys=True, default=str).encode())
+        except (TypeError, ValueError, RecursionError):
+            loading.problems.append(PolicyProblem(source, 0, 0, "", "is no plain document", "Give it as JSON."))
+            continue
+        loading.add(_yaml.YamlDocument(value, {(): _yaml.Position(0, 0)}), source)
+    return loading.result(digest.hexdigest())
+
+
+class _Loading:
+    """One transaction: what was found so far."""
+
+    def __init__(self, check: Check | None) -> None:
+        self.check = check
+        self.problems: list[PolicyProblem] = []
+        self.places: set[tuple[str, int, int, str]] = set()
+        self.identities: list[Identity] = []
+        self.documents: list[Document[Model]] = []
+        self.positions: dict[Origin, Mapping[Path, _yaml.Position]] = {}
+
+    def add_text(self, text: str, file: str) -> None:
+        parsed = _yaml.parse(text, file)
+        self.problems.extend(parsed.problems)
+        self.places.update(problem[:4] for problem in parsed.problems)
+        for document in parsed.documents:
+            self.add(document, file)
+
+    def add(self, document: _yaml.YamlDocument, file: str) -> None:
+        raw = document.value
+        origin = self._origin(document, file)
+        self.positions[origin] = document.positions
+        if not isinstance(raw, dict):
+            self._report(
+                origin,
+                (),
+                f"the document must be a mapping, not {shown(raw)}",
+                f"Begin with `apiVersion: {API_VERSION}`.",
+            )
+            return
+        kind = self._kind(origin, raw)
+        if kind is None:
+            return
+        identity = _identity(kind, raw, origin)
+        if identity is not None:
+            self.identities.append(identity)
+        spec = self._validated(kind, raw, origin)
+        if spec is not None and identity is not None:
+            metadata = raw["metadata"]
+            labels = metadata.get("labels") or {}
+            valid = Document(kind.name, identity.name, identity.namespace, spec, origin, labels)
+            self._compile(valid)
+            self.documents.append(valid)
+
+    def result(self, fingerprint: str) -> PolicySet:
+        for clash in (*_policy_set.duplicates(self.identities), *_policy_set.foreign_currencies(self.documents)):
+            self._report(clash.origin, clash.path, clash.message, clash.cure)
+        if self.problems:
+            raise PolicyErrors(self.problems)
+        return _policy_set.assemble(self.documents, fingerprint)
+
+    def _origin(self, document: _yaml.YamlDocument, file: str) -> Origin:
+        return Origin(file, document.positions[()].line)
+
+    def _kind(self, origin: Origin, raw: Mapping[str, Any]) -> _discovery.Kind | None:
+        version, name = raw.get("apiVersion"), raw.get("kind")
+        kinds = _discovery.kinds()
+        listed = ", ".join(sorted(kinds))
+        if name is None and version is None:
+            self._report(
+                origin, (), "the document has no apiVersion and no kind", f"Begin with `apiVersion: {API_VERSION}`."
+            )
+            return None
+        if name is None:
+            self._report(origin, ("kind",), "is required", f"Write one of {listed}.")
+            return None
+        if not isinstance(name, str) or name not in kinds:
+            near = _discovery.nearest(name, kinds) if isinstance(name, str) else None
+            cure = f"Did you mean `{near}`?" if near else f"Only {listed} belong here; move it to another directory."
+            self._report(origin, ("kind",), f"{shown(name)} is no kind of policy", cure)
+            return None
+        if version != API_VERSION:
+            what = "is required" if version is None else f"must be {API_VERSION}, not {shown(version)}"
+            self._report(origin, ("apiVersion",), what, f"Write `apiVersion: {API_VERSION}`.")
+        return kinds[name]
+
+    def _validated(self, kind: _discovery.Kind, raw: dict[str, Any], origin: Origin) -> Model | None:
+        reported: set[Path] = set()
+
+        def empty(path: Path) -> None:
+            reported.add(path)
+            is_mapping = _schema.at(kind.name, path).get("type") == "object"
+            cure = (
+                "Give it a value; `{}` takes all defaults." if is_mapping else "Give it a value, or remove the field."
+            )
+            self._report(origin, path, "has no value", cure)
+
+        kept = _explain.without_nulls(raw, empty)
+        # The apiVersion was judged above, with a wording of its own; here the spec is to be read in any case.
+        reported_version = raw.get("apiVersion") != API_VERSION
+        try:
+            text = json.dumps({**kept, "apiVersion": API_VERSION}, allow_nan=False).encode()
+            document = _envelope.document_model(kind).model_validate_json(text)
+        except ValidationError as error:
+            for path, message, cure in _explain.faults(kind.name, kept, error):
+                if path not in reported:
+                    self._report(origin, path, message, cure)
+            return None
+        except (TypeError, ValueError, RecursionError):
+            self._report(
+                origin, (), "the document cannot be written as JSON", "Use plain text, numbers, lists and mappings."
+            )
+            return None
+        spec: Model = getattr(document, "spec")  # noqa: B009  a field of a model that is made at run time
+        return None if reported or reported_version else spec
+
+    def _compile(self, document: Document[Model]) -> None:
+        if self.check is None:
+            return
+        sections: Mapping[str, Section] = getattr(document.spec, "sections", {})
+        for name, section in sections.items():
+            try:
+                self.check(name, section)
+            except ValueError as error:
+                for path, message, cure in from_exception(("spec", name), error):
+                    self._report(document.origin, path, message, cure)
+
+    def _report(self, origin: Origin, path: Path, message: str, cure: str) -> None:
+        positions = self.positions.get(origin, {})
+        place = path
+        while place and place not in positions:
+            place = place[:-1]
+        line, column = positions.get(place, _yaml.Position(origin.line, 0))
+        problem = PolicyProblem(origin.file, line, column, render_path(path), message, cure)
+        # What the YAML reader said about a value is the cause of whatever else is wrong with it.
+        if problem[:4] not in self.places:
+            self.problems.append(problem)
+
+
+def _identity(kind: _discovery.Kind, raw: Mapping[str, Any], origin: Origin) -> Identity | None:
+    metadata = raw.get("metadata")
+    if not isinstance(metadata, dict):
+        return None
+    name, namespace = metadata.get("name"), metadata.get("namespace", "")
+    if not isinstance(name, str) or not isinstance(namespace, str):
+        return None
+    return Identity(kind.name, namespace if kind.namespaced else "", name, origin)

@@ -1,0 +1,117 @@
+"""All valid policy documents together, and the rules that hold between them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar, cast
+
+from webhook.policy import budget, guardrail_policy, policy_exception, price_list
+from webhook.policy._base import Model
+from webhook.policy._envelope import Document, Origin
+
+DEFAULT_PRICE_LIST = "default"
+"""Name of the PriceList that is used."""
+
+S = TypeVar("S", bound=Model)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySet:
+    """The policies that hold at one time: one transaction, complete and valid.
+
+    Attributes:
+        documents: all documents; GuardrailPolicies by falling priority, then by name, everything else by kind,
+            namespace and name.
+        fingerprint: hash of the content they were read from; equal content has an equal fingerprint.
+    """
+
+    documents: tuple[Document[Model], ...]
+    fingerprint: str
+
+    def of(self, spec: type[S]) -> tuple[Document[S], ...]:
+        """Return the documents whose spec is of this class."""
+        return tuple(cast("Document[S]", item) for item in self.documents if isinstance(item.spec, spec))
+
+    @property
+    def policies(self) -> tuple[Document[guardrail_policy.GuardrailPolicySpec], ...]:
+        """GuardrailPolicies in the order in which they win: highest priority first, then the smaller name."""
+        return self.of(guardrail_policy.GuardrailPolicySpec)
+
+    @property
+    def budgets(self) -> tuple[Document[budget.BudgetSpec], ...]:
+        """Budgets by name."""
+        return self.of(budget.BudgetSpec)
+
+    @property
+    def price_lists(self) -> tuple[Document[price_list.PriceListSpec], ...]:
+        """Price lists by name; the one named ``default`` is the one that is used."""
+        return self.of(price_list.PriceListSpec)
+
+    @property
+    def exceptions(self) -> tuple[Document[policy_exception.PolicyExceptionSpec], ...]:
+        """PolicyExceptions by namespace and name, the expired ones included: time is not known here."""
+        return self.of(policy_exception.PolicyExceptionSpec)
+
+
+def assemble(documents: Iterable[Document[Model]], fingerprint: str) -> PolicySet:
+    """Put valid documents in their order."""
+    return PolicySet(tuple(sorted(documents, key=_order)), fingerprint)
+
+
+def _order(document: Document[Model]) -> tuple[Any, ...]:
+    priority = document.spec.priority if isinstance(document.spec, guardrail_policy.GuardrailPolicySpec) else 0
+    return document.kind, -priority, document.namespace, document.name
+
+
+class Identity(NamedTuple):
+    """What a document calls itself, whether its spec is valid or not."""
+
+    kind: str
+    namespace: str
+    name: str
+    origin: Origin
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+class Clash(NamedTuple):
+    """A rule between documents that one of them breaks."""
+
+    origin: Origin
+    path: tuple[str, ...]
+    message: str
+    cure: str
+
+
+def duplicates(identities: Iterable[Identity]) -> Iterator[Clash]:
+    """Find documents of the same kind, namespace and name."""
+    seen: dict[tuple[str, str, str], Identity] = {}
+    for item in sorted(identities, key=lambda item: item.origin):
+        first = seen.setdefault(item[:3], item)
+        if first is not item:
+            yield Clash(
+                item.origin,
+                ("metadata", "name"),
+                f"{item} is defined twice, first at {first.origin}",
+                "Rename or remove one of them.",
+            )
+
+
+def foreign_currencies(documents: Iterable[Document[Model]]) -> Iterator[Clash]:
+    """Find Budgets whose currency is not that of the price list in use; without such a list there is none to break."""
+    known = list(documents)
+    prices = next(
+        (item for item in known if isinstance(item.spec, price_list.PriceListSpec) and item.name == DEFAULT_PRICE_LIST),
+        None,
+    )
+    if prices is None or not isinstance(prices.spec, price_list.PriceListSpec):
+        return
+    currency = prices.spec.currency
+    for item in known:
+        if isinstance(item.spec, budget.BudgetSpec) and item.spec.currency != currency:
+            yield Clash(
+                item.origin,
+                ("spec", "currency"),
+                f"must be the currency of PriceList {prices.name} ({prices.origin}), not `{item.spec.currency}`",
+                f"Write {currency}.",
+            )

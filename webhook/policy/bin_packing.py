@@ -1,0 +1,62 @@
+"""Section ``binPacking``: a scheduler that fills nodes, and the spread that keeps replicas apart all the same."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from webhook.policy._base import FieldError, Model, Section
+from webhook.policy._names import LabelKey, dns_subdomain
+
+
+class TopologySpreadModel(Model):
+    """A topology spread constraint; its selector is the one of the pod's owner."""
+
+    max_skew: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="How many pods more than the emptiest domain one may hold, at least 1. Default 3: packed, yet "
+            "not all on one node.",
+        ),
+    ] = 3
+    topology_key: Annotated[
+        LabelKey, Field(description="Node label whose values are the domains, such as kubernetes.io/hostname.")
+    ]
+    when_unsatisfiable: Annotated[
+        Literal["DoNotSchedule", "ScheduleAnyway"],
+        Field(
+            description="What the scheduler does where it cannot hold. Default ScheduleAnyway: no pod stays pending."
+        ),
+    ] = "ScheduleAnyway"
+
+
+class BinPackingSection(Section):
+    """A bin-packing scheduler for pods that name none, so that fewer nodes are needed."""
+
+    scheduler_name: Annotated[
+        str,
+        Field(
+            description="Scheduler that is set where the pod has none or `default-scheduler`, while its Lease is "
+            "fresh. Required unless this section's mode is off."
+        ),
+    ] = ""
+    topology_spread: Annotated[
+        TopologySpreadModel | None,
+        Field(description="Topology spread constraint that is appended where the pod has none; absent adds none."),
+    ] = None
+    allow_skip: Annotated[
+        bool,
+        Field(description="Whether a pod's annotation `podgate.dev/skip: binPacking` is honoured. Default false."),
+    ] = False
+
+    @field_validator("scheduler_name")
+    @classmethod
+    def _is_named(cls, name: str, info: ValidationInfo) -> str:
+        if name:
+            return dns_subdomain(name)
+        if info.data.get("mode") != "off":
+            raise FieldError("is required", "Add the scheduler's name, such as bin-packing-scheduler.")
+        return name
+
+
+SECTION = BinPackingSection

@@ -1,0 +1,35 @@
+"""The `costCeiling` section of a GuardrailPolicy: the most that one pod, or one workload, may cost a month."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from webhook.policy._base import FieldError, Money, Section
+
+
+class CostCeilingSection(Section):
+    """Ceilings of monthly cost. At least one is given; amounts are in the price list's currency."""
+
+    pod_monthly: Annotated[
+        Money | None,
+        Field(
+            description='Most that one pod may cost a month, as a decimal string such as "300", in the price list\'s '
+            "currency. Without it, single pods have no ceiling."
+        ),
+    ] = None
+    workload_monthly: Annotated[
+        Money | None,
+        Field(
+            description='Most that a workload (replicas x pod) may cost a month, as a decimal string such as "2000", '
+            "in the price list's currency. Without it, workloads have no ceiling."
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _has_a_ceiling(self) -> "CostCeilingSection":
+        if self.pod_monthly is None and self.workload_monthly is None and self.mode != "off":
+            raise FieldError("must set a ceiling", "Give podMonthly, workloadMonthly or both, or remove the section.")
+        return self
+
+
+SECTION = CostCeilingSection

@@ -1,0 +1,130 @@
+"""``kind: PolicyException``: a team's dated, owned and reasoned request to be let off a guardrail.
+
+It covers pods of its own namespace only, and has an effect only where the policy's ``exceptions`` let it.
+"""
+
+import datetime as dt
+import importlib
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
+
+from webhook.policy import _discovery
+from webhook.policy._base import FieldError, Many, Model, raise_all
+from webhook.policy._match import SelectorModel
+from webhook.policy._names import DnsLabel, OneLine
+from webhook.policy._problems import shown
+
+BUDGET = "budget"
+"""Budgets are a kind of their own and no section, but exceptions name them like one."""
+POD_SECURITY = "podSecurity"
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+
+
+def _date(value: object) -> object:
+    if isinstance(value, dt.date):
+        return value
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError:
+            raise FieldError("is no day of the calendar", "Write it as YYYY-MM-DD.") from None
+    raise FieldError("must be a date", 'Write it as YYYY-MM-DD, such as "2027-03-31".')
+
+
+Day = Annotated[dt.date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
+
+
+def guardrail_names() -> tuple[str, ...]:
+    """Return what an exception may loosen: every section of GuardrailPolicy, and budgets."""
+    return (*sorted(_discovery.sections()), BUDGET)
+
+
+def control_names() -> frozenset[str]:
+    """Return the names of the Pod Security checks; empty where that guardrail is not part of this build."""
+    section = _discovery.sections().get(POD_SECURITY)
+    if section is None:
+        return frozenset()
+    module = importlib.import_module(section.model.__module__)
+    return frozenset(getattr(module, "CONTROLS", ()))
+
+
+def _list_guardrails(schema: dict[str, Any]) -> None:
+    schema["items"] = {"type": "string", "enum": list(guardrail_names())}
+
+
+def _list_controls(schema: dict[str, Any]) -> None:
+    if control_names():
+        schema["items"] = {"type": "string", "enum": sorted(control_names())}
+
+
+class PolicyExceptionSpec(Model):
+    """What a PolicyException asks for."""
+
+    guardrails: Annotated[
+        Many[str],
+        Field(
+            min_length=1,
+            description="Guardrails that the pods are let off: names of sections of GuardrailPolicy, or `budget`.",
+            json_schema_extra=_list_guardrails,
+        ),
+    ]
+    controls: Annotated[
+        Many[str],
+        Field(
+            description="Only these Pod Security checks; empty means all. Only where podSecurity is among the "
+            "guardrails.",
+            json_schema_extra=_list_controls,
+        ),
+    ] = ()
+    containers: Annotated[Many[DnsLabel], Field(description="Only these containers; empty means the whole pod.")] = ()
+    pod_selector: Annotated[
+        SelectorModel | None,
+        Field(description="Only pods with these labels; absent means every pod of the exception's namespace."),
+    ] = None
+    owner: Annotated[OneLine, Field(description="Who answers for the exception: an address or a team, in one line.")]
+    reason: Annotated[OneLine, Field(description="Why it is needed, in one line; shown wherever it is used.")]
+    expires: Annotated[
+        Day,
+        Field(
+            description="Last day of the exception as YYYY-MM-DD; it holds to the end of that day UTC. Required, so "
+            "that no exception is forgotten."
+        ),
+    ]
+
+    @field_validator("guardrails")
+    @classmethod
+    def _known_guardrails(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        _require_known(names, guardrail_names(), "guardrail")
+        return names
+
+    @field_validator("controls")
+    @classmethod
+    def _known_controls(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        guardrails = info.data.get("guardrails")
+        if names and guardrails is not None and POD_SECURITY not in guardrails:
+            raise FieldError(
+                "names Pod Security checks, but podSecurity is not among the guardrails",
+                "Add podSecurity to guardrails, or remove controls.",
+            )
+        if control_names():
+            _require_known(names, sorted(control_names()), "Pod Security check")
+        return names
+
+
+def _require_known(names: tuple[str, ...], known: Sequence[str], what: str) -> None:
+    errors = []
+    for index, name in enumerate(names):
+        if name not in known:
+            near = _discovery.nearest(name, known)
+            cure = f"Did you mean `{near}`?" if near else f"Known are {', '.join(known)}."
+            errors.append(FieldError(f"{shown(name)} is no {what}", cure, path=(index,)))
+    raise_all(errors)
+
+
+KIND = "PolicyException"
+SPEC = PolicyExceptionSpec
+NAMESPACED = True
