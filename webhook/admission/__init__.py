@@ -1,0 +1,1 @@
+"""The pipeline: request -> subject -> review -> decision -> commit -> response -> recorder."""

@@ -1,0 +1,32 @@
+"""What the pods that exist already take from the budgets."""
+
+from collections.abc import Iterator
+
+from webhook.admission.ruleset import Ruleset
+from webhook.cluster.view import View
+from webhook.guardrails import _money
+from webhook.guardrails._contract import Context
+from webhook.kube.quantity import QuantityError
+from webhook.ledger.store import Booking
+
+_NO_LABELS: dict[str, str] = {}
+
+
+def bookings(view: View, rules: Ruleset) -> Iterator[Booking]:
+    """Yield one booking for each running pod that a budget pays for, excluded namespaces left out."""
+    for item in view.pods():
+        info = view.namespace(item.namespace)
+        context = Context(
+            pod=item.pod, namespace=item.namespace, view=view, prices=rules.prices, namespace_info=info
+        )
+        namespace_labels = info.labels if info is not None else _NO_LABELS
+        paying = tuple(
+            rule.name for rule in rules.budgets if rule.covers(item.namespace, namespace_labels, context.labels)
+        )
+        if not paying:
+            continue
+        try:
+            price = _money.context_price(context)
+        except QuantityError:
+            continue  # The API server accepts no such pod, so it cannot be running.
+        yield Booking(item.uid, price.micros, paying)

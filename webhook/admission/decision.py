@@ -1,0 +1,173 @@
+"""Findings and modes to one frozen Decision.
+
+What a mode means is decided here and nowhere else:
+
+=========  ==================  ===========================  ==========================
+mode       mutation            violation                    notice
+=========  ==================  ===========================  ==========================
+enforce    in the patch        refused                      admission warning
+warn       recorded            admission warning            admission warning
+audit      recorded            recorded                     recorded
+=========  ==================  ===========================  ==========================
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from webhook.guardrails._contract import Finding
+from webhook.kube.patch import Operation
+from webhook.ledger.store import Charge
+
+OutcomeName = Literal[
+    "passed", "changed", "would_change", "refused", "warned", "would_refuse", "exempt", "fault_allowed", "fault_denied"
+]
+"""What became of one guardrail on one object; the closed list behind the metric label."""
+
+Severity = Literal["enforce", "warn", "audit"]
+
+
+class Outcome(NamedTuple):
+    """One guardrail (or budget) that looked at the object."""
+
+    policy: str
+    guardrail: str
+    mode: str
+    outcome: OutcomeName
+    severity: Severity
+    findings: Sequence[Finding] = ()
+    operations: Sequence[Operation] = ()
+    note: str = ""
+    """Why it was exempt, or what the fault was."""
+
+
+class Cost(NamedTuple):
+    """What the object costs, in micro-units of the currency per hour, for all its pods."""
+
+    before: int
+    """As received."""
+    after: int
+    """As it will be, or as it would be where a mode holds changes back."""
+    pods: int
+    source: str
+    hours: int
+    """Hours of a month that it is expected to run."""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What is answered, and everything that is told about it afterwards."""
+
+    allowed: bool
+    message: str = ""
+    """The denial: one line."""
+    warnings: tuple[str, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    """The patch that is applied."""
+    would_operations: tuple[Operation, ...] = ()
+    """The further patch that warn and audit hold back."""
+    outcomes: tuple[Outcome, ...] = ()
+    cost: Cost | None = None
+    rate: int = 0
+    """Micro-units per hour that the object is booked with, as enforced guardrails leave it."""
+    charges: tuple[Charge, ...] = ()
+    """The budgets that pay for it; booked where the decision stands."""
+    deny_on_fault: tuple[str, ...] = ()
+    """Those of them that refuse what cannot be booked."""
+    reservation_fault: str = ""
+    """Why a budget could not be booked; empty where it was, or needed not be."""
+
+    @property
+    def would_allow(self) -> bool:
+        """Whether the object would be let in if everything were enforced."""
+        return self.allowed and not any(
+            outcome.outcome in ("refused", "warned", "would_refuse", "fault_denied") for outcome in self.outcomes
+        )
+
+
+ALLOWED = Decision(allowed=True)
+"""The answer where nothing was judged."""
+
+
+def decide(
+    outcomes: Sequence[Outcome],
+    operations: Sequence[Operation],
+    would_operations: Sequence[Operation],
+    cost: Cost | None,
+    extra_warnings: Sequence[str] = (),
+) -> Decision:
+    """Put the outcomes of all guardrails together."""
+    denials: list[str] = []
+    warnings: list[str] = list(extra_warnings)
+    for outcome in outcomes:
+        if outcome.outcome == "fault_denied":
+            denials.append(_fault_line(outcome))
+        elif outcome.outcome == "fault_allowed" and outcome.mode != "audit":
+            warnings.append(_fault_line(outcome))
+        for finding in outcome.findings:
+            severity = "warn" if finding.notice and outcome.severity == "enforce" else outcome.severity
+            if severity == "enforce":
+                denials.append(line(outcome, finding, finding.message))
+            elif severity == "warn":
+                warnings.append(line(outcome, finding, finding.would or finding.message))
+        if outcome.mode == "warn" and outcome.operations:
+            warnings.append(f"policy {outcome.policy}, {outcome.guardrail}: would set {summary(outcome.operations)}")
+    return Decision(
+        allowed=not denials,
+        message=" | ".join(denials),
+        warnings=tuple(warnings),
+        operations=() if denials else tuple(operations),
+        would_operations=tuple(would_operations),
+        outcomes=tuple(outcomes),
+        cost=cost,
+    )
+
+
+def line(outcome: Outcome, finding: Finding, text: str) -> str:
+    """Return a finding as people read it: which policy and guardrail, what is wrong, and the cure."""
+    cure = f"; to fix: {finding.cure}" if finding.cure else ""
+    return f"policy {outcome.policy}, {outcome.guardrail}: {text}{cure}"
+
+
+def summary(operations: Sequence[Operation], most: int = 6) -> str:
+    """Return what a patch does in a few words: ``app requests.cpu=120m, label cost-center=shared``."""
+    parts: list[str] = []
+    names: dict[str, str] = {}
+    for operation in operations:
+        path = str(operation["path"])
+        value = operation.get("value")
+        if operation["op"] == "test":
+            names[path.rsplit("/", 1)[0]] = str(value)
+        elif value not in ({}, []):
+            parts.append(_words(path, value, names))
+    shown = parts[:most]
+    if len(parts) > most:
+        shown.append(f"and {len(parts) - most} more")
+    return ", ".join(shown)
+
+
+def _words(path: str, value: object, names: dict[str, str]) -> str:
+    for base, name in names.items():
+        if path.startswith(f"{base}/"):
+            rest = path[len(base) + 1 :].removeprefix("resources/").removesuffix("/-").replace("/", ".")
+            return f"{name} {_unescape(rest)}={_short(value)}"
+    for prefix, word in (("/metadata/labels/", "label "), ("/metadata/annotations/", "annotation ")):
+        if path.startswith(prefix):
+            return f"{word}{_unescape(path[len(prefix) :])}={_short(value)}"
+    return f"{_unescape(path.removeprefix('/spec/').removesuffix('/-').replace('/', '.'))}={_short(value)}"
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _unescape(token: str) -> str:
+    return token.replace("~1", "/").replace("~0", "~")
+
+
+def _fault_line(outcome: Outcome) -> str:
+    return (
+        f"policy {outcome.policy}, {outcome.guardrail}: could not judge this object ({outcome.note}); "
+        "to fix: tell the platform team, who find it in Podgate's log"
+    )

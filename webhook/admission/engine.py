@@ -1,0 +1,113 @@
+"""From the bytes of a call to the bytes of its answer, and what is left to do after it was sent.
+
+The engine holds what reviews are judged against and swaps it as a whole when policies change, so a review sees either
+the old set or the new one, never a mixture.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from webhook.admission import request as requests
+from webhook.admission import response, subject
+from webhook.admission.commit import commit
+from webhook.admission.decision import ALLOWED, Decision
+from webhook.admission.recorder import Recorder
+from webhook.admission.review import Phase, ProposalFault, Surroundings, review
+from webhook.admission.ruleset import Ruleset
+from webhook.cluster.view import View
+from webhook.ledger.store import LedgerStore
+from webhook.policy._base import Mode
+
+PHASES: Final[Mapping[str, Phase]] = {
+    "/mutate": "mutate",
+    "/validate": "validate",
+    "/validate/security": "security",
+    "/validate/cost": "cost",
+}
+
+_log = logging.getLogger("podgate.engine")
+
+Answered = tuple[bytes, Callable[[], None] | None]
+
+
+class Engine:
+    """Judges admission reviews."""
+
+    def __init__(
+        self,
+        *,
+        view: View,
+        ledger: LedgerStore,
+        recorder: Recorder,
+        now: Callable[[], datetime],
+        cap: Mode = "enforce",
+    ) -> None:
+        """Args:
+        view: answers about the cluster.
+        ledger: what budgets have committed.
+        recorder: told of every decision, after the answer.
+        now: the time, with a time zone.
+        cap: no policy is stricter than this; ``audit`` for ``--mode audit``.
+        """
+        self._view = view
+        self._ledger = ledger
+        self._recorder = recorder
+        self._now = now
+        self._cap = cap
+        self._around: Surroundings | None = None
+
+    @property
+    def rules(self) -> Ruleset | None:
+        """The policies in force; None before any were loaded."""
+        return self._around.rules if self._around is not None else None
+
+    def put_in_force(self, rules: Ruleset) -> None:
+        """Judge by `rules` from the next review on."""
+        self._around = Surroundings(rules, self._view, self._ledger, self._now, self._cap)
+
+    def answer(self, path: str, body: bytes) -> Answered:
+        """Judge one call.
+
+        Returns:
+            The AdmissionReview to send back, and what to do afterwards (None where there is nothing to tell).
+
+        Raises:
+            BadReview: the body is no AdmissionReview v1, or no policies are in force yet.
+        """
+        started = time.perf_counter()
+        around = self._around
+        if around is None:
+            raise requests.BadReview("no valid policies are loaded yet; see /readyz?verbose", 503)
+        request = requests.decode(body)
+        judged = subject.of(request, self._view)
+        if isinstance(judged, str):
+            return response.encode(request.uid, ALLOWED, ""), None
+        decision = self._judge(path, body, judged, around, request.uid)
+        currency = around.rules.prices.currency
+        encoded = response.encode(request.uid, decision, currency)
+        if decision is ALLOWED:
+            return encoded, None
+        seconds = time.perf_counter() - started
+        return encoded, partial(self._recorder.record, path, request.uid, judged, decision, seconds, currency)
+
+    def _judge(self, path: str, body: bytes, judged: subject.Subject, around: Surroundings, uid: str) -> Decision:
+        phase = PHASES[path]
+        faults: dict[str, str] = {}
+        while True:
+            try:
+                decision = review(judged, around, phase, faults)
+                break
+            except ProposalFault as fault:
+                # The pod is half changed: take a fresh one, and let this guardrail sit out. Each turn takes one out.
+                _log.exception("guardrail %s failed on review %s", fault.guardrail, uid, exc_info=fault.error)
+                faults[fault.guardrail] = f"{type(fault.error).__name__}: {fault.error}".replace("\n", " ")[:200]
+                again = subject.of(requests.decode(body), self._view)
+                assert not isinstance(again, str)  # noqa: S101  the same bytes were a subject before
+                judged = again
+        if decision.charges and decision.allowed and phase in ("validate", "cost") and not judged.dry_run:
+            decision = commit(decision, judged, self._ledger, uid)
+        return decision

@@ -1,0 +1,165 @@
+"""Which policy speaks for which object.
+
+``match`` of a policy falls into what depends on the namespace alone, which is decided once per namespace and kept, and
+what depends on the object and on who asks. Where several policies configure the same guardrail, the first in
+order of priority (then name) whose conditions all hold is the one: an object has one answer to "which policy?".
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from webhook.cluster.view import Namespace
+from webhook.guardrails._contract import Guardrail, Requester
+from webhook.kube import selectors
+from webhook.policy._base import Mode, OnFault
+from webhook.policy._match import MatchModel
+
+_SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
+
+_MAXIMUM_NAMESPACES = 4_096
+"""Namespaces whose candidates are kept; beyond it the oldest are forgotten and found again when asked for."""
+
+
+class Globs:
+    """Shell-style patterns (``*``, ``?``) over names."""
+
+    __slots__ = ("_pattern",)
+
+    def __init__(self, globs: Iterable[str]) -> None:
+        parts = [re.escape(glob).replace(r"\*", ".*").replace(r"\?", ".") for glob in globs]
+        self._pattern = re.compile("|".join(f"(?:{part})" for part in parts)) if parts else None
+
+    def __bool__(self) -> bool:
+        return self._pattern is not None
+
+    def matches(self, name: str) -> bool:
+        """Whether one of the patterns matches the whole name."""
+        return self._pattern is not None and self._pattern.fullmatch(name) is not None
+
+
+class CompiledMatch:
+    """The ``match`` of one policy."""
+
+    __slots__ = ("_exclude", "_excluded_groups", "_excluded_users", "_namespaces", "_pods", "_selector", "is_static")
+
+    def __init__(self, match: MatchModel) -> None:
+        self._namespaces = Globs(match.namespaces)
+        self._exclude = Globs(match.exclude_namespaces)
+        namespace_selector = match.namespace_selector.to_kube() if match.namespace_selector is not None else None
+        self._selector = (
+            selectors.compile_selector(namespace_selector)
+            if namespace_selector is not None and not selectors.is_empty(namespace_selector)
+            else None
+        )
+        pod_selector = match.pod_selector.to_kube() if match.pod_selector is not None else None
+        self._pods = (
+            selectors.compile_selector(pod_selector)
+            if pod_selector is not None and not selectors.is_empty(pod_selector)
+            else None
+        )
+        subjects = match.exclude_subjects
+        self._excluded_users = frozenset(subjects.users) | {
+            _SERVICE_ACCOUNT_PREFIX + account.replace("/", ":", 1) for account in subjects.service_accounts
+        }
+        self._excluded_groups = frozenset(subjects.groups)
+        self.is_static = self._pods is None and not self._excluded_users and not self._excluded_groups
+        """Whether the namespace alone decides."""
+
+    def covers_namespace(self, name: str, info: Namespace | None, *, selector_if_unknown: bool = False) -> bool:
+        """Whether the conditions on the namespace hold.
+
+        `selector_if_unknown` is what a namespace selector means for a namespace that is not known (yet).
+        """
+        if self._namespaces and not self._namespaces.matches(name):
+            return False
+        if self._exclude.matches(name):
+            return False
+        if self._selector is None:
+            return True
+        return self._selector(info.labels) if info is not None else selector_if_unknown
+
+    def covers_object(self, labels: Mapping[str, str], requester: Requester) -> bool:
+        """Whether the conditions on the object, as received, and on the requester hold."""
+        if self._pods is not None and not self._pods(labels):
+            return False
+        if requester.username in self._excluded_users:
+            return False
+        return not (self._excluded_groups and self._excluded_groups.intersection(requester.groups))
+
+
+class Entry(NamedTuple):
+    """One guardrail as one policy configures it."""
+
+    policy: str
+    guardrail: Guardrail[Any, Any]
+    rule: Any
+    mode: Mode
+    on_violation: Mode
+    on_fault: OnFault
+    match: CompiledMatch
+    strictness: int
+    """Orders entries of podSecurity for a namespace that is not known: the strictest speaks."""
+
+
+class _Candidates(NamedTuple):
+    info: Namespace | None
+    by_guardrail: tuple[tuple[Entry, ...], ...]
+
+
+class Matcher:
+    """Answers "which entries speak for this object?", one an active guardrail."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        """Args:
+        entries: in order of rank, highest first; entries of several guardrails may be mixed.
+        """
+        grouped: dict[str, list[Entry]] = {}
+        for entry in entries:
+            grouped.setdefault(entry.guardrail.name, []).append(entry)
+        self._groups = tuple(
+            tuple(group) for group in sorted(grouped.values(), key=lambda group: group[0].guardrail.order)
+        )
+        self._candidates: dict[str, _Candidates] = {}
+
+    def __len__(self) -> int:
+        return len(self._candidates)
+
+    def resolve(
+        self, namespace: str, info: Namespace | None, labels: Mapping[str, str], requester: Requester
+    ) -> list[Entry]:
+        """Return the winning entries in guardrail order; winners that are off are left out."""
+        candidates = self._candidates.get(namespace)
+        if candidates is None or candidates.info is not info:
+            candidates = self._remember(namespace, info)
+        winners: list[Entry] = []
+        for group in candidates.by_guardrail:
+            for entry in group:
+                if entry.match.is_static or entry.match.covers_object(labels, requester):
+                    if entry.mode != "off":
+                        winners.append(entry)
+                    break
+        return winners
+
+    def _remember(self, namespace: str, info: Namespace | None) -> _Candidates:
+        candidates = _Candidates(
+            info, tuple(group for group in (_candidates(group, namespace, info) for group in self._groups) if group)
+        )
+        while len(self._candidates) >= _MAXIMUM_NAMESPACES:
+            self._candidates.pop(next(iter(self._candidates)))
+        self._candidates[namespace] = candidates
+        return candidates
+
+
+def _candidates(group: tuple[Entry, ...], namespace: str, info: Namespace | None) -> tuple[Entry, ...]:
+    if info is None and group[0].guardrail.half == "security":
+        # Whatever the namespace turns out to be, it never gets less Pod Security than now.
+        possible = [entry for entry in group if entry.match.covers_namespace(namespace, None, selector_if_unknown=True)]
+        return tuple(sorted(possible, key=lambda entry: -entry.strictness))
+    kept: list[Entry] = []
+    for entry in group:
+        if entry.match.covers_namespace(namespace, info):
+            kept.append(entry)
+            if entry.match.is_static:
+                break
+    return tuple(kept)

@@ -1,0 +1,94 @@
+"""A Decision as the AdmissionReview that goes back to the API server.
+
+Audit annotations end up in the API server's audit log under the webhook's name: ``decision`` (the id that the log line
+carries too), ``verdict``, ``would``, ``findings``, ``patch`` (held back by warn or audit), ``cost``.
+"""
+
+
+import msgspec
+
+from webhook.admission.decision import Decision, line
+from webhook.pricing import money
+
+_ANNOTATION_LIMIT = 16_384
+"""Characters of one audit annotation; the audit log is no place for megabytes."""
+
+
+class Status(msgspec.Struct, omit_defaults=True):
+    code: int = 0
+    reason: str = ""
+    message: str = ""
+
+
+class Response(msgspec.Struct, rename="camel", omit_defaults=True):
+    """``AdmissionReview.response``; `patch` is encoded as base64."""
+
+    uid: str
+    allowed: bool
+    patch_type: str | None = None
+    patch: bytes | None = None
+    status: Status | None = None
+    warnings: tuple[str, ...] = ()
+    audit_annotations: dict[str, str] = {}
+
+
+class Review(msgspec.Struct, rename="camel"):
+    response: Response
+    api_version: str = "admission.k8s.io/v1"
+    kind: str = "AdmissionReview"
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode(uid: str, decision: Decision, currency: str) -> bytes:
+    """Return the body of the answer; `uid` is echoed from the request."""
+    response = Response(uid=uid, allowed=decision.allowed, warnings=decision.warnings)
+    if decision.operations:
+        response.patch_type = "JSONPatch"
+        response.patch = _ENCODER.encode(decision.operations)
+    if not decision.allowed:
+        response.status = Status(403, "Forbidden", decision.message)
+    if decision.outcomes or decision.cost is not None:
+        response.audit_annotations = annotations(uid, decision, currency)
+    return _ENCODER.encode(Review(response))
+
+
+def annotations(uid: str, decision: Decision, currency: str) -> dict[str, str]:
+    """Return the audit annotations of a decision."""
+    notes = {
+        "decision": uid,
+        "verdict": "allowed" if decision.allowed else "refused",
+        "would": "allowed" if decision.would_allow else "refused",
+    }
+    findings = [
+        line(outcome, finding, finding.message if outcome.outcome == "refused" else finding.would or finding.message)
+        for outcome in decision.outcomes
+        for finding in outcome.findings
+    ]
+    if findings:
+        notes["findings"] = _bounded("\n".join(findings))
+    if decision.would_operations:
+        notes["patch"] = _bounded(_ENCODER.encode(decision.would_operations).decode())
+    if decision.cost is not None:
+        cost = decision.cost
+        notes["cost"] = _ENCODER.encode(
+            {
+                "currency": currency,
+                "monthlyBefore": _monthly(cost.before, cost.hours),
+                "monthlyAfter": _monthly(cost.after, cost.hours),
+                "pods": cost.pods,
+                "source": cost.source,
+            }
+        ).decode()
+    return notes
+
+
+def _monthly(micros: int, hours: int) -> str:
+    return money.decimal_text(money.over_hours(micros, hours))
+
+
+def _bounded(text: str) -> str:
+    if len(text) <= _ANNOTATION_LIMIT:
+        return text
+    return f"{text[:_ANNOTATION_LIMIT]}... ({len(text) - _ANNOTATION_LIMIT} more characters are in the decision log)"

@@ -1,0 +1,340 @@
+"""The whole story of one review: which policies, what they change, what they find, what that means.
+
+The same function answers the API server, ``podgate review`` and every later scan; what differs is an argument.
+
+1. Find the entries that speak for the object (`matching`), and the exceptions that loosen them.
+2. Enforced guardrails propose; the object now is what it will be. They inspect it.
+3. Guardrails in ``warn`` and ``audit`` propose on top; the object now is what it would be. They inspect that.
+4. Budgets judge the price of the result. Findings and modes become a Decision.
+
+In the validating call the object already is what the mutating call made of it, so enforced guardrails do not propose
+again there: what is missing then was taken away, and is found by inspection.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from webhook.admission.decision import ALLOWED, Cost, Decision, Outcome, OutcomeName, Severity, decide
+from webhook.admission.matching import Entry
+from webhook.admission.ruleset import Ruleset
+from webhook.admission.subject import Subject
+from webhook.cluster.view import View
+from webhook.guardrails import _money, budget
+from webhook.guardrails._contract import Context, Finding, is_creation
+from webhook.kube.patch import Draft
+from webhook.kube.quantity import QuantityError
+from webhook.ledger.store import Charge, LedgerStore
+from webhook.policy._base import MODE_RANK, Mode, stricter_cap
+from webhook.pricing import money
+
+Phase = Literal["mutate", "validate", "security", "cost", "offline"]
+"""Which call this is. ``offline`` mutates and validates in one go."""
+
+
+class ProposalFault(Exception):
+    """A guardrail failed while it was changing the pod, which now is neither as received nor as meant.
+
+    The caller decodes the request anew and reviews it with that guardrail listed in `faults`.
+    """
+
+    def __init__(self, guardrail: str, error: Exception) -> None:
+        super().__init__(guardrail)
+        self.guardrail = guardrail
+        self.error = error
+
+
+class Surroundings(NamedTuple):
+    """What a review is judged against; the same for many reviews."""
+
+    rules: Ruleset
+    view: View
+    ledger: LedgerStore
+    """Asked what budgets have committed; nothing is booked here."""
+    now: Callable[[], datetime]
+    cap: Mode = "enforce"
+    """No policy is stricter than this."""
+
+
+def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping[str, str] | None = None) -> Decision:
+    """Judge one object.
+
+    Args:
+        subject: freshly decoded; its pod is changed in place.
+        around: policies, cluster, clock.
+        phase: the call; decides who proposes and who inspects.
+        faults: guardrails that already failed on this object, with the error's text.
+
+    Raises:
+        ProposalFault: see there.
+    """
+    rules = around.rules
+    if rules.is_excluded(subject, around.view):
+        return ALLOWED
+    info = around.view.namespace(subject.namespace)
+    context = Context(
+        pod=subject.pod,
+        namespace=subject.namespace,
+        view=around.view,
+        prices=rules.prices,
+        namespace_info=info,
+        operation=subject.operation,
+        subresource=subject.subresource,
+        old_pod=subject.old_pod,
+        scale=subject.scale,
+        old_scale=subject.old_scale,
+        requester=subject.requester,
+        controller=subject.controller,
+    )
+    entries = rules.matcher.resolve(subject.namespace, info, context.labels, subject.requester)
+    exempt = rules.exempt(context, entries, around.now) if rules.has_exceptions(subject.namespace) else _NOTHING
+    run = _Run(context, around, phase, faults or {}, exempt)
+    cost_before = run.price() if phase != "security" else None
+    for entry in entries:
+        if phase in ("mutate", "validate", "offline") or entry.guardrail.half == phase:
+            run.admit(entry)
+    judges_budgets = bool(rules.budgets) and phase in ("validate", "cost", "offline") and budget.judges(context)
+    run.enforced()
+    if judges_budgets:
+        run.judge_budgets(enforced=True)
+    run.held_back()
+    if judges_budgets:
+        run.judge_budgets(enforced=False)
+    return run.decide(cost_before)
+
+
+class _Active(NamedTuple):
+    entry: Entry
+    mode: Mode
+    severity: Severity
+
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+class _Run:
+    """The state of one review while it is judged."""
+
+    __slots__ = (
+        "active",
+        "around",
+        "charges",
+        "context",
+        "deny_on_fault",
+        "draft",
+        "exempt",
+        "faults",
+        "outcomes",
+        "phase",
+        "rate",
+        "shadow",
+    )
+
+    def __init__(
+        self,
+        context: Context,
+        around: Surroundings,
+        phase: Phase,
+        faults: Mapping[str, str],
+        exempt: Mapping[str, Any],
+    ) -> None:
+        self.context = context
+        self.around = around
+        self.phase = phase
+        self.faults = faults
+        self.exempt = exempt
+        self.draft = Draft(context.pod)
+        self.shadow = Draft(context.pod)
+        self.active: list[_Active] = []
+        self.outcomes: list[Outcome] = []
+        self.charges: list[Charge] = []
+        self.deny_on_fault: list[str] = []
+        self.rate = 0
+
+    def admit(self, entry: Entry) -> None:
+        """Take an entry on, unless it does not look at this operation or is exempt."""
+        guardrail = entry.guardrail
+        mode = stricter_cap(entry.mode, self.around.cap)
+        severity = _severity(entry, mode)
+        judges = guardrail.judges or is_creation
+        if not judges(self.context):
+            return
+        note = self.exempt.get(guardrail.name)
+        if isinstance(note, str):
+            self.outcomes.append(Outcome(entry.policy, guardrail.name, mode, "exempt", severity, note=note))
+            return
+        if guardrail.name in self.faults:
+            self._add_fault(entry, mode, severity, self.faults[guardrail.name])
+            return
+        if guardrail.prices_as_spot is not None and guardrail.prices_as_spot(entry.rule, self.context):
+            self.context.priced_as_spot = True
+        self.active.append(_Active(entry, mode, severity))
+
+    def enforced(self) -> None:
+        """Let enforced guardrails change the object, then look at it."""
+        self._run([item for item in self.active if item.mode == "enforce"], self.draft)
+
+    def held_back(self) -> None:
+        """Let the others change it further, as they would, then look at it."""
+        self._run([item for item in self.active if item.mode != "enforce"], self.shadow)
+
+    def judge_budgets(self, *, enforced: bool) -> None:
+        """Let the budgets whose scope covers the object judge its price: enforced ones the object that will be, the
+        others the object that would be."""
+        context = self.context
+        info = context.namespace_info
+        namespace_labels = info.labels if info is not None else _NOTHING
+        if enforced:
+            price = self.price()
+            self.rate = price.micros if price is not None else 0
+        for rule in self.around.rules.budgets:
+            mode = stricter_cap(rule.mode, self.around.cap)
+            if mode == "off" or (mode == "enforce") is not enforced:
+                continue
+            if rule.covers(context.namespace, namespace_labels, context.labels):
+                self._judge_budget(rule, mode)
+
+    def _judge_budget(self, rule: budget.BudgetRule, mode: Mode) -> None:
+        context, ledger = self.context, self.around.ledger
+        severity: Severity = "enforce" if mode == "enforce" else "warn" if mode == "warn" else "audit"
+        note = self.exempt.get("budget")
+        now = self.around.now()
+        try:
+            spent = ledger.spent(rule.name, rule.period) if rule.basis == "monthEnd" else 0
+            if context.scale is None and mode != "audit":
+                charge = budget.charge(rule, context.prices.hours_per_month, now, spent_micros=spent)
+                self.charges.append(charge if note is None else charge._replace(limit=None))
+                if rule.on_fault == "deny" and mode == "enforce":
+                    self.deny_on_fault.append(rule.name)
+            if note is not None:
+                self.outcomes.append(Outcome(rule.name, "budget", mode, "exempt", severity, note=note))
+                return
+            findings = tuple(budget.judge(rule, context, ledger.committed(rule.name), now, spent_micros=spent))
+        except Exception as error:  # noqa: BLE001  whatever fails, the review gets a definite answer
+            self.outcomes.append(_fault(rule.name, "budget", rule.on_fault, mode, severity, _text(error)))
+            return
+        name = _name(mode, severity, findings, changed=False)
+        self.outcomes.append(Outcome(rule.name, "budget", mode, name, severity, findings))
+
+    def price(self) -> _money.PodPrice | None:
+        """Return the price of the object as it is now; None where a quantity is malformed, which the API server
+        refuses by itself."""
+        try:
+            return _money.context_price(self.context)
+        except QuantityError:
+            return None
+
+    def decide(self, before: _money.PodPrice | None) -> Decision:
+        """Put everything together."""
+        cost: Cost | None = None
+        if before is not None:
+            changed = bool(self.draft.operations or self.shadow.operations)
+            after = (self.price() or before) if changed else before
+            scale = self.context.scale
+            pods = scale.replicas if scale is not None else 1
+            hours = self.context.prices.hours_per_month
+            if scale is not None and scale.hours is not None:
+                hours = min(scale.hours, hours)
+            cost = Cost(before.micros * pods, after.micros * pods, pods, after.source, hours)
+        extra = (self._workload_line(cost),) if cost is not None and self.context.scale is not None else ()
+        patchable = self.phase in ("mutate", "offline") and self.context.scale is None
+        decision = decide(
+            self.outcomes,
+            self.draft.operations if patchable else (),
+            self.shadow.operations if patchable else (),
+            cost,
+            extra if any(MODE_RANK[item.mode] >= MODE_RANK["warn"] for item in self.active) else (),
+        )
+        if self.charges:
+            return msgspec.structs.replace(
+                decision, rate=self.rate, charges=tuple(self.charges), deny_on_fault=tuple(self.deny_on_fault)
+            )
+        return decision
+
+    def _workload_line(self, cost: Cost) -> str:
+        scale = self.context.scale
+        assert scale is not None  # noqa: S101  the caller has looked
+        currency = self.context.prices.currency
+        total = money.format_money(money.over_hours(cost.after, cost.hours), currency)
+        text = f"this {scale.kind or 'workload'} costs {total} a month ({scale.source}, {cost.source})"
+        if cost.before > cost.after:
+            saved = money.format_money(money.over_hours(cost.before - cost.after, cost.hours), currency)
+            text += f", {saved} less than as written"
+        return text
+
+    def _add_fault(self, entry: Entry, mode: Mode, severity: Severity, text: str) -> None:
+        # A workload is never refused because Podgate failed; its pods are judged again.
+        on_fault = "allow" if self.context.scale is not None else entry.on_fault
+        self.outcomes.append(_fault(entry.policy, entry.guardrail.name, on_fault, mode, severity, text))
+
+    def _run(self, items: list[_Active], draft: Draft) -> None:
+        proposes = self.phase in ("mutate", "offline") or draft is self.shadow or self.context.scale is not None
+        proposed: list[tuple[int, tuple[Finding, ...]]] = []
+        for item in items:
+            mark = len(draft.operations)
+            notices: tuple[Finding, ...] = ()
+            propose = item.entry.guardrail.propose
+            if proposes and propose is not None:
+                try:
+                    notices = tuple(propose(item.entry.rule, self.context, draft))
+                except Exception as error:
+                    raise ProposalFault(item.entry.guardrail.name, error) from error
+            proposed.append((mark, notices))
+        marks = [mark for mark, _ in proposed] + [len(draft.operations)]
+        for position, item in enumerate(items):
+            operations = draft.operations[marks[position] : marks[position + 1]]
+            self._inspect(item, proposed[position][1], operations)
+
+    def _inspect(self, item: _Active, notices: tuple[Finding, ...], operations: list[dict[str, Any]]) -> None:
+        entry, mode, severity = item
+        try:
+            # The mutating call does not refuse: the validating one sees what all webhooks together made of the pod.
+            skips = self.phase == "mutate" and self.context.scale is None
+            found = () if skips else tuple(entry.guardrail.inspect(entry.rule, self.context))
+        except Exception as error:  # noqa: BLE001  whatever fails, the review gets a definite answer
+            self._add_fault(entry, mode, severity, _text(error))
+            return
+        if self.phase in ("validate", "security", "cost") and self.context.scale is None:
+            notices = ()  # The mutating call has said them.
+        if self.context.scale is not None and severity == "enforce":
+            # Workloads are told, not refused, but for the rule that is about workloads.
+            if any(finding.refuses_workload for finding in found):
+                found = tuple(
+                    finding if finding.refuses_workload else msgspec.structs.replace(finding, notice=True)
+                    for finding in found
+                )
+            else:
+                severity = "warn"
+        findings = notices + found
+        name = _name(mode, severity, findings, changed=bool(operations))
+        told = operations if mode != "enforce" and self.phase in ("mutate", "offline") else ()
+        self.outcomes.append(
+            Outcome(entry.policy, entry.guardrail.name, mode, name, severity, findings, tuple(told))
+        )
+
+
+def _severity(entry: Entry, mode: Mode) -> Severity:
+    capped = stricter_cap(entry.on_violation, mode)
+    return "enforce" if capped == "enforce" else "warn" if capped == "warn" else "audit"
+
+
+def _fault(policy: str, guardrail: str, on_fault: str, mode: Mode, severity: Severity, text: str) -> Outcome:
+    denied = on_fault == "deny" and mode == "enforce"
+    name: OutcomeName = "fault_denied" if denied else "fault_allowed"
+    return Outcome(policy, guardrail, mode, name, severity, note=text)
+
+
+def _name(mode: Mode, severity: Severity, findings: tuple[Finding, ...], *, changed: bool) -> OutcomeName:
+    if any(not finding.notice for finding in findings):
+        return "refused" if severity == "enforce" else "warned" if severity == "warn" else "would_refuse"
+    if changed:
+        return "changed" if mode == "enforce" else "would_change"
+    return "passed"
+
+
+def _text(error: Exception) -> str:
+    """One line for people; the stack is in the log."""
+    return f"{type(error).__name__}: {error}".replace("\n", " ")[:200]
+

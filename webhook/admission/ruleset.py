@@ -1,0 +1,189 @@
+"""A loaded policy set, compiled: what a review is judged by until the next one replaces it whole."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from webhook.admission.matching import CompiledMatch, Entry, Globs, Matcher
+from webhook.admission.subject import Subject
+from webhook.cluster.view import View
+from webhook.guardrails import _money, _registry, budget
+from webhook.guardrails._contract import Context, Exemption
+from webhook.kube import selectors
+from webhook.policy._base import MODE_RANK, Section
+from webhook.policy._policy_set import PolicySet
+from webhook.policy.guardrail_policy import ExceptionsModel, GuardrailPolicySpec
+from webhook.policy.policy_exception import PolicyExceptionSpec
+from webhook.pricing.book import PriceBook, rates
+
+ALWAYS_EXCLUDED = ("kube-system", "kube-public", "kube-node-lease")
+"""Namespaces that a cluster needs to start; no flag brings them back."""
+
+_MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
+_NODE_USER_PREFIX = "system:node:"
+_NODES_GROUP = "system:nodes"
+
+DEFAULT_PRICES = PriceBook(
+    currency="USD",
+    hours_per_month=730,
+    on_demand=rates(Decimal("0.031611"), Decimal("0.004237"), Decimal("0.95")),
+    spot=rates(Decimal("0.006655"), Decimal("0.000892"), Decimal("0.95")),
+    assumed_cpu=100,
+    assumed_memory=128 << 20,
+)
+"""Used where no PriceList named ``default`` is loaded: OpenCost's default list prices."""
+
+
+class CompiledException(NamedTuple):
+    """One PolicyException."""
+
+    name: str
+    guardrails: frozenset[str]
+    exemption: Exemption | None
+    """None where whole guardrails are exempt."""
+    covers: selectors.LabelPredicate
+    expires: datetime
+    """First moment at which it no longer holds."""
+    owner: str
+
+
+class Ruleset:
+    """Everything compiled from one policy set."""
+
+    def __init__(self, policies: PolicySet, excluded: Sequence[str] = ()) -> None:
+        """Args:
+        policies: a valid set.
+        excluded: further globs of namespaces that pass untouched.
+        """
+        registry = {guardrail.name: guardrail for guardrail in _registry.discover()}
+        entries: list[Entry] = []
+        self._exception_terms: dict[str, tuple[ExceptionsModel, Globs]] = {}
+        for policy in policies.policies:
+            spec = policy.spec
+            match = CompiledMatch(spec.match)
+            self._exception_terms[policy.name] = (spec.exceptions, Globs(spec.exceptions.namespaces))
+            for name, section in spec.sections.items():
+                entries.append(_entry(policy.name, spec, registry[name], section, match))
+        self.matcher = Matcher(entries)
+        self.budgets = tuple(budget.compile_budget(item.name, item.spec) for item in policies.budgets)
+        self.prices = _prices(policies)
+        self._exceptions: dict[str, list[CompiledException]] = {}
+        for item in policies.exceptions:
+            self._exceptions.setdefault(item.namespace or "", []).append(_exception(item.name, item.spec))
+        self._excluded = Globs((*ALWAYS_EXCLUDED, *excluded))
+        self._excluded_known: dict[str, bool] = {}
+
+    def is_excluded(self, subject: Subject, _view: View) -> bool:
+        """Whether the object passes untouched: an excluded namespace, or a mirror pod that a node asks for."""
+        namespace = subject.namespace
+        known = self._excluded_known.get(namespace)
+        if known is None:
+            if len(self._excluded_known) >= 4_096:
+                self._excluded_known.clear()
+            known = self._excluded_known[namespace] = self._excluded.matches(namespace)
+        return known or is_mirror_pod(subject)
+
+    def has_exceptions(self, namespace: str) -> bool:
+        """Whether any PolicyException lies in the namespace."""
+        return namespace in self._exceptions
+
+    def exempt(self, context: Context, entries: Sequence[Entry], now: Callable[[], datetime]) -> Mapping[str, str]:
+        """Return the guardrails that are exempt as a whole, with the exception's name; write partial exemptions into
+        the context."""
+        whole: dict[str, str] = {}
+        partial: dict[str, list[Exemption]] = {}
+        moment = now()
+        policies = {entry.guardrail.name: entry.policy for entry in entries}
+        for item in self._exceptions.get(context.namespace, ()):
+            if moment >= item.expires or not item.covers(context.labels):
+                continue
+            for guardrail in item.guardrails:
+                policy = policies.get(guardrail)
+                if policy is not None and not self._is_allowed(policy, context.namespace, item, moment):
+                    continue
+                if item.exemption is None:
+                    whole[guardrail] = f"PolicyException {context.namespace}/{item.name} of {item.owner}"
+                else:
+                    partial.setdefault(guardrail, []).append(item.exemption)
+        if partial:
+            context.exemptions = {name: tuple(items) for name, items in partial.items()}
+        return whole
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the entries of the caches kept here."""
+        return {"namespace_candidates": len(self.matcher), "namespace_exclusions": len(self._excluded_known)}
+
+    def _is_allowed(self, policy: str, namespace: str, item: CompiledException, now: datetime) -> bool:
+        terms, namespaces = self._exception_terms[policy]
+        if not terms.allowed or not namespaces.matches(namespace):
+            return False
+        return item.expires <= now + timedelta(days=terms.max_days + 1)
+
+
+def is_mirror_pod(subject: Subject) -> bool:
+    """Whether the object stands for a static pod, created by the kubelet that runs it already.
+
+    The annotation alone proves nothing, since anybody may write it; the API server lets only a node create such a pod.
+    """
+    metadata = subject.pod.metadata
+    if metadata is None or _MIRROR_ANNOTATION not in (metadata.annotations or {}):
+        return False
+    return subject.requester.username.startswith(_NODE_USER_PREFIX) or _NODES_GROUP in subject.requester.groups
+
+
+def check_section(name: str, section: Section) -> None:
+    """Compile one section as a load check.
+
+    Raises:
+        ValueError: the guardrail cannot be built from it; one line with the cure.
+    """
+    for guardrail in _registry.discover():
+        if guardrail.name == name:
+            guardrail.compile(section)
+
+
+def _entry(policy: str, spec: GuardrailPolicySpec, guardrail: Any, section: Section, match: CompiledMatch) -> Entry:
+    mode = spec.mode_of(guardrail.name)
+    level = 1 if getattr(section, "level", "") == "restricted" else 0
+    return Entry(
+        policy=policy,
+        guardrail=guardrail,
+        rule=guardrail.compile(section),
+        mode=mode,
+        on_violation=spec.violation_mode_of(guardrail.name),
+        on_fault=section.on_fault or guardrail.default_on_fault,
+        match=match,
+        strictness=MODE_RANK[mode] * 2 + level,
+    )
+
+
+def _exception(name: str, spec: PolicyExceptionSpec) -> CompiledException:
+    exemption = (
+        Exemption(
+            controls=frozenset(spec.controls) if spec.controls else None,
+            containers=frozenset(spec.containers) if spec.containers else None,
+        )
+        if spec.controls or spec.containers
+        else None
+    )
+    return CompiledException(
+        name=name,
+        guardrails=frozenset(spec.guardrails),
+        exemption=exemption,
+        covers=spec.pod_selector.compile() if spec.pod_selector is not None else lambda _labels: True,
+        expires=_end_of(spec.expires),
+        owner=re.sub(r"\s+", " ", spec.owner),
+    )
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time(0), tzinfo=UTC)
+
+
+def _prices(policies: PolicySet) -> PriceBook:
+    for item in policies.price_lists:
+        if item.name == "default":
+            return _money.compile_price_list(item.spec)
+    return DEFAULT_PRICES

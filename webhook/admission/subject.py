@@ -1,0 +1,164 @@
+"""What is admitted: a pod, or the pod template inside a workload.
+
+A `Subject` is either to be judged, or it says in one word why nothing is judged (`unguarded`), which ends the review
+as allowed.
+"""
+
+from typing import NamedTuple
+
+from webhook.admission import workloads
+from webhook.admission.request import OtherRequest, PodRequest, Request, ScaleRequest, WorkloadRequest
+from webhook.cluster.view import Controller, View
+from webhook.guardrails._contract import Requester, WorkloadScale
+from webhook.kube.objects import ObjectMeta, Pod, Workload, controller_of, pod_template
+
+_POD_SUBRESOURCES = frozenset({"", "ephemeralcontainers", "resize"})
+
+_RESOURCE_KINDS = {
+    "deployments": "Deployment",
+    "statefulsets": "StatefulSet",
+    "replicasets": "ReplicaSet",
+    "replicationcontrollers": "ReplicationController",
+}
+"""Kinds with a scale subresource, by their resource names."""
+
+
+class Subject(NamedTuple):
+    """One thing to judge.
+
+    `pod` is the pod itself, or a pod made from the template of a workload. It is freshly decoded and belongs to this
+    review alone: proposals change it in place.
+    """
+
+    kind: str
+    name: str
+    namespace: str
+    operation: str
+    subresource: str
+    dry_run: bool
+    requester: Requester
+    pod: Pod
+    old_pod: Pod | None = None
+    scale: WorkloadScale | None = None
+    old_scale: WorkloadScale | None = None
+    controller: Controller | None = None
+
+    @property
+    def is_patchable(self) -> bool:
+        """Only a pod at its creation is ever patched."""
+        return self.kind == "Pod" and self.operation == "CREATE" and not self.subresource
+
+
+def of(request: Request, view: View) -> Subject | str:
+    """Return the subject of a request, or the reason why there is none."""
+    if request.operation not in ("CREATE", "UPDATE"):
+        return "operation"
+    if isinstance(request, OtherRequest):
+        return "kind"
+    if isinstance(request, PodRequest):
+        return _of_pod(request)
+    if isinstance(request, WorkloadRequest):
+        return _of_workload(request, view)
+    return _of_scale(request, view)
+
+
+def requester_of(request: Request) -> Requester:
+    """Return who asks."""
+    user = request.user_info
+    if user is None:
+        return Requester()
+    return Requester(user.username, tuple(user.groups or ()), user.uid)
+
+
+def _of_pod(request: PodRequest) -> Subject | str:
+    subresource = request.sub_resource or ""
+    pod = request.object
+    if subresource not in _POD_SUBRESOURCES:
+        return "subresource"
+    if pod is None:
+        return "no object"
+    metadata = pod.metadata
+    return Subject(
+        kind="Pod",
+        name=request.name or ((metadata.name or metadata.generate_name or "") if metadata is not None else ""),
+        namespace=request.namespace or "",
+        operation=request.operation,
+        subresource=subresource,
+        dry_run=bool(request.dry_run),
+        requester=requester_of(request),
+        pod=pod,
+        old_pod=request.old_object,
+    )
+
+
+def _of_workload(request: WorkloadRequest, view: View) -> Subject | str:
+    workload = request.object
+    if request.sub_resource:
+        return "subresource"
+    if workload is None:
+        return "no object"
+    if controller_of(workload.metadata) is not None:
+        # The Deployment of a ReplicaSet, the CronJob of a Job: its owner was judged with the same template.
+        return "owned"
+    pod = _template_pod(workload)
+    if pod is None:
+        return "no template"
+    old = request.old_object
+    kind = request.kind.kind
+    name = request.name or (workload.metadata.name or workload.metadata.generate_name or "" if workload.metadata else "")
+    return Subject(
+        kind=kind,
+        name=name,
+        namespace=request.namespace or "",
+        operation=request.operation,
+        subresource="",
+        dry_run=bool(request.dry_run),
+        requester=requester_of(request),
+        pod=pod,
+        old_pod=_template_pod(old) if old is not None else None,
+        scale=workloads.scale_of(kind, workload, view),
+        old_scale=workloads.scale_of(kind, old, view) if old is not None else None,
+        controller=Controller(kind, name, workload.api_version),
+    )
+
+
+def _of_scale(request: ScaleRequest, view: View) -> Subject | str:
+    kind = _RESOURCE_KINDS.get(request.resource.resource)
+    namespace = request.namespace or ""
+    if kind is None or request.object is None or request.object.spec is None:
+        return "kind"
+    workload = view.workload(namespace, kind, request.name or "")
+    if workload is None:
+        return "unknown workload"
+    if controller_of(workload.metadata) is not None:
+        return "owned"
+    pod = _template_pod(workload)
+    if pod is None:
+        return "no template"
+    before = request.old_object.spec if request.old_object is not None else None
+    stored = workload.spec.replicas if workload.spec is not None else None
+    old_replicas = before.replicas if before is not None and before.replicas is not None else stored
+    return Subject(
+        kind=kind,
+        name=request.name or "",
+        namespace=namespace,
+        operation=request.operation,
+        subresource="scale",
+        dry_run=bool(request.dry_run),
+        requester=requester_of(request),
+        pod=pod,
+        old_pod=_template_pod(workload),
+        scale=workloads.replicas(request.object.spec.replicas or 0),
+        old_scale=workloads.replicas(old_replicas if old_replicas is not None else 1),
+        controller=Controller(kind, request.name or "", workload.api_version),
+    )
+
+
+def _template_pod(workload: Workload) -> Pod | None:
+    """Make a pod of the template, with metadata of its own, so that proposals never reach a cached workload."""
+    template = pod_template(workload)
+    if template is None:
+        return None
+    copied = workloads.copy_template(template)
+    metadata = copied.metadata or ObjectMeta()
+    return Pod(metadata=ObjectMeta(labels=metadata.labels, annotations=metadata.annotations), spec=copied.spec)

@@ -1,0 +1,177 @@
+"""How many pods of a workload are paid for, and for how long.
+
+Replicas of Deployments, StatefulSets, ReplicaSets and ReplicationControllers; the nodes that a DaemonSet's pods match;
+the parallelism of Jobs, with their expected running time where it is known.
+"""
+
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+from webhook.cluster.view import Node, View
+from webhook.guardrails._contract import WorkloadScale
+from webhook.kube.objects import (
+    JobSpec,
+    NodeSelectorTerm,
+    ObjectMeta,
+    PodSpec,
+    PodTemplate,
+    SelectorRequirement,
+    Toleration,
+    Workload,
+    WorkloadSpec,
+)
+
+EXPECTED_RUNTIME_ANNOTATION = "podgate.dev/expected-runtime"
+"""On a Job, a CronJob or its template: how long one run takes, as a duration such as 90m or 2h30m."""
+
+_DURATION_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(h|m|s|d)")
+_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+
+_DAEMON_TOLERATED = frozenset(
+    {
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+        "node.kubernetes.io/disk-pressure",
+        "node.kubernetes.io/memory-pressure",
+        "node.kubernetes.io/pid-pressure",
+        "node.kubernetes.io/unschedulable",
+    }
+)
+"""Taints that the DaemonSet controller tolerates on behalf of its pods."""
+
+
+def copy_template(template: PodTemplate) -> PodTemplate:
+    """Return a deep copy, by way of plain values: structs from a cache are shared between reviews."""
+    return msgspec.convert(msgspec.to_builtins(template), PodTemplate)
+
+
+def replicas(count: int) -> WorkloadScale:
+    """Return the scale of a plainly replicated workload."""
+    return WorkloadScale("", max(count, 0), f"{count} replica{'' if count == 1 else 's'}")
+
+
+def scale_of(kind: str, workload: Workload, view: View) -> WorkloadScale:
+    """Return how many pods of `workload` run at the same time, and where that number comes from."""
+    spec = workload.spec or WorkloadSpec()
+    if kind == "DaemonSet":
+        pod_spec = spec.template.spec if spec.template is not None else None
+        return _daemon_scale(pod_spec or PodSpec(), view)
+    if kind == "Job":
+        job = JobSpec(
+            template=spec.template,
+            parallelism=spec.parallelism,
+            completions=spec.completions,
+            active_deadline_seconds=spec.active_deadline_seconds,
+        )
+        return _job_scale(kind, job, (workload.metadata, spec.template.metadata if spec.template else None))
+    if kind == "CronJob":
+        outer = spec.job_template
+        job = (outer.spec if outer is not None else None) or JobSpec()
+        metadata = (
+            workload.metadata,
+            outer.metadata if outer is not None else None,
+            job.template.metadata if job.template is not None else None,
+        )
+        return _job_scale(kind, job, metadata)
+    return replicas(spec.replicas if spec.replicas is not None else 1)._replace(kind=kind)
+
+
+def parse_duration(text: str) -> int | None:
+    """Return a duration such as ``2h30m`` in whole seconds, rounded up; None where it is malformed or zero."""
+    position = 0
+    total = 0
+    for match in _DURATION_PART.finditer(text):
+        if match.start() != position:
+            return None
+        whole, _, fraction = match[1].partition(".")
+        unit = _SECONDS[match[2]]
+        total += int(whole) * unit
+        if fraction:
+            total += -(-int(fraction) * unit // 10 ** len(fraction))
+        position = match.end()
+    return total if position == len(text) and total > 0 else None
+
+
+def _job_scale(kind: str, job: JobSpec, metadata: Iterable[ObjectMeta | None]) -> WorkloadScale:
+    parallel = job.parallelism if job.parallelism is not None else 1
+    if job.completions is not None:
+        parallel = min(parallel, max(job.completions, 1))
+    pods = f"{parallel} pod{'' if parallel == 1 else 's'} at a time"
+    for item in metadata:
+        text = (item.annotations or {}).get(EXPECTED_RUNTIME_ANNOTATION) if item is not None else None
+        seconds = parse_duration(text) if text is not None else None
+        if seconds is not None:
+            return WorkloadScale(kind, max(parallel, 0), f"{pods} for {text} as annotated", _hours(seconds))
+    if job.active_deadline_seconds is not None and job.active_deadline_seconds > 0:
+        hours = _hours(job.active_deadline_seconds)
+        return WorkloadScale(kind, max(parallel, 0), f"{pods} until activeDeadlineSeconds, {hours} h", hours)
+    return WorkloadScale(kind, max(parallel, 0), f"{pods} for the whole month, no expected runtime is known")
+
+
+def _hours(seconds: int) -> int:
+    return -(-seconds // 3600)
+
+
+def _daemon_scale(spec: PodSpec, view: View) -> WorkloadScale:
+    nodes = view.nodes()
+    if not nodes:
+        return WorkloadScale("DaemonSet", 1, "1 node, none are known")
+    count = sum(1 for node in nodes if _runs_on(spec, node))
+    return WorkloadScale("DaemonSet", count, f"{count} matching node{'' if count == 1 else 's'}")
+
+
+def _runs_on(spec: PodSpec, node: Node) -> bool:
+    if any(node.labels.get(key) != value for key, value in (spec.node_selector or {}).items()):
+        return False
+    node_affinity = spec.affinity.node_affinity if spec.affinity is not None else None
+    required = node_affinity.required if node_affinity is not None else None
+    terms = required.node_selector_terms if required is not None else None
+    if terms and not any(_term_matches(term, node) for term in terms):
+        return False
+    return all(
+        effect not in ("NoSchedule", "NoExecute")
+        or key in _DAEMON_TOLERATED
+        or any(_tolerates(toleration, key, value, effect) for toleration in spec.tolerations or ())
+        for key, value, effect in node.taints
+    )
+
+
+def _tolerates(toleration: Toleration, key: str, value: str, effect: str) -> bool:
+    if toleration.effect and toleration.effect != effect:
+        return False
+    if toleration.operator == "Exists":
+        return not toleration.key or toleration.key == key
+    return toleration.key == key and (toleration.value or "") == value
+
+
+def _term_matches(term: NodeSelectorTerm, node: Node) -> bool:
+    if not term.match_expressions and not term.match_fields:
+        return False  # An empty term matches no node (core/v1 NodeSelectorTerm).
+    return all(_requirement_matches(item, node.labels.get(item.key)) for item in term.match_expressions or ()) and all(
+        item.key == "metadata.name" and _requirement_matches(item, node.name) for item in term.match_fields or ()
+    )
+
+
+def _requirement_matches(requirement: SelectorRequirement, value: str | None) -> bool:
+    values = requirement.values or []
+    match requirement.operator:
+        case "In":
+            return value is not None and value in values
+        case "NotIn":
+            return value is None or value not in values
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+        case "Gt" | "Lt":
+            if value is None or len(values) != 1 or not _is_integer(value) or not _is_integer(values[0]):
+                return False
+            return int(value) > int(values[0]) if requirement.operator == "Gt" else int(value) < int(values[0])
+        case _:
+            return False
+
+
+def _is_integer(text: str) -> bool:
+    return re.fullmatch(r"-?[0-9]{1,18}", text) is not None

@@ -1,0 +1,190 @@
+"""What a guardrail is: the values it gets, the values it returns, and how the engine finds it.
+
+A guardrail is pure. It gets a frozen rule (compiled once from its policy section) and a `Context`; it has no clock, no
+client, no logger and no settings. It may ask the cluster view, which answers from memory. It changes a pod only through
+the `Draft` it is handed, and it refuses by returning findings; what becomes of them is decided by modes, elsewhere.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+import msgspec
+
+from webhook.cluster.view import Controller, Namespace, View
+from webhook.kube.objects import Pod, controller_of
+from webhook.kube.patch import Draft
+from webhook.policy._base import OnFault, Section
+from webhook.pricing.book import PriceBook
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that is wrong, or worth saying, about a pod.
+
+    Texts are one line and never contain the pod's own name, so that repeated events aggregate.
+    """
+
+    rule: str
+    """Stable identifier from a closed list of the guardrail, safe as a metric label: ``podMonthly``."""
+    message: str
+    """What is wrong with which container, as said when the request is refused."""
+    cure: str
+    """What to change, and where."""
+    would: str = ""
+    """The message where nothing is refused ("would violate ..."); empty where `message` serves both."""
+    notice: bool = False
+    """True where it never refuses: the guardrail could not do its work and says why."""
+    refuses_workload: bool = False
+    """True where the rule is about workloads: elsewhere a workload is warned about and its pods are refused."""
+    paths: tuple[str, ...] = ()
+    """Field paths concerned, such as ``spec.containers[0].securityContext``."""
+
+
+class Exemption(NamedTuple):
+    """What PolicyExceptions loosen for one guardrail on one pod.
+
+    The guardrail as a whole exempt never reaches the guardrail; this is about parts of it.
+    """
+
+    controls: frozenset[str] | None = None
+    """Names of Pod Security checks; None means all."""
+    containers: frozenset[str] | None = None
+    """Names of containers; None means all, and the pod level as well."""
+
+
+class Requester(NamedTuple):
+    """Who asks: ``request.userInfo``."""
+
+    username: str = ""
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+
+
+class WorkloadScale(NamedTuple):
+    """The workload whose template is judged, and how many pods of it are paid for."""
+
+    kind: str
+    replicas: int
+    """Pods at the same time: replicas, parallelism, or matching nodes of a DaemonSet."""
+    source: str = ""
+    """Where the number comes from, said in the verdict: ``3 replicas``."""
+    hours: int | None = None
+    """Expected running time in hours of a Job, rounded up; None means the whole month."""
+
+
+class Context:
+    """Everything a guardrail may know about one review. One object serves all guardrails of the review."""
+
+    __slots__ = (
+        "_controller",
+        "_controller_known",
+        "exemptions",
+        "namespace",
+        "namespace_info",
+        "old_pod",
+        "old_scale",
+        "operation",
+        "pod",
+        "priced_as_spot",
+        "prices",
+        "requester",
+        "scale",
+        "subresource",
+        "view",
+    )
+
+    def __init__(
+        self,
+        *,
+        pod: Pod,
+        namespace: str,
+        view: View,
+        prices: PriceBook,
+        namespace_info: Namespace | None = None,
+        operation: str = "CREATE",
+        subresource: str = "",
+        old_pod: Pod | None = None,
+        scale: WorkloadScale | None = None,
+        old_scale: WorkloadScale | None = None,
+        requester: Requester = Requester(),  # noqa: B008  an immutable tuple
+        controller: Controller | None = None,
+    ) -> None:
+        self.pod = pod
+        """The pod as changed by the proposals made so far; for a workload, the pod of its template."""
+        self.namespace = namespace
+        """Of the request, never of the object."""
+        self.namespace_info = namespace_info
+        """None where the namespace is not known."""
+        self.operation = operation
+        self.subresource = subresource
+        """Empty, ``ephemeralcontainers`` or ``resize``."""
+        self.old_pod = old_pod
+        """The stored pod of an UPDATE."""
+        self.scale = scale
+        """Set where a workload is judged through its template."""
+        self.old_scale = old_scale
+        """Of the stored workload, on UPDATE and scale."""
+        self.priced_as_spot = False
+        """Whether the policy prices this pod as spot capacity although it may land elsewhere."""
+        self.requester = requester
+        self.view = view
+        self.prices = prices
+        self.exemptions: Mapping[str, Sequence[Exemption]] = _NONE
+        """Partial exemptions by guardrail name; empty for nearly every pod."""
+        self._controller = controller
+        self._controller_known = controller is not None
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Labels of the pod, never None."""
+        metadata = self.pod.metadata
+        return (metadata.labels or _NONE) if metadata is not None else _NONE
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """Annotations of the pod, never None."""
+        metadata = self.pod.metadata
+        return (metadata.annotations or _NONE) if metadata is not None else _NONE
+
+    @property
+    def controller(self) -> Controller | None:
+        """The top-most known controller of the pod, looked up once; for a workload, the workload itself."""
+        if not self._controller_known:
+            self._controller_known = True
+            owner = controller_of(self.pod.metadata)
+            self._controller = self.view.top_controller(self.namespace, owner, self.labels)
+        return self._controller
+
+
+_NONE: Mapping[str, Any] = {}
+
+S = TypeVar("S", bound=Section)
+R = TypeVar("R")
+
+
+class Guardrail(NamedTuple, Generic[S, R]):
+    """What a guardrail module offers as ``GUARDRAIL``."""
+
+    name: str
+    """Name of the policy section: ``rightSizing``."""
+    order: int
+    """Place in the sequence; earlier proposals are seen by later guardrails."""
+    compile: Callable[[S], R]
+    """Turn a valid section into a frozen rule, once per policy load. Raises ValueError with a cure."""
+    inspect: Callable[[R, Context], Sequence[Finding]]
+    """Judge the pod as it is now."""
+    propose: Callable[[R, Context, Draft], Sequence[Finding]] | None = None
+    """Change the pod through the draft; returns notices only. None where the guardrail never changes anything."""
+    default_on_fault: OnFault = "allow"
+    judges: Callable[[Context], bool] | None = None
+    """Whether it looks at this operation at all; None means pod CREATE and workload templates."""
+    scope: Literal["container", "pod"] = "pod"
+    """`container` where PolicyExceptions may name containers."""
+    half: Literal["security", "cost"] = "cost"
+    """Which half of ``/validate`` it belongs to, so that each half can have its own failure policy."""
+    prices_as_spot: Callable[[R, Context], bool] | None = None
+    """Whether a pod under this rule is to be priced as spot capacity."""
+
+
+def is_creation(context: Context) -> bool:
+    """Whether a pod, or a workload's template, is judged as a new pod."""
+    return context.operation == "CREATE" or context.scale is not None

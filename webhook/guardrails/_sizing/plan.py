@@ -1,0 +1,264 @@
+"""The whole plan for one pod, from the objects it depends on to the values to write. Pure; nothing is changed here."""
+
+from collections.abc import Container, Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from webhook.cluster.view import HorizontalPodAutoscaler, LimitRangeItem, VerticalPodAutoscaler
+from webhook.guardrails._contract import Finding
+from webhook.guardrails._sizing import advice, cells, decide, limit_range, notices, originals, pod_sums, vpa_capping
+from webhook.guardrails._sizing.advice import Advice, Advised
+from webhook.guardrails._sizing.cells import Member
+from webhook.guardrails._sizing.limit_range import NO_BOUNDS, Ranges
+from webhook.guardrails._sizing.originals import Entries, Field, Original
+from webhook.guardrails._sizing.rule import RESOURCES, RightSizingRule
+from webhook.kube import quantity
+from webhook.kube.containers import ContainerRef
+from webhook.kube.objects import Pod, PodSpec, RawQuantity
+
+_TEXTS: Final = (lru_cache(maxsize=8192)(quantity.format_cpu), lru_cache(maxsize=8192)(quantity.format_memory))
+_NO_BOUNDS: Final = (NO_BOUNDS, NO_BOUNDS)
+
+
+class Change(NamedTuple):
+    """One value to write, as canonical text."""
+
+    ref: ContainerRef
+    field: Field
+    resource: str
+    text: str
+
+
+class Plan(NamedTuple):
+    """What to write, and what to say. `annotation` is the new text of the originals, None where nothing changes."""
+
+    changes: tuple[Change, ...] = ()
+    annotation: str | None = None
+    notices: tuple[Finding, ...] = ()
+
+
+NOTHING: Final = Plan()
+
+
+def plan(
+    rule: RightSizingRule,
+    pod: Pod,
+    vpa: VerticalPodAutoscaler,
+    *,
+    hpas: Sequence[HorizontalPodAutoscaler] = (),
+    limit_ranges: Sequence[LimitRangeItem] = (),
+    exempt: Container[str] = (),
+) -> Plan:
+    """Return what right-sizing does to `pod`, as it stands, under `vpa`.
+
+    Args:
+        rule: the compiled section.
+        pod: as changed so far; not modified.
+        vpa: the VPA that matches the pod.
+        hpas: autoscalers of the same workload.
+        limit_ranges: all items of the namespace.
+        exempt: names of containers to leave alone.
+    """
+    spec = pod.spec
+    advised = advice.advised(vpa, rule.recommendation)
+    if spec is None:
+        return NOTHING
+    if advised.is_empty:
+        return Plan(notices=(notices.no_recommendation(advised.name),))
+    skipped = _skipped(spec)
+    if skipped is not None:
+        return Plan(notices=(skipped,))
+    ranges = limit_range.merge(limit_ranges) if limit_ranges else None
+    kept = originals.read(pod.metadata.annotations if pod.metadata is not None else None)
+    members = cells.read(spec, kept, ranges)
+    is_guaranteed = cells.is_guaranteed(members)
+    said: list[Finding] = []
+    chosen = _choose(rule, members, advised, hpas, exempt, said)
+    if is_guaranteed and not rule.resizes_guaranteed:
+        return Plan(notices=(notices.guaranteed(),) if chosen else ())
+    _requests(rule, members, chosen, advised, ranges, is_guaranteed=is_guaranteed)
+    _limits(rule, chosen, ranges, is_guaranteed=is_guaranteed, acts=advised.acts)
+    if ranges is not None:
+        for resource in (0, 1):
+            if ranges.has_pod[resource]:
+                pod_sums.cut(rule, members, resource, ranges, is_guaranteed=is_guaranteed)
+    changed: list[tuple[Member, int]] = []
+    for member, resource, _ in chosen:
+        cell = member.cells[resource]
+        cell.keep_written()
+        if cell.writes_limit or cell.writes_request:
+            changed.append((member, resource))
+    if not changed:
+        return Plan(notices=tuple(said)) if said else NOTHING
+    reason = pod_sums.refusal(members, ranges)
+    if reason is not None:
+        return Plan(notices=(*said, notices.clamp_failed(reason)))
+    changes, annotation = _written(members, changed, kept)
+    return Plan(tuple(changes), annotation, tuple(said))
+
+
+def _skipped(spec: PodSpec) -> Finding | None:
+    """Return why the whole pod is left alone, or None."""
+    selector = spec.node_selector
+    if (spec.os is not None and spec.os.name == "windows") or (
+        selector and "windows" in (selector.get("kubernetes.io/os"), selector.get("beta.kubernetes.io/os"))
+    ):
+        return notices.windows()
+    resources = spec.resources
+    if resources is not None and (resources.requests or resources.limits):
+        return notices.pod_level_resources()
+    return None
+
+
+def _choose(
+    rule: RightSizingRule,
+    members: list[Member],
+    advised: Advised,
+    hpas: Sequence[HorizontalPodAutoscaler],
+    exempt: Container[str],
+    said: list[Finding],
+) -> list[tuple[Member, int, Advice]]:
+    """Return the (container, resource) pairs that are sized; all others go on with their present values."""
+    chosen: list[tuple[Member, int, Advice]] = []
+    seen: set[str] = set()
+    for member in members:
+        found = advised.containers.get(member.name) if member.kind != "init" else None
+        if found is None or member.name in exempt or member.name in seen:
+            found = None
+        elif not member.is_readable:
+            said.append(notices.malformed_resources(member.name))
+            found = None
+        else:
+            said.extend(found.malformed)
+        seen.add(member.name)
+        for resource, cell in enumerate(member.cells):
+            if found is not None and found.value[resource] is not None:
+                if hpas and not rule.resizes_hpa_managed and (name := _driver(hpas, member.name, resource)) is not None:
+                    said.append(notices.hpa_managed(member.name, RESOURCES[resource], name))
+                elif cell.cap == 0:
+                    said.append(notices.zero_limit(member.name, RESOURCES[resource]))
+                else:
+                    per = rule.resources[resource]
+                    cell.is_sized = True
+                    cell.computes_limit = per.headroom is not None and not found.requests_only
+                    chosen.append((member, resource, found))
+    return chosen
+
+
+def _driver(hpas: Sequence[HorizontalPodAutoscaler], container: str, resource: int) -> str | None:
+    """Return the name of the HPA that follows the utilisation of this container's resource, or None."""
+    name = RESOURCES[resource]
+    for hpa in hpas:
+        if name in hpa.utilization_resources or (container, name) in hpa.container_utilization:
+            return hpa.name
+    return None
+
+
+def _requests(
+    rule: RightSizingRule,
+    members: list[Member],
+    chosen: list[tuple[Member, int, Advice]],
+    advised: Advised,
+    ranges: Ranges | None,
+    *,
+    is_guaranteed: bool,
+) -> None:
+    """Set the requests of the chosen cells."""
+    container = ranges.container if ranges is not None else _NO_BOUNDS
+    for member in members:
+        for resource, cell in enumerate(member.cells):
+            if not cell.is_sized and (cell.restored[0] or cell.restored[1]):
+                cell.settle(container[resource])
+    if advised.acts:
+        targets = vpa_capping.targets(members, advised.containers, ranges)
+        wanted = {id(member): pair for member, pair in zip(members, targets, strict=True)}
+        for member, resource, found in chosen:
+            cell = member.cells[resource]
+            if not (is_guaranteed and found.requests_only):
+                cell.request = wanted[id(member)][resource] or cell.own
+        return
+    for member, resource, found in chosen:
+        cell = member.cells[resource]
+        if is_guaranteed and found.requests_only:
+            continue
+        value = decide.request(rule, resource, cell, found, container[resource], is_guaranteed=is_guaranteed)
+        if value is not None:
+            cell.request = value
+            cell.is_movable = True
+    if ranges is not None and not is_guaranteed:
+        for resource in (0, 1):
+            if ranges.has_pod[resource]:
+                pod_sums.raise_requests(rule, members, resource, ranges)
+
+
+def _limits(
+    rule: RightSizingRule,
+    chosen: list[tuple[Member, int, Advice]],
+    ranges: Ranges | None,
+    *,
+    is_guaranteed: bool,
+    acts: bool,
+) -> None:
+    """Set the limits of the chosen cells from their requests."""
+    container = ranges.container if ranges is not None else _NO_BOUNDS
+    for member, resource, found in chosen:
+        cell = member.cells[resource]
+        if is_guaranteed:
+            cell.limit = cell.request
+        elif cell.computes_limit:
+            cell.limit = decide.limit(rule, resource, cell, container[resource])
+        elif acts and not found.requests_only and cell.cap is not None:
+            # VPA moves the limit along with the request; the least that keeps the pod valid is the request itself.
+            cell.limit = max(cell.cap, cell.request or 0)
+
+
+def _written(members: list[Member], changed: list[tuple[Member, int]], kept: Entries) -> tuple[list[Change], str]:
+    """Return the values to write, and the annotation with what stood there before."""
+    entries: dict[str, Original] = {}
+    changes: list[Change] = []
+    if kept:
+        for member in members:
+            entry = _still_true(member, kept)
+            if entry is not None:
+                entries[member.name] = entry
+    for member, resource in changed:
+        cell = member.cells[resource]
+        name = RESOURCES[resource]
+        entry = entries.get(member.name)
+        if entry is None:
+            entry = entries[member.name] = Original()
+        if cell.writes_request and cell.request is not None:
+            text = _TEXTS[resource](cell.request)
+            entry.record("requests", name, _raw(member, kept, "requests", resource), text)
+            changes.append(Change(member.ref, "requests", name, text))
+        if cell.writes_limit and cell.limit is not None:
+            text = _TEXTS[resource](cell.limit)
+            entry.record("limits", name, _raw(member, kept, "limits", resource), text)
+            changes.append(Change(member.ref, "limits", name, text))
+    return changes, originals.write(entries)
+
+
+def _raw(member: Member, kept: Entries, field: Field, resource: int) -> RawQuantity | None:
+    """Return what the author wrote under a key: from the annotation where it still holds, else as it stands."""
+    name = RESOURCES[resource]
+    if member.cells[resource].restored[0 if field == "requests" else 1]:
+        entry = kept[member.name]
+        return (entry.requests if field == "requests" else entry.limits).get(name)
+    resources = member.ref.container.resources
+    values = (resources.requests if field == "requests" else resources.limits) if resources is not None else None
+    return values.get(name) if values else None
+
+
+def _still_true(member: Member, kept: Entries) -> Original | None:
+    """Return the part of an earlier entry that still describes the container, or None."""
+    if member.name not in kept:
+        return None
+    old = kept[member.name]
+    entry = Original()
+    for resource, cell in enumerate(member.cells):
+        name = RESOURCES[resource]
+        if cell.restored[0]:
+            entry.record("requests", name, old.requests[name], str(old.applied.requests[name]))
+        if cell.restored[1]:
+            entry.record("limits", name, old.limits[name], str(old.applied.limits[name]))
+    return entry if entry.requests or entry.limits else None

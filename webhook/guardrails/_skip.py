@@ -1,0 +1,46 @@
+"""Opting out of a scheduling guardrail, and the pods that no scheduling guardrail may touch."""
+
+from webhook.guardrails._contract import Context
+
+SKIP_ANNOTATION = "podgate.dev/skip"
+"""Annotation of a pod: names of guardrails, comma-separated. Honoured only where the policy sets ``allowSkip``."""
+
+_MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
+_SYSTEM_CRITICAL_PRIORITY = 2_000_000_000
+"""Lowest value of the built-in ``system-*`` priority classes; user classes must stay below it."""
+
+
+def is_skipped(context: Context, guardrail: str) -> bool:
+    """Whether the pod's author opted out of `guardrail`."""
+    value = context.annotations.get(SKIP_ANNOTATION)
+    return value is not None and guardrail in (part.strip() for part in value.split(","))
+
+
+def is_placed_already(context: Context) -> bool:
+    """Whether no scheduler decides about the pod, or the system's own must: static and mirror pods, pods with a
+    node name, and pods of a ``system-*`` priority."""
+    spec = context.pod.spec
+    if spec is None:
+        return True
+    if spec.node_name or _MIRROR_ANNOTATION in context.annotations:
+        return True
+    if (spec.priority_class_name or "").startswith("system-") or (spec.priority or 0) >= _SYSTEM_CRITICAL_PRIORITY:
+        return True
+    controller = context.controller
+    return controller is not None and controller.kind == "Node"
+
+
+def is_daemon(context: Context) -> bool:
+    """Whether a DaemonSet owns the pod: its placement is one pod a node, decided by node affinity on the name."""
+    controller = context.controller
+    return controller is not None and controller.kind == "DaemonSet"
+
+
+def is_stateful(context: Context) -> bool:
+    """Whether the pod keeps state that a lost node would take away: a StatefulSet, or persistent volume claims."""
+    controller = context.controller
+    if controller is not None and controller.kind == "StatefulSet":
+        return True
+    spec = context.pod.spec
+    volumes = (spec.volumes or ()) if spec is not None else ()
+    return any(volume.persistent_volume_claim is not None or volume.ephemeral is not None for volume in volumes)

@@ -1,0 +1,110 @@
+"""binPacking: pods are handed to a scheduler that packs nodes tightly, as long as that scheduler is alive.
+
+Rule
+    ``spec.schedulerName`` is set to ``binPacking.schedulerName`` where the pod has none or ``default-scheduler``. With
+    ``topologySpread``, pods of a controller whose selector is known get one spread constraint on ``topologyKey``, so
+    that packing does not put all replicas of one workload on one node.
+
+Left alone
+    DaemonSet, static and mirror pods, pods with a node name, pods of ``system-*`` priority, pods whose author chose
+    another scheduler, and with ``allowSkip`` pods annotated ``podgate.dev/skip: binPacking``.
+
+Alive
+    A pod whose scheduler does not run stays Pending for ever, without an event, and no autoscaler helps it. The name
+    is therefore only written while that scheduler's Lease is fresh; otherwise the pod stays with the default
+    scheduler and a notice says so.
+
+Violations
+    None. The guardrail only adds.
+
+Source
+    kube-scheduler ``NodeResourcesFit`` with ``MostAllocated``; ``schedulerName`` is immutable once the pod exists.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from webhook.guardrails._contract import Context, Finding, Guardrail, is_creation
+from webhook.guardrails._skip import is_daemon, is_placed_already, is_skipped
+from webhook.kube import selectors
+from webhook.kube.patch import Draft
+from webhook.policy.bin_packing import BinPackingSection
+
+_DEFAULT_SCHEDULER = "default-scheduler"
+
+
+class Spread(NamedTuple):
+    """The topology spread constraint that is added."""
+
+    max_skew: int
+    topology_key: str
+    when_unsatisfiable: str
+
+
+class BinPackingRule(NamedTuple):
+    """The compiled section."""
+
+    scheduler_name: str
+    spread: Spread | None
+    allow_skip: bool
+
+
+def compile_rule(section: BinPackingSection) -> BinPackingRule:
+    """Compile the section."""
+    spread = section.topology_spread
+    return BinPackingRule(
+        scheduler_name=section.scheduler_name,
+        spread=Spread(spread.max_skew, spread.topology_key, spread.when_unsatisfiable) if spread else None,
+        allow_skip=section.allow_skip,
+    )
+
+
+def propose(rule: BinPackingRule, context: Context, draft: Draft) -> Sequence[Finding]:
+    """Set the scheduler's name and the spread constraint, or say that the scheduler is not there."""
+    spec = context.pod.spec
+    if not is_creation(context) or spec is None or is_placed_already(context) or is_daemon(context):
+        return ()
+    if rule.allow_skip and is_skipped(context, "binPacking"):
+        return ()
+    if spec.scheduler_name not in (None, "", _DEFAULT_SCHEDULER, rule.scheduler_name):
+        return ()
+    if spec.scheduler_name != rule.scheduler_name and not context.view.is_scheduler_alive(rule.scheduler_name):
+        return (_not_alive(rule.scheduler_name),)
+    draft.set_scheduler_name(rule.scheduler_name)
+    if rule.spread is not None:
+        _spread(rule.spread, context, draft)
+    return ()
+
+
+def inspect(_rule: BinPackingRule, _context: Context) -> Sequence[Finding]:
+    """Nothing about packing is ever refused."""
+    return ()
+
+
+def _spread(spread: Spread, context: Context, draft: Draft) -> None:
+    spec = context.pod.spec
+    controller = context.controller
+    if spec is None or controller is None:
+        return
+    if any(item.topology_key == spread.topology_key for item in spec.topology_spread_constraints or ()):
+        return
+    selector = context.view.owner_selector(context.namespace, controller)
+    if selector is None or selectors.is_empty(selector):
+        # An empty selector would count every pod of the namespace against this workload's skew.
+        return
+    draft.append_topology_spread(
+        spread.max_skew, spread.topology_key, spread.when_unsatisfiable, selectors.to_json(selector)
+    )
+
+
+def _not_alive(name: str) -> Finding:
+    return Finding(
+        rule="schedulerLease",
+        message=f'scheduler "{name}" holds no fresh Lease, so the pod stays with the default scheduler',
+        cure=f"start the scheduler (its Lease is named {name}), or switch binPacking off",
+        notice=True,
+        paths=("spec.schedulerName",),
+    )
+
+
+GUARDRAIL = Guardrail(name="binPacking", order=40, compile=compile_rule, inspect=inspect, propose=propose)

@@ -1,0 +1,213 @@
+"""Budgets: whether the money of a scope suffices for what a pod, or a workload, adds.
+
+A Budget is a kind of its own, not a section of a GuardrailPolicy, so this module has no ``GUARDRAIL``.
+
+Rule
+    What the scope's pods have committed and what this object adds must not be above ``rejectAt`` per cent of the
+    amount; exactly at it is within. From ``warnAt`` on there are warnings.
+
+    ``basis: runRate`` counts the rate for the whole period: month (as long as the price list says), 168 hours of a
+    week, 24 of a day. ``basis: monthEnd`` counts what was spent since the period began, as the ledger knows it, and
+    the rate for the time that is left of the calendar period in UTC.
+
+When
+    * pod CREATE: its price;
+    * ``pods/resize``: the increase;
+    * pod UPDATE: the whole price, where a changed label brings the pod into the scope;
+    * workloads: the increase, as a warning. Only pods are ever booked, so only pods are refused.
+
+Example
+    ``budget "engineering-alpha": $9,310.00 of $10,000.00 a month committed, this pod adds $752.00``
+
+How to comply
+    Lower the requests, remove pods that the budget pays for, or ask its owner for more.
+
+The judgement reads the ledger without changing it. Two pods that are judged at the same time may both be found within
+the budget; the reservation that follows (`charge`) lets only one of them take the last money.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from webhook.guardrails import _money
+from webhook.guardrails._contract import Context, Finding
+from webhook.kube.quantity import QuantityError
+from webhook.ledger import balance
+from webhook.ledger.store import Charge
+from webhook.policy._base import Mode, OnFault
+from webhook.policy._names import compile_globs
+from webhook.policy.budget import BudgetSpec, ScopeModel
+from webhook.pricing import money
+
+Labels = Mapping[str, str]
+Covers = Callable[[str, Labels, Labels], bool]
+
+_NO_LABELS: Final[Labels] = {}
+_UNITS: Final = {"monthly": "month", "weekly": "week", "daily": "day"}
+
+
+class BudgetRule(NamedTuple):
+    """A compiled Budget."""
+
+    name: str
+    mode: Mode
+    covers: Covers
+    """Whether the budget pays for a pod: (namespace, labels of the namespace, labels of the pod)."""
+    amount: int
+    """Micro-units of the currency for one period."""
+    currency: str
+    period: balance.Period
+    basis: balance.Basis
+    warn_at: tuple[int, ...]
+    reject_at: int
+    on_fault: OnFault
+
+    def terms(self, hours_per_month: int) -> balance.Terms:
+        """Return the numbers for the ledger's arithmetic; the price list says how long a month is."""
+        return balance.Terms(self.amount, self.period, self.basis, hours_per_month, self.warn_at, self.reject_at)
+
+
+def compile_budget(name: str, spec: BudgetSpec) -> BudgetRule:
+    """Compile a Budget. An amount finer than a micro-unit is rounded down to it."""
+    return BudgetRule(
+        name=name,
+        mode=spec.mode,
+        covers=_compile_scope(spec.scope),
+        amount=money.to_micros(spec.amount),
+        currency=spec.currency,
+        period=spec.period,
+        basis=spec.basis,
+        warn_at=tuple(spec.warn_at),
+        reject_at=spec.reject_at,
+        on_fault=spec.on_fault,
+    )
+
+
+def _compile_scope(scope: ScopeModel) -> Covers:
+    if scope.label is not None:
+        key, value = scope.label.key, scope.label.value
+        return lambda _namespace, _namespace_labels, labels: labels.get(key) == value
+    if scope.namespaces is not None:
+        matches = compile_globs(scope.namespaces)
+        return lambda namespace, _namespace_labels, _labels: matches(namespace)
+    if scope.namespace_selector is not None:
+        selects = scope.namespace_selector.compile()
+        return lambda _namespace, namespace_labels, _labels: selects(namespace_labels)
+    return lambda _namespace, _namespace_labels, _labels: True
+
+
+def judges(context: Context) -> bool:
+    """Whether this operation can take money: pod CREATE, resize, a change of the pod's labels, and workloads."""
+    if context.scale is not None or context.subresource == "resize":
+        return True
+    if context.subresource:
+        return False
+    return context.operation == "CREATE" or _old_labels(context) != context.labels
+
+
+def judge(
+    rule: BudgetRule, context: Context, committed_micros: int, now: datetime | None, *, spent_micros: int = 0
+) -> Sequence[Finding]:
+    """Judge what an object adds to a budget that covers it.
+
+    Args:
+        rule: a budget whose scope covers the object.
+        context: the object, with its price list.
+        committed_micros: rate of the scope without this object's increase, micro-units per hour.
+        now: the time, with a time zone; only read on basis ``monthEnd``.
+        spent_micros: spent in this period so far, micro-units; only read on basis ``monthEnd``.
+
+    Returns:
+        A finding of rule ``budget`` where the budget does not suffice, else a notice of rule ``budgetThreshold`` where
+        a warning threshold is reached, else nothing; for workloads notices only.
+    """
+    is_workload = context.scale is not None
+    try:
+        rate = added_rate(rule, context)
+    except QuantityError as error:
+        return (_money.not_priced(error, notice=is_workload),)
+    if rate <= 0:
+        return ()
+    terms = rule.terms(context.prices.hours_per_month)
+    before = balance.used(terms, committed_micros, spent=spent_micros, now=now)
+    added = rate * _hours(terms, context, now)
+    after = before + added
+    if balance.is_above(terms, after):
+        message = _message(rule, context, before, added)
+        return (Finding(rule="budget", message=message, cure=_cure(context), notice=is_workload),)
+    percent = balance.reached(terms, after)
+    if percent is None:
+        return ()
+    message = f"{_message(rule, context, before, added)}, which reaches {percent} % of it"
+    return (Finding(rule="budgetThreshold", message=message, cure=_cure(context), notice=True),)
+
+
+def added_rate(rule: BudgetRule, context: Context) -> int:
+    """Return what an object adds to the rate of a budget that covers it, micro-units per hour; never below zero.
+
+    Raises:
+        QuantityError: a quantity is malformed or negative.
+    """
+    price = _money.context_price(context)
+    scale = context.scale
+    now_costs = price.micros * (scale.replicas if scale is not None else 1)
+    if context.operation != "UPDATE" or context.old_pod is None or not _covered_before(rule, context):
+        return now_costs
+    if scale is None and context.subresource != "resize":
+        return 0  # It is paid by this budget already, and no other update changes what a pod costs.
+    old = _money.old_price(context)
+    old_scale = context.old_scale
+    cost = old.micros * (old_scale.replicas if scale is not None and old_scale is not None else 1) if old else 0
+    return max(0, now_costs - cost)
+
+
+def charge(rule: BudgetRule, hours_per_month: int, now: datetime | None, *, spent_micros: int = 0) -> Charge:
+    """Return how the pod is booked: never refused unless the budget is enforced."""
+    if rule.mode != "enforce":
+        return Charge(rule.name, None)
+    return Charge(rule.name, balance.rate_limit(rule.terms(hours_per_month), spent=spent_micros, now=now))
+
+
+def _covered_before(rule: BudgetRule, context: Context) -> bool:
+    info = context.namespace_info
+    return rule.covers(context.namespace, info.labels if info is not None else _NO_LABELS, _old_labels(context))
+
+
+def _old_labels(context: Context) -> Labels:
+    metadata = context.old_pod.metadata if context.old_pod is not None else None
+    return (metadata.labels or _NO_LABELS) if metadata is not None else _NO_LABELS
+
+
+def _hours(terms: balance.Terms, context: Context, now: datetime | None) -> balance.Amount:
+    """Return the hours that the object's rate is counted for; a Job's run may be shorter than the period."""
+    ahead = balance.hours_ahead(terms, now)
+    expected = context.scale.hours if context.scale is not None else None
+    return ahead if expected is None else min(ahead, expected)
+
+
+def _message(rule: BudgetRule, context: Context, before: balance.Amount, added: balance.Amount) -> str:
+    unit = _UNITS[rule.period]
+    has, adds, whole = (_text(rule, micros) for micros in (before, added, rule.amount))
+    until = f"committed until the {unit} ends" if rule.basis == "monthEnd" else "committed"
+    bound = "" if rule.reject_at == 100 else f" (refused above {rule.reject_at} %)"
+    scale = context.scale
+    if scale is not None:
+        adds = f"this workload adds {adds} ({scale.source or f'{scale.replicas} pods'})"
+    else:
+        adds = f"this {'resize' if context.subresource == 'resize' else 'pod'} adds {adds}"
+    spent = "spent or " if rule.basis == "monthEnd" else ""
+    return f'budget "{rule.name}": {has} of {whole} a {unit}{bound} {spent}{until}, {adds}'
+
+
+def _text(rule: BudgetRule, micros: balance.Amount) -> str:
+    numerator, denominator = micros.as_integer_ratio()
+    whole = (2 * numerator + denominator) // (2 * denominator)
+    return money.format_money(money.over_hours(whole, 1), rule.currency)
+
+
+def _cure(context: Context) -> str:
+    return (
+        f"{_money.how_to_cost_less(context)}, remove pods that this budget pays for, or ask the platform team to raise "
+        "its amount"
+    )

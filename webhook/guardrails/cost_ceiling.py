@@ -1,0 +1,147 @@
+"""costCeiling: no pod, and no workload, may cost more a month than the platform team allows.
+
+Rule
+    ``podMonthly``: the monthly price of one pod is not above the ceiling; exactly at it is within.
+    ``workloadMonthly``: the number of pods times the price of one is not above the ceiling.
+
+    The price is what the scheduler sets aside for the pod, at the prices of the default PriceList. Of a container it
+    is the request, else the limit, else the namespace's LimitRange default, else ``assumedRequest``; the message says
+    which. A Deployment counts its replicas, a DaemonSet the nodes it matches, a Job its parallelism. A Job is priced
+    for its expected running time where that is known, at most for a month.
+
+Fields
+    ``podMonthly``, ``workloadMonthly``: decimal strings in the price list's currency; at least one of them.
+
+When
+    * pod CREATE and ``pods/resize``; a resize only where it makes the pod dearer than it was;
+    * workloads on CREATE, and on UPDATE and scale only where the cost rises. ``workloadMonthly`` may refuse them;
+      ``podMonthly`` warns there, and refuses the pods themselves.
+
+Example
+    ``costs $412.30 a month, above the ceiling of $300.00 (4 CPU, 8Gi by requests, on-demand)``
+
+How to comply
+    Lower the requests of the container that is named, run fewer replicas, or ask the platform team for a higher
+    ceiling or a PolicyException.
+
+A quantity that Kubernetes could not read is a violation of its own (rule ``quantity``): a pod without a price could
+otherwise pass every ceiling.
+
+Source of the rule: OpenCost's cost model (requests times hourly prices, 730 hours a month).
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from webhook.guardrails import _money
+from webhook.guardrails._contract import Context, Finding, Guardrail
+from webhook.kube.quantity import QuantityError
+from webhook.policy.cost_ceiling import CostCeilingSection
+from webhook.pricing import money
+
+
+class CostCeilingRule(NamedTuple):
+    """The compiled section; None means no ceiling."""
+
+    pod_monthly: Decimal | None
+    workload_monthly: Decimal | None
+
+
+def compile_rule(section: CostCeilingSection) -> CostCeilingRule:
+    """Compile the section."""
+    return CostCeilingRule(section.pod_monthly, section.workload_monthly)
+
+
+def judges(context: Context) -> bool:
+    """Whether this operation can raise a cost: pod CREATE, ``pods/resize``, and workloads."""
+    if context.scale is not None:
+        return True
+    return context.operation == "CREATE" if not context.subresource else context.subresource == "resize"
+
+
+def inspect(rule: CostCeilingRule, context: Context) -> Sequence[Finding]:
+    """Compare the prices with the ceilings."""
+    try:
+        price = _money.context_price(context)
+    except QuantityError as error:
+        return (_money.not_priced(error, notice=context.scale is not None),)
+    old = _money.old_price(context) if context.operation == "UPDATE" else None
+    findings: list[Finding] = []
+    if rule.pod_monthly is not None and (old is None or price.micros > old.micros):
+        findings.extend(_judge_pod(rule.pod_monthly, context, price))
+    if rule.workload_monthly is not None and context.scale is not None:
+        findings.extend(_judge_workload(rule.workload_monthly, context, price, old))
+    return findings
+
+
+def _judge_pod(ceiling: Decimal, context: Context, price: _money.PodPrice) -> Sequence[Finding]:
+    cost = money.over_hours(price.micros, hours_priced(context))
+    if cost <= ceiling:
+        return ()
+    is_workload = context.scale is not None
+    shown, bound = money.format_apart(cost, ceiling, context.prices.currency)
+    what = "each pod costs" if is_workload else "costs"
+    return (
+        Finding(
+            rule="podMonthly",
+            message=f"{what} {shown} a {_span(context)}, above the ceiling of {bound} ({_money.quantities(price)})",
+            cure=f"{_money.how_to_cost_less(context)}, or ask the platform team to raise costCeiling.podMonthly",
+            notice=is_workload,
+        ),
+    )
+
+
+def _judge_workload(
+    ceiling: Decimal, context: Context, price: _money.PodPrice, old: _money.PodPrice | None
+) -> Sequence[Finding]:
+    scale = context.scale
+    assert scale is not None  # noqa: S101  the caller has looked
+    cost = money.over_hours(price.micros * scale.replicas, hours_priced(context))
+    if cost <= ceiling:
+        return ()
+    if old is not None and context.old_scale is not None:
+        before = context.old_scale
+        hours = _hours(before.hours, context.prices.hours_per_month)
+        if cost <= money.over_hours(old.micros * before.replicas, hours):
+            return ()
+    currency = context.prices.currency
+    shown, bound = money.format_apart(cost, ceiling, currency)
+    each = money.format_money(money.over_hours(price.micros, hours_priced(context)), currency)
+    count = scale.source or f"{scale.replicas} pods"
+    return (
+        Finding(
+            rule="workloadMonthly",
+            message=(
+                f"costs {shown} a {_span(context)} ({count}), above the ceiling of {bound} "
+                f"({each} a pod: {_money.quantities(price)})"
+            ),
+            cure=(
+                f"run fewer pods, {_money.how_to_cost_less(context)}, or ask the platform team to raise "
+                "costCeiling.workloadMonthly"
+            ),
+            refuses_workload=True,
+        ),
+    )
+
+
+def hours_priced(context: Context) -> int:
+    """Return the hours that a monthly cost is computed with: those of a month, or of a Job's run if that is less."""
+    return _hours(context.scale.hours if context.scale is not None else None, context.prices.hours_per_month)
+
+
+def _hours(expected: int | None, month: int) -> int:
+    return month if expected is None else min(expected, month)
+
+
+def _span(context: Context) -> str:
+    return "run" if context.scale is not None and context.scale.hours is not None else "month"
+
+
+GUARDRAIL = Guardrail(
+    name="costCeiling",
+    order=60,
+    compile=compile_rule,
+    inspect=inspect,
+    judges=judges,
+)

@@ -1,0 +1,115 @@
+"""Fill in what level restricted needs and a pod leaves unset.
+
+Only unset fields are filled: a value that the author wrote is a decision, and where such a value forbids the pod, the
+whole pod is left as it is, so that the message names what the author wrote. Nothing is added that the API server would
+refuse or that would break a container which an exception covers:
+
+* ``allowPrivilegeEscalation: false`` is invalid beside ``privileged: true`` and beside an added ``CAP_SYS_ADMIN``;
+* Linux-only fields are invalid on Windows pods;
+* ``runAsNonRoot: true`` keeps a container that runs as user 0 from starting;
+* where a container is exempt, the others get their values one by one, since a pod value would reach the exempt one too.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from webhook.guardrails.pod_security._check import Violation
+from webhook.guardrails.pod_security._evaluation import Leave
+from webhook.guardrails.pod_security._visitor import Seat, Visit
+from webhook.guardrails.pod_security.capabilities_restricted import ALL, added_beyond, drops_all
+from webhook.kube.objects import ObjectMeta, PodSpec
+from webhook.kube.patch import Draft
+
+Step = Callable[[], None]
+_SYS_ADMIN = frozenset({"SYS_ADMIN", "CAP_SYS_ADMIN"})
+_RUNTIME_DEFAULT = "RuntimeDefault"
+
+
+def harden(draft: Draft, violations: list[Violation], leave: Leave) -> bool:
+    """Change the pod so that none of `violations` is left, or not at all.
+
+    Args:
+        draft: of the pod that was judged.
+        violations: all that forbids the pod.
+        leave: what exceptions take out, as in the judgement.
+
+    Returns:
+        Whether the pod passes now.
+    """
+    spec = draft.pod.spec
+    if spec is None:
+        return not violations
+    steps: list[Step] = []
+    for violation in violations:
+        plan = _PLANS.get(violation.check)
+        found = plan(draft, _visit(draft.pod.metadata, spec, leave, violation.check)) if plan is not None else None
+        if found is None:
+            return False
+        steps.extend(found)
+    for step in steps:
+        step()
+    return True
+
+
+def _visit(metadata: ObjectMeta | None, spec: PodSpec, leave: Leave, check: str) -> Visit:
+    return Visit(metadata, spec, leave.containers(check))
+
+
+def _forbid_escalation(draft: Draft, visit: Visit) -> list[Step] | None:
+    if visit.is_windows:
+        return None
+    steps: list[Step] = []
+    for seat in visit.seats:
+        context = seat.context
+        if context.allow_privilege_escalation is False:
+            continue
+        added = (context.capabilities.add or ()) if context.capabilities is not None else ()
+        if context.allow_privilege_escalation or context.privileged or not _SYS_ADMIN.isdisjoint(added):
+            return None
+        steps.append(partial(draft.set_allow_privilege_escalation, seat.ref, False))
+    return steps
+
+
+def _drop_capabilities(draft: Draft, visit: Visit) -> list[Step] | None:
+    if visit.is_windows or any(added_beyond(seat) for seat in visit.seats):
+        return None
+    return [partial(draft.append_dropped_capability, seat.ref, ALL) for seat in visit.seats if not drops_all(seat)]
+
+
+def _demand_non_root(draft: Draft, visit: Visit) -> list[Step] | None:
+    pod_context = visit.pod_context
+    if pod_context.run_as_non_root is False or any(seat.context.run_as_non_root is False for seat in visit.seats):
+        return None
+    missing = [seat for seat in visit.seats if seat.context.run_as_non_root is None]
+    for seat in missing:
+        own = seat.context.run_as_user
+        if (pod_context.run_as_user if own is None else own) == 0:
+            return None
+    if visit.exempt:
+        return [partial(draft.set_run_as_non_root, seat.ref) for seat in missing]
+    return [draft.set_pod_run_as_non_root]
+
+
+def _set_seccomp_profile(draft: Draft, visit: Visit) -> list[Step] | None:
+    if visit.is_windows or visit.pod_context.seccomp_profile is not None:
+        return None
+    if any(_has_forbidden_profile(seat) for seat in visit.seats):
+        return None
+    if visit.exempt:
+        missing = [seat for seat in visit.seats if seat.context.seccomp_profile is None]
+        return [partial(draft.set_seccomp_profile, seat.ref, _RUNTIME_DEFAULT) for seat in missing]
+    return [partial(draft.set_pod_seccomp_profile, _RUNTIME_DEFAULT)]
+
+
+def _has_forbidden_profile(seat: Seat) -> bool:
+    profile = seat.context.seccomp_profile
+    return profile is not None and profile.type not in (_RUNTIME_DEFAULT, "Localhost")
+
+
+_PLANS: dict[str, Callable[[Draft, Visit], list[Step] | None]] = {
+    "allowPrivilegeEscalation": _forbid_escalation,
+    "capabilities_restricted": _drop_capabilities,
+    "runAsNonRoot": _demand_non_root,
+    "seccompProfile_restricted": _set_seccomp_profile,
+}
+"""What mends a check; the other checks forbid what was written, and nothing can be filled in there."""

@@ -1,0 +1,133 @@
+"""The arithmetic of a budget, pure: how fast its pods may spend, how much of it is used, which thresholds are crossed.
+
+Two bases:
+
+* ``runRate``: what the pods cost per hour, times the hours of the period, against the amount. It does not depend on the
+  day, so the answer of today is the answer of tomorrow.
+* ``monthEnd``: what the period has cost so far, plus what the pods cost until it ends, against the amount. It needs the
+  time, and what was spent as the ledger knows it.
+
+Both come down to one number, the greatest rate per hour at which the budget holds (`rate_limit`), so that a store only
+has to compare whole numbers. Rates are micro-units of currency per hour, amounts micro-units.
+"""
+
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Final, Literal, NamedTuple
+
+Period = Literal["monthly", "weekly", "daily"]
+Basis = Literal["runRate", "monthEnd"]
+Amount = int | Fraction
+"""Micro-units, exactly."""
+
+_FIXED_HOURS: Final = {"weekly": 168, "daily": 24}
+_HOUR: Final = timedelta(hours=1)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_MICROSECONDS_PER_HOUR: Final = _HOUR // _MICROSECOND
+
+
+class Terms(NamedTuple):
+    """What a budget promises."""
+
+    amount: int
+    """Micro-units for one period."""
+    period: Period = "monthly"
+    basis: Basis = "runRate"
+    hours_per_month: int = 730
+    warn_at: tuple[int, ...] = ()
+    """Per cent of the amount, ascending."""
+    reject_at: int = 100
+    """Per cent of the amount that must not be exceeded."""
+
+    @property
+    def hours(self) -> int:
+        """Hours of one period; a month is as long as the price list says."""
+        return _FIXED_HOURS.get(self.period, self.hours_per_month)
+
+
+class Accrual(NamedTuple):
+    """What a scope has spent in the current period, as known from the rates since the ledger began to watch."""
+
+    since: datetime
+    """Up to when `spent` is counted."""
+    spent: int = 0
+    """Micro-units times microseconds per hour: exact, whatever the rate; see `spent_micros`."""
+
+    @property
+    def spent_micros(self) -> int:
+        """Micro-units spent, rounded up."""
+        return -(-self.spent // _MICROSECONDS_PER_HOUR)
+
+
+def period_bounds(period: Period, now: datetime) -> tuple[datetime, datetime]:
+    """Return begin and end of the period that `now` is in: calendar months, weeks from Monday and days, in UTC.
+
+    Raises:
+        ValueError: `now` has no time zone.
+    """
+    if now.tzinfo is None:
+        raise ValueError("the time has no time zone; pass an aware datetime")
+    day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    if period == "daily":
+        return day, day + timedelta(days=1)
+    if period == "weekly":
+        begin = day - timedelta(days=day.weekday())
+        return begin, begin + timedelta(days=7)
+    begin = day.replace(day=1)
+    return begin, (begin + timedelta(days=32)).replace(day=1)
+
+
+def accrue(accrual: Accrual, rate: int, period: Period, now: datetime) -> Accrual:
+    """Advance to `now` at a constant `rate`; a new period begins at zero. A clock that went back changes nothing."""
+    if now <= accrual.since:
+        return accrual
+    begin, _ = period_bounds(period, now)
+    spent, since = (accrual.spent, accrual.since) if accrual.since >= begin else (0, begin)
+    return Accrual(now, spent + rate * ((now - since) // _MICROSECOND))
+
+
+def hours_ahead(terms: Terms, now: datetime | None) -> Amount:
+    """Return the hours that a rate is counted for: the whole period, or what is left of it on basis ``monthEnd``.
+
+    Raises:
+        ValueError: the basis is ``monthEnd`` and `now` is None.
+    """
+    if terms.basis == "runRate":
+        return terms.hours
+    if now is None:
+        raise ValueError("basis monthEnd needs the time; pass now")
+    _, end = period_bounds(terms.period, now)
+    return Fraction((end - now) // _MICROSECOND, _MICROSECONDS_PER_HOUR)
+
+
+def used(terms: Terms, rate: int, *, spent: int = 0, now: datetime | None = None) -> Amount:
+    """Return how much of the amount a scope that costs `rate` per hour uses, exactly, in micro-units.
+
+    Args:
+        terms: the budget.
+        rate: micro-units per hour.
+        spent: micro-units spent in this period so far; only counts on basis ``monthEnd``.
+        now: needed on basis ``monthEnd``.
+    """
+    if terms.basis == "runRate":
+        return rate * terms.hours
+    return spent + rate * hours_ahead(terms, now)
+
+
+def rate_limit(terms: Terms, *, spent: int = 0, now: datetime | None = None) -> int:
+    """Return the greatest rate, in micro-units per hour, whose use is not above `reject_at` per cent of the amount.
+
+    Never below zero: a budget that is spent lets nothing in that costs something.
+    """
+    money = Fraction(terms.amount * terms.reject_at, 100) - (spent if terms.basis == "monthEnd" else 0)
+    return max(0, money // hours_ahead(terms, now))
+
+
+def is_above(terms: Terms, amount: Amount) -> bool:
+    """Whether `amount` is above `reject_at` per cent of the budget; exactly at it is within."""
+    return amount * 100 > terms.amount * terms.reject_at
+
+
+def reached(terms: Terms, amount: Amount) -> int | None:
+    """Return the highest warning threshold, in per cent, that `amount` has reached; None where there is none."""
+    return next((percent for percent in reversed(terms.warn_at) if amount * 100 >= terms.amount * percent), None)

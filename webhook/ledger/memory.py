@@ -1,0 +1,145 @@
+"""A ledger in the memory of one process, exact under threads.
+
+With the embedded cluster (a directory of YAML) nothing ever reports that an admitted pod was created, so an admitted
+pod stays reserved until it is released: no time-to-live applies (``ttl=None``). Where pods are watched, a reservation
+whose pod was not seen within the time-to-live (120 s is right: longer than a request's time-out and the lag of a watch)
+is dropped by the next recount, which repairs what a later refusal by somebody else leaves behind.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from webhook.ledger.balance import Accrual, Period, accrue
+from webhook.ledger.store import Booking, Charge, LedgerError, Outcome
+
+CAPACITY: Final = 200_000
+"""Most pods that are booked at a time; Kubernetes supports 150,000 pods in a cluster."""
+
+_PERIODS: Final[tuple[Period, ...]] = ("monthly", "weekly", "daily")
+
+
+class _Entry(NamedTuple):
+    micros: int
+    budgets: tuple[str, ...]
+    at: datetime
+    is_confirmed: bool
+
+
+class _Account:
+    """The rate of one budget, and what it has spent in the current month, week and day."""
+
+    __slots__ = ("accruals", "rate")
+
+    def __init__(self, now: datetime) -> None:
+        self.rate = 0
+        self.accruals = {period: Accrual(now) for period in _PERIODS}
+
+    def advance(self, now: datetime) -> None:
+        for period, accrual in self.accruals.items():
+            self.accruals[period] = accrue(accrual, self.rate, period, now)
+
+
+class MemoryLedger:
+    """A `LedgerStore` in memory. All methods may be called from any thread."""
+
+    def __init__(
+        self, *, clock: Callable[[], datetime], ttl: timedelta | None = None, capacity: int = CAPACITY
+    ) -> None:
+        """Make an empty ledger.
+
+        Args:
+            clock: gives the time, with a time zone.
+            ttl: how long a reservation waits for its pod to be seen by `recount`; None means for ever.
+            capacity: most pods that are booked at a time; beyond it `reserve` raises LedgerError.
+        """
+        self._clock = clock
+        self._ttl = ttl
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._entries: dict[str, _Entry] = {}
+        self._accounts: dict[str, _Account] = {}
+
+    def reserve(self, key: str, micros: int, charges: Sequence[Charge]) -> Outcome:
+        """Book a pod against all of its budgets, or against none; see `LedgerStore.reserve`."""
+        if micros < 0:
+            raise ValueError(f"a rate of {micros} is below zero; a pod cannot earn money")
+        budgets = tuple(dict.fromkeys(charge.budget for charge in charges))
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None and entry.micros == micros and entry.budgets == budgets:
+                return Outcome(accepted=True)
+            if entry is None and len(self._entries) >= self._capacity:
+                raise LedgerError(f"the ledger is full at {self._capacity} pods; raise its capacity or recount")
+            for charge in charges:
+                had = entry.micros if entry is not None and charge.budget in entry.budgets else 0
+                committed = self._rate(charge.budget) - had
+                if charge.limit is not None and micros > had and committed + micros > charge.limit:
+                    return Outcome(accepted=False, budget=charge.budget, committed=committed, limit=charge.limit)
+            now = self._clock()
+            self._remove(key, now)
+            # A running pod that is resized stays known as running, so that the recount notices when it is gone.
+            is_confirmed = entry is not None and entry.is_confirmed
+            self._add(key, _Entry(micros, budgets, now, is_confirmed), now)
+        return Outcome(accepted=True)
+
+    def release(self, key: str) -> bool:
+        """Give back what a pod had booked; False where it had nothing."""
+        with self._lock:
+            return self._remove(key, self._clock())
+
+    def committed(self, budget: str) -> int:
+        """Return the rate of a budget in micro-units per hour."""
+        with self._lock:
+            return self._rate(budget)
+
+    def spent(self, budget: str, period: Period) -> int:
+        """Return what a budget has spent in the current period since this ledger was made, in micro-units."""
+        with self._lock:
+            account = self._accounts.get(budget)
+            if account is None:
+                return 0
+            account.advance(self._clock())
+            return account.accruals[period].spent_micros
+
+    def recount(self, pods: Iterable[Booking]) -> None:
+        """Make the running pods what `pods` says; keep reservations of pods that were never seen, up to the ttl."""
+        truth = {pod.key: pod for pod in pods}
+        with self._lock:
+            now = self._clock()
+            for key, entry in list(self._entries.items()):
+                is_expired = self._ttl is not None and now - entry.at > self._ttl
+                if key in truth or entry.is_confirmed or is_expired:
+                    self._remove(key, now)
+            for pod in truth.values():
+                budgets = tuple(dict.fromkeys(pod.budgets))
+                self._add(pod.key, _Entry(pod.micros, budgets, now, is_confirmed=True), now)
+
+    def size(self) -> int:
+        """Return the number of pods that are booked."""
+        with self._lock:
+            return len(self._entries)
+
+    def _rate(self, budget: str) -> int:
+        account = self._accounts.get(budget)
+        return account.rate if account is not None else 0
+
+    def _add(self, key: str, entry: _Entry, now: datetime) -> None:
+        self._entries[key] = entry
+        for budget in entry.budgets:
+            account = self._accounts.get(budget)
+            if account is None:
+                account = self._accounts[budget] = _Account(now)
+            account.advance(now)
+            account.rate += entry.micros
+
+    def _remove(self, key: str, now: datetime) -> bool:
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return False
+        for budget in entry.budgets:
+            account = self._accounts[budget]
+            account.advance(now)
+            account.rate -= entry.micros
+        return True

@@ -1,0 +1,67 @@
+"""What every ledger can do: book the rate of a pod against its budgets, at once or not at all."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from webhook.ledger.balance import Period
+
+
+class LedgerError(RuntimeError):
+    """The ledger could not be written. Nothing was booked; the budget's `onFault` says what that means."""
+
+
+class Charge(NamedTuple):
+    """One budget that a pod is charged to."""
+
+    budget: str
+    limit: int | None
+    """Greatest rate of the whole budget, micro-units per hour; None books without refusing (modes warn and audit)."""
+
+
+class Outcome(NamedTuple):
+    """What became of a reservation."""
+
+    accepted: bool
+    budget: str = ""
+    """The budget that refused; empty where accepted."""
+    committed: int = 0
+    """Its rate without this pod, micro-units per hour."""
+    limit: int = 0
+    """Its greatest rate."""
+
+
+class Booking(NamedTuple):
+    """A pod that exists: its UID, its rate in micro-units per hour, and the budgets that pay for it."""
+
+    key: str
+    micros: int
+    budgets: tuple[str, ...]
+
+
+class LedgerStore(Protocol):
+    """A ledger. Keys are pod UIDs: a validating webhook sees the UID that the stored pod will have."""
+
+    def reserve(self, key: str, micros: int, charges: Sequence[Charge]) -> Outcome:
+        """Book a pod against all of its budgets, or against none.
+
+        Booking a key again replaces what it had: the same values change nothing, other values are a resize or a move
+        to other budgets, and only an increase can be refused. A pod that costs nothing is never refused.
+
+        Raises:
+            LedgerError: nothing could be written.
+        """
+
+    def release(self, key: str) -> bool:
+        """Give back what a pod had booked; False where it had nothing."""
+
+    def committed(self, budget: str) -> int:
+        """Return the rate of a budget, confirmed and reserved, in micro-units per hour."""
+
+    def spent(self, budget: str, period: Period) -> int:
+        """Return what a budget has spent in the current period as far as the ledger has seen, in micro-units."""
+
+    def recount(self, pods: Iterable[Booking]) -> None:
+        """Replace what is known of running pods by the truth. Reservations of pods not seen yet stay."""
+
+    def size(self) -> int:
+        """Return the number of pods that are booked, for metrics."""
