@@ -63,9 +63,10 @@ class Decision(msgspec.Struct, frozen=True):
     """The denial: one line."""
     warnings: tuple[str, ...] = ()
     operations: tuple[Operation, ...] = ()
-    """The patch that is applied."""
+    """The patch that is applied where the object is let in."""
     would_operations: tuple[Operation, ...] = ()
-    """The further patch that warn and audit hold back."""
+    """The further patch that warn and audit hold back; of a workload, all that its pods will get or would get, with
+    paths in the pod."""
     outcomes: tuple[Outcome, ...] = ()
     cost: Cost | None = None
     rate: int = 0
@@ -116,7 +117,7 @@ def decide(
         allowed=not denials,
         message=" | ".join(denials),
         warnings=tuple(warnings),
-        operations=() if denials else tuple(operations),
+        operations=tuple(operations),
         would_operations=tuple(would_operations),
         outcomes=tuple(outcomes),
         cost=cost,

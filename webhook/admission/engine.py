@@ -4,7 +4,6 @@ The engine holds what reviews are judged against and swaps it as a whole when po
 the old set or the new one, never a mixture.
 """
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -14,9 +13,9 @@ from typing import Final
 from webhook.admission import request as requests
 from webhook.admission import response, subject
 from webhook.admission.commit import commit
-from webhook.admission.decision import ALLOWED, Decision
+from webhook.admission.decision import ALLOWED
 from webhook.admission.recorder import Recorder
-from webhook.admission.review import Phase, ProposalFault, Surroundings, review
+from webhook.admission.review import Phase, Surroundings, judge
 from webhook.admission.ruleset import Ruleset
 from webhook.cluster.view import View
 from webhook.ledger.store import LedgerStore
@@ -28,8 +27,6 @@ PHASES: Final[Mapping[str, Phase]] = {
     "/validate/security": "security",
     "/validate/cost": "cost",
 }
-
-_log = logging.getLogger("podgate.engine")
 
 Answered = tuple[bytes, Callable[[], None] | None]
 
@@ -86,28 +83,24 @@ class Engine:
         judged = subject.of(request, self._view)
         if isinstance(judged, str):
             return response.encode(request.uid, ALLOWED, ""), None
-        decision = self._judge(path, body, judged, around, request.uid)
+        first: subject.Subject | None = judged
+
+        def make_subject() -> subject.Subject:
+            nonlocal first
+            if first is not None:
+                made, first = first, None
+                return made
+            again = subject.of(requests.decode(body), self._view)
+            assert not isinstance(again, str)  # noqa: S101  the same bytes were a subject before
+            return again
+
+        phase = PHASES[path]
+        judged, decision = judge(make_subject, around, phase, request.uid)
+        if decision.charges and decision.allowed and phase in ("validate", "cost") and not judged.dry_run:
+            decision = commit(decision, judged, self._ledger, request.uid)
         currency = around.rules.prices.currency
         encoded = response.encode(request.uid, decision, currency)
         if decision is ALLOWED:
             return encoded, None
         seconds = time.perf_counter() - started
         return encoded, partial(self._recorder.record, path, request.uid, judged, decision, seconds, currency)
-
-    def _judge(self, path: str, body: bytes, judged: subject.Subject, around: Surroundings, uid: str) -> Decision:
-        phase = PHASES[path]
-        faults: dict[str, str] = {}
-        while True:
-            try:
-                decision = review(judged, around, phase, faults)
-                break
-            except ProposalFault as fault:
-                # The pod is half changed: take a fresh one, and let this guardrail sit out. Each turn takes one out.
-                _log.exception("guardrail %s failed on review %s", fault.guardrail, uid, exc_info=fault.error)
-                faults[fault.guardrail] = f"{type(fault.error).__name__}: {fault.error}".replace("\n", " ")[:200]
-                again = subject.of(requests.decode(body), self._view)
-                assert not isinstance(again, str)  # noqa: S101  the same bytes were a subject before
-                judged = again
-        if decision.charges and decision.allowed and phase in ("validate", "cost") and not judged.dry_run:
-            decision = commit(decision, judged, self._ledger, uid)
-        return decision

@@ -44,7 +44,7 @@ _ENCODER = msgspec.json.Encoder()
 def encode(uid: str, decision: Decision, currency: str) -> bytes:
     """Return the body of the answer; `uid` is echoed from the request."""
     response = Response(uid=uid, allowed=decision.allowed, warnings=decision.warnings)
-    if decision.operations:
+    if decision.operations and decision.allowed:
         response.patch_type = "JSONPatch"
         response.patch = _ENCODER.encode(decision.operations)
     if not decision.allowed:

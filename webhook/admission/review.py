@@ -11,6 +11,7 @@ In the validating call the object already is what the mutating call made of it, 
 again there: what is missing then was taken away, and is found by inspection.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
@@ -29,6 +30,8 @@ from webhook.kube.quantity import QuantityError
 from webhook.ledger.store import Charge, LedgerStore
 from webhook.policy._base import MODE_RANK, Mode, stricter_cap
 from webhook.pricing import money
+
+_log = logging.getLogger("podgate.review")
 
 Phase = Literal["mutate", "validate", "security", "cost", "offline"]
 """Which call this is. ``offline`` mutates and validates in one go."""
@@ -103,6 +106,27 @@ def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping
     if judges_budgets:
         run.judge_budgets(enforced=False)
     return run.decide(cost_before)
+
+
+def judge(
+    make_subject: Callable[[], Subject], around: Surroundings, phase: Phase, uid: str = ""
+) -> tuple[Subject, Decision]:
+    """Review an object; where a guardrail fails while it changes the pod, review a fresh one without that guardrail.
+
+    Args:
+        make_subject: gives a fresh subject each time it is called.
+        around: policies, cluster, clock.
+        phase: the call.
+        uid: named in the log beside a failure.
+    """
+    faults: dict[str, str] = {}
+    while True:
+        subject = make_subject()
+        try:
+            return subject, review(subject, around, phase, faults)
+        except ProposalFault as fault:
+            _log.error("guardrail %s failed on review %s", fault.guardrail, uid, exc_info=fault.error)
+            faults[fault.guardrail] = _text(fault.error)
 
 
 class _Active(NamedTuple):
@@ -239,11 +263,13 @@ class _Run:
                 hours = min(scale.hours, hours)
             cost = Cost(before.micros * pods, after.micros * pods, pods, after.source, hours)
         extra = (self._workload_line(cost),) if cost is not None and self.context.scale is not None else ()
-        patchable = self.phase in ("mutate", "offline") and self.context.scale is None
+        proposes = self.phase in ("mutate", "offline")
+        is_workload = self.context.scale is not None
+        held_back = [*self.draft.operations, *self.shadow.operations] if is_workload else self.shadow.operations
         decision = decide(
             self.outcomes,
-            self.draft.operations if patchable else (),
-            self.shadow.operations if patchable else (),
+            self.draft.operations if proposes and not is_workload else (),
+            held_back if proposes or is_workload else (),
             cost,
             extra if any(MODE_RANK[item.mode] >= MODE_RANK["warn"] for item in self.active) else (),
         )

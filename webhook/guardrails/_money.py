@@ -1,14 +1,13 @@
 """What a pod costs in the context of a review, and how prices are said; shared by all that judge money."""
 
-from decimal import Decimal
 from typing import Final
 
 from webhook.cluster.view import View
-from webhook.guardrails._contract import Context, Finding
+from webhook.guardrails._contract import Context, Finding, WorkloadScale
 from webhook.kube.objects import NodeSelectorTerm, Pod, PodSpec, ResourceMap, ResourceRequirements
 from webhook.kube.quantity import QuantityError, cpu_milli, format_cpu, format_memory, memory_bytes
 from webhook.policy.price_list import PriceListSpec
-from webhook.pricing import book, money
+from webhook.pricing import book
 from webhook.pricing.pod import PodPrice, price_pod
 
 __all__ = ["PodPrice", "compile_price_list", "context_price", "old_price", "only_runs_on_spot"]
@@ -123,9 +122,9 @@ def quantities(price: PodPrice) -> str:
     return f"{', '.join(parts)} by {price.source}"
 
 
-def amount(micros: int, hours: int) -> Decimal:
-    """Return what a rate comes to in `hours`, in units of the currency."""
-    return money.over_hours(micros, hours)
+def pods(scale: WorkloadScale) -> str:
+    """Return how many pods are paid for, in words: ``3 replicas``."""
+    return scale.source or f"{scale.replicas} pod{'' if scale.replicas == 1 else 's'}"
 
 
 def how_to_cost_less(context: Context) -> str:

@@ -193,7 +193,7 @@ def _message(rule: BudgetRule, context: Context, before: balance.Amount, added: 
     bound = "" if rule.reject_at == 100 else f" (refused above {rule.reject_at} %)"
     scale = context.scale
     if scale is not None:
-        adds = f"this workload adds {adds} ({scale.source or f'{scale.replicas} pods'})"
+        adds = f"this workload adds {adds} ({_money.pods(scale)})"
     else:
         adds = f"this {'resize' if context.subresource == 'resize' else 'pod'} adds {adds}"
     spent = "spent or " if rule.basis == "monthEnd" else ""

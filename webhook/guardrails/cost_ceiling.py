@@ -42,15 +42,19 @@ from webhook.pricing import money
 
 
 class CostCeilingRule(NamedTuple):
-    """The compiled section; None means no ceiling."""
+    """The compiled section: ceilings in whole micro-units of the currency; None means no ceiling."""
 
-    pod_monthly: Decimal | None
-    workload_monthly: Decimal | None
+    pod_monthly: int | None
+    workload_monthly: int | None
 
 
 def compile_rule(section: CostCeilingSection) -> CostCeilingRule:
     """Compile the section."""
-    return CostCeilingRule(section.pod_monthly, section.workload_monthly)
+    return CostCeilingRule(_micros(section.pod_monthly), _micros(section.workload_monthly))
+
+
+def _micros(amount: Decimal | None) -> int | None:
+    return None if amount is None else money.to_micros(amount)
 
 
 def judges(context: Context) -> bool:
@@ -75,12 +79,12 @@ def inspect(rule: CostCeilingRule, context: Context) -> Sequence[Finding]:
     return findings
 
 
-def _judge_pod(ceiling: Decimal, context: Context, price: _money.PodPrice) -> Sequence[Finding]:
-    cost = money.over_hours(price.micros, hours_priced(context))
+def _judge_pod(ceiling: int, context: Context, price: _money.PodPrice) -> Sequence[Finding]:
+    cost = price.micros * hours_priced(context)
     if cost <= ceiling:
         return ()
     is_workload = context.scale is not None
-    shown, bound = money.format_apart(cost, ceiling, context.prices.currency)
+    shown, bound = _apart(cost, ceiling, context.prices.currency)
     what = "each pod costs" if is_workload else "costs"
     return (
         Finding(
@@ -93,27 +97,25 @@ def _judge_pod(ceiling: Decimal, context: Context, price: _money.PodPrice) -> Se
 
 
 def _judge_workload(
-    ceiling: Decimal, context: Context, price: _money.PodPrice, old: _money.PodPrice | None
+    ceiling: int, context: Context, price: _money.PodPrice, old: _money.PodPrice | None
 ) -> Sequence[Finding]:
     scale = context.scale
     assert scale is not None  # noqa: S101  the caller has looked
-    cost = money.over_hours(price.micros * scale.replicas, hours_priced(context))
+    cost = price.micros * scale.replicas * hours_priced(context)
     if cost <= ceiling:
         return ()
     if old is not None and context.old_scale is not None:
         before = context.old_scale
-        hours = _hours(before.hours, context.prices.hours_per_month)
-        if cost <= money.over_hours(old.micros * before.replicas, hours):
+        if cost <= old.micros * before.replicas * _hours(before.hours, context.prices.hours_per_month):
             return ()
     currency = context.prices.currency
-    shown, bound = money.format_apart(cost, ceiling, currency)
+    shown, bound = _apart(cost, ceiling, currency)
     each = money.format_money(money.over_hours(price.micros, hours_priced(context)), currency)
-    count = scale.source or f"{scale.replicas} pods"
     return (
         Finding(
             rule="workloadMonthly",
             message=(
-                f"costs {shown} a {_span(context)} ({count}), above the ceiling of {bound} "
+                f"costs {shown} a {_span(context)} ({_money.pods(scale)}), above the ceiling of {bound} "
                 f"({each} a pod: {_money.quantities(price)})"
             ),
             cure=(
@@ -123,6 +125,10 @@ def _judge_workload(
             refuses_workload=True,
         ),
     )
+
+
+def _apart(cost: int, ceiling: int, currency: str) -> tuple[str, str]:
+    return money.format_apart(money.over_hours(cost, 1), money.over_hours(ceiling, 1), currency)
 
 
 def hours_priced(context: Context) -> int:

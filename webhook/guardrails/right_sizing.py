@@ -62,6 +62,7 @@ from webhook.guardrails._contract import Context, Exemption, Finding, Guardrail,
 from webhook.guardrails._sizing import originals
 from webhook.guardrails._sizing.plan import plan
 from webhook.guardrails._sizing.rule import RightSizingRule, compile_section
+from webhook.kube.containers import ContainerRef
 from webhook.kube.patch import Draft
 from webhook.policy.right_sizing import RightSizingSection
 
@@ -97,11 +98,14 @@ def propose(rule: RightSizingRule, context: Context, draft: Draft) -> Sequence[F
         vpa,
         hpas=view.horizontal_pod_autoscalers(context.namespace, controller),
         limit_ranges=view.limit_ranges(context.namespace),
-        exempt=_exempt(exemptions) if exemptions else (),
+        exempt=_exempt(exemptions) if exemptions else None,
     )
-    if sizing.annotation is not None:
-        for change in sizing.changes:
-            draft.set_resource(*change)
+    spec = draft.pod.spec
+    if sizing.annotation is not None and spec is not None:
+        for place, position, field, resource, text in sizing.changes:
+            containers = spec.containers if place == "containers" else spec.init_containers
+            if containers is not None:
+                draft.set_resource(ContainerRef(place, position, containers[position]), field, resource, text)
         draft.set_annotation(originals.ANNOTATION, sizing.annotation)
     return sizing.notices
 

@@ -10,6 +10,8 @@ manifest can be judged like a review, the defaults that change a verdict have to
 The last two happen to pods only: the templates of workloads keep what was written until a pod is made of them.
 """
 
+from typing import Any
+
 from webhook.kube.objects import Container, Pod, PodSpec, Present, SecurityContext, TypedProfile, Volume
 
 _APP_ARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
@@ -77,3 +79,35 @@ def _profile_type(annotation: str) -> str | None:
     if annotation == "runtime/default":
         return "RuntimeDefault"
     return "Localhost" if annotation.startswith("localhost/") and annotation != "localhost/" else None
+
+
+def with_requests(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest in which every container with a limit and no request for it requests as much as its limit.
+
+    It works on the document, not on typed objects, because a patch is later applied to that document. What needs no
+    default is shared with the one given, which stays as it was.
+
+    Source: ``SetDefaults_Pod`` of core/v1.
+    """
+    spec = document.get("spec")
+    if document.get("kind") != "Pod" or not isinstance(spec, dict):
+        return document
+    result = {**document, "spec": {**spec}}
+    for field in ("initContainers", "containers"):
+        containers = spec.get(field)
+        if isinstance(containers, list):
+            result["spec"][field] = [_with_requests(container) for container in containers]
+    return result
+
+
+def _with_requests(container: Any) -> Any:
+    resources = container.get("resources") if isinstance(container, dict) else None
+    limits = resources.get("limits") if isinstance(resources, dict) else None
+    if not isinstance(resources, dict) or not isinstance(limits, dict):
+        return container
+    requests = resources.get("requests")
+    requests = requests if isinstance(requests, dict) else {}
+    missing = {name: limit for name, limit in limits.items() if name not in requests}
+    if not missing:
+        return container
+    return {**container, "resources": {**resources, "requests": {**requests, **missing}}}

@@ -176,6 +176,7 @@ _DECODER = json.JSONDecoder(
     object_pairs_hook=_no_duplicates, parse_float=_yaml.exact_float, parse_constant=_not_json, strict=True
 )
 _BLANK = re.compile(r"\s*")
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def _json_values(text: str) -> list[tuple[int, Any]] | None:
@@ -196,7 +197,18 @@ def _json_values(text: str) -> list[tuple[int, Any]] | None:
             return None
         values.append((line, value))
         at = _end_of_blank(text, at)
+    if _SURROGATE_ESCAPE.search(text) and not _is_unicode(values):
+        return None
     return values
+
+
+def _is_unicode(values: list[tuple[int, Any]]) -> bool:
+    """Whether no text holds half a surrogate pair, which could not be printed or sent later."""
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _end_of_blank(text: str, at: int) -> int:

@@ -52,6 +52,8 @@ class Accrual(NamedTuple):
     """Up to when `spent` is counted."""
     spent: int = 0
     """Micro-units times microseconds per hour: exact, whatever the rate; see `spent_micros`."""
+    until: datetime | None = None
+    """End of the period that `since` is in; None where it was not looked up yet."""
 
     @property
     def spent_micros(self) -> int:
@@ -79,11 +81,14 @@ def period_bounds(period: Period, now: datetime) -> tuple[datetime, datetime]:
 
 def accrue(accrual: Accrual, rate: int, period: Period, now: datetime) -> Accrual:
     """Advance to `now` at a constant `rate`; a new period begins at zero. A clock that went back changes nothing."""
-    if now <= accrual.since:
+    since, spent, until = accrual
+    if now <= since:
         return accrual
-    begin, _ = period_bounds(period, now)
-    spent, since = (accrual.spent, accrual.since) if accrual.since >= begin else (0, begin)
-    return Accrual(now, spent + rate * ((now - since) // _MICROSECOND))
+    if until is None or now >= until:
+        begin, until = period_bounds(period, now)
+        if since < begin:
+            since, spent = begin, 0
+    return Accrual(now, spent + rate * ((now - since) // _MICROSECOND), until)
 
 
 def hours_ahead(terms: Terms, now: datetime | None) -> Amount:

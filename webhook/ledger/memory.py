@@ -7,12 +7,13 @@ is dropped by the next recount, which repairs what a later refusal by somebody e
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+from webhook.ledger.approval import Approval
 from webhook.ledger.balance import Accrual, Period, accrue
-from webhook.ledger.store import Booking, Charge, LedgerError, Outcome
+from webhook.ledger.store import Booking, Charge, LedgerError, Outcome, Owner
 
 CAPACITY: Final = 200_000
 """Most pods that are booked at a time; Kubernetes supports 150,000 pods in a cluster."""
@@ -25,6 +26,7 @@ class _Entry(NamedTuple):
     budgets: tuple[str, ...]
     at: datetime
     is_confirmed: bool
+    owner: str = ""
 
 
 class _Account:
@@ -60,8 +62,9 @@ class MemoryLedger:
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
         self._accounts: dict[str, _Account] = {}
+        self._approvals: dict[tuple[str, str], Approval] = {}
 
-    def reserve(self, key: str, micros: int, charges: Sequence[Charge]) -> Outcome:
+    def reserve(self, key: str, micros: int, charges: Sequence[Charge], owner: Owner | None = None) -> Outcome:
         """Book a pod against all of its budgets, or against none; see `LedgerStore.reserve`."""
         if micros < 0:
             raise ValueError(f"a rate of {micros} is below zero; a pod cannot earn money")
@@ -72,16 +75,21 @@ class MemoryLedger:
                 return Outcome(accepted=True)
             if entry is None and len(self._entries) >= self._capacity:
                 raise LedgerError(f"the ledger is full at {self._capacity} pods; raise its capacity or recount")
+            now = self._clock()
+            replacing: set[str] = set()
             for charge in charges:
                 had = entry.micros if entry is not None and charge.budget in entry.budgets else 0
                 committed = self._rate(charge.budget) - had
-                if charge.limit is not None and micros > had and committed + micros > charge.limit:
+                if charge.limit is None or micros <= had or committed + micros <= charge.limit:
+                    continue
+                if not self._is_replacement(charge.budget, owner, micros, had, now):
                     return Outcome(accepted=False, budget=charge.budget, committed=committed, limit=charge.limit)
-            now = self._clock()
+                replacing.add(charge.budget)
             self._remove(key, now)
             # A running pod that is resized stays known as running, so that the recount notices when it is gone.
             is_confirmed = entry is not None and entry.is_confirmed
-            self._add(key, _Entry(micros, budgets, now, is_confirmed), now)
+            uid = owner.uid if owner is not None else ""
+            self._add(key, _Entry(micros, budgets, now, is_confirmed, uid), now, replacing)
         return Outcome(accepted=True)
 
     def release(self, key: str) -> bool:
@@ -114,7 +122,13 @@ class MemoryLedger:
                     self._remove(key, now)
             for pod in truth.values():
                 budgets = tuple(dict.fromkeys(pod.budgets))
-                self._add(pod.key, _Entry(pod.micros, budgets, now, is_confirmed=True), now)
+                self._add(
+                    pod.key, _Entry(pod.micros, budgets, now, is_confirmed=True, owner=pod.owner), now, frozenset()
+                )
+            for pair, approval in list(self._approvals.items()):
+                approval.settle(now)
+                if approval.is_idle:
+                    del self._approvals[pair]
 
     def size(self) -> int:
         """Return the number of pods that are booked."""
@@ -125,7 +139,11 @@ class MemoryLedger:
         account = self._accounts.get(budget)
         return account.rate if account is not None else 0
 
-    def _add(self, key: str, entry: _Entry, now: datetime) -> None:
+    def _is_replacement(self, budget: str, owner: Owner | None, micros: int, had: int, now: datetime) -> bool:
+        approval = self._approvals.get((owner.uid, budget)) if owner is not None else None
+        return owner is not None and approval is not None and approval.has_room(micros, had, owner.surge, now)
+
+    def _add(self, key: str, entry: _Entry, now: datetime, replacing: Set[str]) -> None:
         self._entries[key] = entry
         for budget in entry.budgets:
             account = self._accounts.get(budget)
@@ -133,6 +151,9 @@ class MemoryLedger:
                 account = self._accounts[budget] = _Account(now)
             account.advance(now)
             account.rate += entry.micros
+            if entry.owner:
+                approval = self._approvals.setdefault((entry.owner, budget), Approval())
+                approval.add(entry.micros, now, approve=budget not in replacing)
 
     def _remove(self, key: str, now: datetime) -> bool:
         entry = self._entries.pop(key, None)
@@ -142,4 +163,6 @@ class MemoryLedger:
             account = self._accounts[budget]
             account.advance(now)
             account.rate -= entry.micros
+            if entry.owner:
+                self._approvals[entry.owner, budget].remove(entry.micros, now)
         return True

@@ -18,6 +18,15 @@ class Charge(NamedTuple):
     """Greatest rate of the whole budget, micro-units per hour; None books without refusing (modes warn and audit)."""
 
 
+class Owner(NamedTuple):
+    """The controller of a pod, as the requester and the owner reference prove it."""
+
+    uid: str
+    """UID of the controller; never taken from labels, which anybody can write."""
+    surge: int = 0
+    """How far a rollout may exceed the approved rate of the controller, micro-units per hour."""
+
+
 class Outcome(NamedTuple):
     """What became of a reservation."""
 
@@ -36,16 +45,19 @@ class Booking(NamedTuple):
     key: str
     micros: int
     budgets: tuple[str, ...]
+    owner: str = ""
+    """UID of its controller."""
 
 
 class LedgerStore(Protocol):
     """A ledger. Keys are pod UIDs: a validating webhook sees the UID that the stored pod will have."""
 
-    def reserve(self, key: str, micros: int, charges: Sequence[Charge]) -> Outcome:
+    def reserve(self, key: str, micros: int, charges: Sequence[Charge], owner: Owner | None = None) -> Outcome:
         """Book a pod against all of its budgets, or against none.
 
         Booking a key again replaces what it had: the same values change nothing, other values are a resize or a move
-        to other budgets, and only an increase can be refused. A pod that costs nothing is never refused.
+        to other budgets, and only an increase can be refused. A pod that costs nothing is never refused, and neither is one that keeps its
+        controller within the rate it was admitted with (`webhook.ledger.approval`).
 
         Raises:
             LedgerError: nothing could be written.

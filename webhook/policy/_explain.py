@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from webhook.policy import _discovery, _schema
@@ -72,11 +73,10 @@ def _path(details: ErrorDetails, raw: Any) -> Path:  # noqa: ANN401  any YAML va
         is_last = index == len(loc) - 1
         if _has(current, step):
             current = current[step]
+            path.append(step)
         elif is_last and isinstance(current, dict) and _names_absent_field(details["type"], step):
-            current = None
-        else:
-            continue
-        path.append(step)
+            # Where a default was judged, pydantic names the field as Python does.
+            path.append(to_camel(step) if isinstance(step, str) and "_" in step else step)
     return tuple(path)
 
 

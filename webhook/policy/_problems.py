@@ -8,7 +8,7 @@ Path = tuple[str | int, ...]
 """Steps from the root of a document: field names and list indexes."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_UNPRINTABLE = re.compile(r"[^ -~\u00a0-\ud7ff\ue000-\uffef\U00010000-\U0010ffff]+")
+_UNPRINTABLE = re.compile(r"[^ -~\u00a0-\u2027\u202f-\ud7ff\ue000-\uffef\U00010000-\U0010ffff]+")
 _SHOWN_LENGTH = 60
 
 

@@ -67,16 +67,17 @@ def parse(text: str, file: str) -> YamlText:
     result = YamlText([], [])
     starts = [match.start() for match in _SEPARATOR.finditer(text)]
     bounds = [0, *(start for start in starts if start), len(text)]
+    line = 0
     for start, end in itertools.pairwise(bounds):
         chunk = text[start:end]
-        if not chunk.strip():
+        reader = _Reader(file, line)
+        line += chunk.count("\n")
+        if chunk.strip() in ("", "---"):
             continue
-        reader = _Reader(file, text.count("\n", 0, start))
         try:
             document = reader.read(chunk)
         except _Refused as refused:
-            line, column = refused.position
-            result.problems.append(PolicyProblem(file, line, column, "", refused.message, refused.cure))
+            result.problems.append(PolicyProblem(file, *refused.position, "", refused.message, refused.cure))
         else:
             if document is not None:
                 result.documents.append(document)
@@ -90,6 +91,7 @@ class _Reader:
     def __init__(self, file: str, first_line: int) -> None:
         self.file = file
         self.first_line = first_line
+        self.last_line = 0
         self.positions: dict[Path, Position] = {}
         self.problems: list[PolicyProblem] = []
 
@@ -99,6 +101,7 @@ class _Reader:
         Raises:
             _Refused: the text is no YAML, or uses what is not supported.
         """
+        self.last_line = text.rstrip().count("\n")
         try:
             events = self._supported(yaml.parse(text, Loader=yaml.CSafeLoader))
             document: YamlDocument | None = None
@@ -184,9 +187,12 @@ class _Reader:
 
     def _at(self, event: yaml.Event) -> Position:
         mark = event.start_mark
-        if mark is None:  # Only events made by hand have none; the parser gives each its place.
-            return Position(1 + self.first_line, 1)
-        return Position(mark.line + 1 + self.first_line, mark.column + 1)
+        # Only events made by hand have no mark; the parser gives each its place.
+        return self._position(mark.line, mark.column) if mark is not None else Position(1 + self.first_line, 1)
+
+    def _position(self, line: int, column: int) -> Position:
+        # YAML breaks lines at more characters than editors do, so a line could lie beyond the end.
+        return Position(min(line, self.last_line) + 1 + self.first_line, column + 1)
 
     def _problem(self, position: Position, path: Path, message: str, cure: str) -> None:
         self.problems.append(PolicyProblem(self.file, *position, render_path(path), message, cure))
@@ -198,7 +204,11 @@ class _Reader:
             line = text.count("\n", 0, offset) + 1 + self.first_line
             return _Refused(Position(line, 1), "a character here is not allowed in YAML", "Remove it.")
         mark = error.problem_mark
-        position = Position(mark.line + 1 + self.first_line, mark.column + 1)
+        context = getattr(error, "context_mark", None)
+        if context is not None and not text[mark.index :].strip():
+            # At the end of the text nothing is to be seen; where the bracket or quote was opened, it is.
+            mark = context
+        position = self._position(mark.line, mark.column)
         lines = text.splitlines()
         line_text = lines[mark.line] if mark.line < len(lines) else ""
         if "\t" in line_text[: len(line_text) - len(line_text.lstrip())]:

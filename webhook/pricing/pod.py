@@ -22,7 +22,7 @@ from webhook.kube.quantity import QuantityError, cpu_milli, memory_bytes
 from webhook.pricing.book import PriceBook
 
 MAX_MICROS: Final = 2**63 - 1
-"""A price saturates here, about 9 trillion units per hour: above every ceiling and budget that can be written."""
+"""A price saturates here, about 9 trillion units per hour: what fits every log and metric."""
 
 _REQUEST, _LIMIT, _DEFAULT, _ASSUMED = 1, 2, 4, 8
 _SCALE: Final = 1000 << 30
@@ -109,7 +109,13 @@ def _container(
     if requests:
         cpu = cpu_milli(requests.get("cpu"))
         memory = memory_bytes(requests.get("memory"))
-        if cpu > 0 and memory > 0 and len(requests) == 2 and (not limits or limits.keys() <= _PLAIN) and not defaults:
+        if (
+            cpu > 0
+            and memory > 0
+            and len(requests) == 2
+            and (not limits or limits.keys() <= _PLAIN)
+            and (not defaults or defaults.keys() <= _PLAIN)
+        ):
             return cpu, memory, 0, sources
     if cpu <= 0 or memory <= 0:
         sources = _REQUEST if cpu > 0 or memory > 0 else 0

@@ -11,8 +11,7 @@ from typing import Final, Literal, NamedTuple
 from webhook.guardrails._sizing.limit_range import Bounds, Ranges
 from webhook.guardrails._sizing.originals import Original
 from webhook.kube import quantity
-from webhook.kube.containers import ContainerRef
-from webhook.kube.objects import PodSpec, RawQuantity, ResourceMap
+from webhook.kube.objects import Container, PodSpec, RawQuantity, ResourceMap
 
 Kind = Literal["init", "sidecar", "regular"]
 
@@ -101,7 +100,9 @@ class Cell:
 class Member(NamedTuple):
     """One container of the sums."""
 
-    ref: ContainerRef
+    container: Container
+    position: int
+    """In its list."""
     name: str
     kind: Kind
     cells: tuple[Cell, Cell]
@@ -115,9 +116,9 @@ def read(spec: PodSpec, originals: Mapping[str, Original], ranges: Ranges | None
     members: list[Member] = []
     for index, container in enumerate(spec.init_containers or ()):
         kind: Kind = "sidecar" if container.restart_policy == "Always" else "init"
-        members.append(_member(ContainerRef("initContainers", index, container), kind, originals, ranges))
+        members.append(_member(container, index, kind, originals, ranges))
     for index, container in enumerate(spec.containers or ()):
-        members.append(_member(ContainerRef("containers", index, container), "regular", originals, ranges))
+        members.append(_member(container, index, "regular", originals, ranges))
     return members
 
 
@@ -130,9 +131,11 @@ def is_guaranteed(members: list[Member]) -> bool:
     return bool(members)
 
 
-def _member(ref: ContainerRef, kind: Kind, originals: Mapping[str, Original], ranges: Ranges | None) -> Member:
-    name = ref.container.name
-    resources = ref.container.resources
+def _member(
+    container: Container, index: int, kind: Kind, originals: Mapping[str, Original], ranges: Ranges | None
+) -> Member:
+    name = container.name
+    resources = container.resources
     requests = (resources.requests or _NOTHING) if resources is not None else _NOTHING
     limits = (resources.limits or _NOTHING) if resources is not None else _NOTHING
     try:
@@ -149,16 +152,16 @@ def _member(ref: ContainerRef, kind: Kind, originals: Mapping[str, Original], ra
             None if memory_limit is None else quantity.memory_bytes(memory_limit),
         )
     except quantity.QuantityError:
-        return Member(ref, name, kind, (Cell(None, None), Cell(None, None)), False)
+        return Member(container, index, name, kind, (Cell(None, None), Cell(None, None)), False)
     if _is_negative(cpu) or _is_negative(memory):
-        return Member(ref, name, kind, (Cell(None, None), Cell(None, None)), False)
+        return Member(container, index, name, kind, (Cell(None, None), Cell(None, None)), False)
     cells = (cpu, memory)
     if originals and name in originals:
         _restore(cells, originals[name])
     if ranges is not None:
         cpu.fill(ranges.container[0])
         memory.fill(ranges.container[1])
-    return Member(ref, name, kind, cells, True)
+    return Member(container, index, name, kind, cells, True)
 
 
 def _is_negative(cell: Cell) -> bool:

@@ -54,9 +54,8 @@ _ENCODER: Final = msgspec.json.Encoder()
 _NONE: Final[Entries] = {}
 
 
-def read(annotations: Mapping[str, str] | None) -> Entries:
-    """Return the entries by container name; empty where there is no readable annotation."""
-    text = annotations.get(ANNOTATION) if annotations else None
+def read(text: str | None) -> Entries:
+    """Return the entries of the annotation's text; empty where there is none, or none that can be read."""
     if text is None:
         return _NONE
     try:

@@ -1,8 +1,12 @@
-"""The whole plan for one pod, from the objects it depends on to the values to write. Pure; nothing is changed here."""
+"""The whole plan for one pod, from the objects it depends on to the values to write. Pure; nothing is changed here.
+
+The pods of one workload are alike, so plans are remembered, in a bounded table, by everything they depend on: the rule,
+the VPA, the HPAs and LimitRange items (by identity; the table holds them), and what the containers ask for.
+"""
 
 from collections.abc import Container, Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from webhook.cluster.view import HorizontalPodAutoscaler, LimitRangeItem, VerticalPodAutoscaler
 from webhook.guardrails._contract import Finding
@@ -13,17 +17,17 @@ from webhook.guardrails._sizing.limit_range import NO_BOUNDS, Ranges
 from webhook.guardrails._sizing.originals import Entries, Field, Original
 from webhook.guardrails._sizing.rule import RESOURCES, RightSizingRule
 from webhook.kube import quantity
-from webhook.kube.containers import ContainerRef
-from webhook.kube.objects import Pod, PodSpec, RawQuantity
+from webhook.kube.objects import Pod, PodSpec, RawQuantity, ResourceRequirements
 
 _TEXTS: Final = (lru_cache(maxsize=8192)(quantity.format_cpu), lru_cache(maxsize=8192)(quantity.format_memory))
 _NO_BOUNDS: Final = (NO_BOUNDS, NO_BOUNDS)
 
 
 class Change(NamedTuple):
-    """One value to write, as canonical text."""
+    """One value to write, as canonical text, in ``spec.<place>[position]``."""
 
-    ref: ContainerRef
+    place: Literal["initContainers", "containers"]
+    position: int
     field: Field
     resource: str
     text: str
@@ -47,7 +51,7 @@ def plan(
     *,
     hpas: Sequence[HorizontalPodAutoscaler] = (),
     limit_ranges: Sequence[LimitRangeItem] = (),
-    exempt: Container[str] = (),
+    exempt: Container[str] | None = None,
 ) -> Plan:
     """Return what right-sizing does to `pod`, as it stands, under `vpa`.
 
@@ -60,22 +64,81 @@ def plan(
         exempt: names of containers to leave alone.
     """
     spec = pod.spec
-    advised = advice.advised(vpa, rule.recommendation)
     if spec is None:
         return NOTHING
+    text = pod.metadata.annotations.get(originals.ANNOTATION) if pod.metadata and pod.metadata.annotations else None
+    if exempt is not None or spec.os is not None or spec.node_selector or spec.resources is not None:
+        return _plan(rule, spec, text, vpa, hpas, limit_ranges, exempt)[0]
+    key = (id(rule), id(vpa), tuple(map(id, hpas)), tuple(map(id, limit_ranges)), text, _fingerprint(spec))
+    known = _memory.get(key)
+    if known is not None:
+        return known.plan
+    result, is_small = _plan(rule, spec, text, vpa, hpas, limit_ranges, exempt)
+    if is_small:
+        if len(_memory) >= _MEMORY_SIZE:
+            _memory.clear()
+        _memory[key] = _Known((rule, vpa, *hpas, *limit_ranges), result)
+    return result
+
+
+class _Known(NamedTuple):
+    """A remembered plan, and the objects whose identities are part of its key."""
+
+    held: tuple[object, ...]
+    plan: Plan
+
+
+_memory: dict[tuple[object, ...], _Known] = {}
+_MEMORY_SIZE: Final = 2048
+_LARGEST_KEY: Final = 4096
+"""Characters of names and of the annotation; whoever sends more is not worth remembering."""
+
+
+def _fingerprint(spec: PodSpec) -> tuple[object, ...]:
+    """Return all that the plan reads of the containers."""
+    parts: list[object] = []
+    for container in spec.init_containers or ():
+        parts += (container.restart_policy == "Always", container.name)
+        _add_amounts(parts, container.resources)
+    parts.append(None)
+    for container in spec.containers or ():
+        parts.append(container.name)
+        _add_amounts(parts, container.resources)
+    return tuple(parts)
+
+
+def _add_amounts(parts: list[object], resources: ResourceRequirements | None) -> None:
+    for values in (None, None) if resources is None else (resources.requests, resources.limits):
+        parts += (values.get("cpu"), values.get("memory")) if values else (None, None)
+
+
+def _plan(
+    rule: RightSizingRule,
+    spec: PodSpec,
+    annotation: str | None,
+    vpa: VerticalPodAutoscaler,
+    hpas: Sequence[HorizontalPodAutoscaler],
+    limit_ranges: Sequence[LimitRangeItem],
+    exempt: Container[str] | None,
+) -> tuple[Plan, bool]:
+    """Make the plan; also say whether its inputs are small enough to be remembered."""
+    advised = advice.advised(vpa, rule.recommendation)
     if advised.is_empty:
-        return Plan(notices=(notices.no_recommendation(advised.name),))
+        return Plan(notices=(notices.no_recommendation(advised.name),)), False
     skipped = _skipped(spec)
     if skipped is not None:
-        return Plan(notices=(skipped,))
+        return Plan(notices=(skipped,)), False
     ranges = limit_range.merge(limit_ranges) if limit_ranges else None
-    kept = originals.read(pod.metadata.annotations if pod.metadata is not None else None)
+    kept = originals.read(annotation)
     members = cells.read(spec, kept, ranges)
+    is_small = len(annotation or "") + sum(len(member.name) for member in members) <= _LARGEST_KEY and all(
+        member.is_readable for member in members
+    )
     is_guaranteed = cells.is_guaranteed(members)
     said: list[Finding] = []
     chosen = _choose(rule, members, advised, hpas, exempt, said)
     if is_guaranteed and not rule.resizes_guaranteed:
-        return Plan(notices=(notices.guaranteed(),) if chosen else ())
+        return Plan(notices=(notices.guaranteed(),) if chosen else ()), is_small
     _requests(rule, members, chosen, advised, ranges, is_guaranteed=is_guaranteed)
     _limits(rule, chosen, ranges, is_guaranteed=is_guaranteed, acts=advised.acts)
     if ranges is not None:
@@ -89,12 +152,11 @@ def plan(
         if cell.writes_limit or cell.writes_request:
             changed.append((member, resource))
     if not changed:
-        return Plan(notices=tuple(said)) if said else NOTHING
+        return Plan(notices=tuple(said)) if said else NOTHING, is_small
     reason = pod_sums.refusal(members, ranges)
     if reason is not None:
-        return Plan(notices=(*said, notices.clamp_failed(reason)))
-    changes, annotation = _written(members, changed, kept)
-    return Plan(tuple(changes), annotation, tuple(said))
+        return Plan(notices=(*said, notices.clamp_failed(reason))), is_small
+    return _written(members, changed, kept, tuple(said)), is_small
 
 
 def _skipped(spec: PodSpec) -> Finding | None:
@@ -115,7 +177,7 @@ def _choose(
     members: list[Member],
     advised: Advised,
     hpas: Sequence[HorizontalPodAutoscaler],
-    exempt: Container[str],
+    exempt: Container[str] | None,
     said: list[Finding],
 ) -> list[tuple[Member, int, Advice]]:
     """Return the (container, resource) pairs that are sized; all others go on with their present values."""
@@ -123,7 +185,7 @@ def _choose(
     seen: set[str] = set()
     for member in members:
         found = advised.containers.get(member.name) if member.kind != "init" else None
-        if found is None or member.name in exempt or member.name in seen:
+        if found is None or (exempt is not None and member.name in exempt) or member.name in seen:
             found = None
         elif not member.is_readable:
             said.append(notices.malformed_resources(member.name))
@@ -212,7 +274,9 @@ def _limits(
             cell.limit = max(cell.cap, cell.request or 0)
 
 
-def _written(members: list[Member], changed: list[tuple[Member, int]], kept: Entries) -> tuple[list[Change], str]:
+def _written(
+    members: list[Member], changed: list[tuple[Member, int]], kept: Entries, said: tuple[Finding, ...]
+) -> Plan:
     """Return the values to write, and the annotation with what stood there before."""
     entries: dict[str, Original] = {}
     changes: list[Change] = []
@@ -224,18 +288,20 @@ def _written(members: list[Member], changed: list[tuple[Member, int]], kept: Ent
     for member, resource in changed:
         cell = member.cells[resource]
         name = RESOURCES[resource]
+        place: Literal["initContainers", "containers"] = "containers" if member.kind == "regular" else "initContainers"
         entry = entries.get(member.name)
         if entry is None:
             entry = entries[member.name] = Original()
-        if cell.writes_request and cell.request is not None:
-            text = _TEXTS[resource](cell.request)
-            entry.record("requests", name, _raw(member, kept, "requests", resource), text)
-            changes.append(Change(member.ref, "requests", name, text))
-        if cell.writes_limit and cell.limit is not None:
-            text = _TEXTS[resource](cell.limit)
-            entry.record("limits", name, _raw(member, kept, "limits", resource), text)
-            changes.append(Change(member.ref, "limits", name, text))
-    return changes, originals.write(entries)
+        amounts: tuple[tuple[Field, int | None], ...] = (
+            ("requests", cell.request if cell.writes_request else None),
+            ("limits", cell.limit if cell.writes_limit else None),
+        )
+        for field, amount in amounts:
+            if amount is not None:
+                text = _TEXTS[resource](amount)
+                entry.record(field, name, _raw(member, kept, field, resource), text)
+                changes.append(Change(place, member.position, field, name, text))
+    return Plan(tuple(changes), originals.write(entries), said)
 
 
 def _raw(member: Member, kept: Entries, field: Field, resource: int) -> RawQuantity | None:
@@ -244,7 +310,7 @@ def _raw(member: Member, kept: Entries, field: Field, resource: int) -> RawQuant
     if member.cells[resource].restored[0 if field == "requests" else 1]:
         entry = kept[member.name]
         return (entry.requests if field == "requests" else entry.limits).get(name)
-    resources = member.ref.container.resources
+    resources = member.container.resources
     values = (resources.requests if field == "requests" else resources.limits) if resources is not None else None
     return values.get(name) if values else None
 

@@ -28,7 +28,7 @@ def app_armor_profile_1_0(visit: Visit) -> Violation | None:
     ]
     pod_profile = visit.pod_context.app_armor_profile
     is_pod_bad = pod_profile is not None and pod_profile.type not in _ALLOWED_TYPES
-    annotations = _forbidden_annotations(visit) if visit.annotations else []
+    annotations = _forbidden_annotations(visit)
     if not (bad or is_pod_bad or annotations):
         return None
     types = {kind for _, kind in bad}
@@ -52,15 +52,15 @@ def app_armor_profile_1_0(visit: Visit) -> Violation | None:
 
 def _forbidden_annotations(visit: Visit) -> list[str]:
     """Return the keys of forbidden annotations, sorted; those of exempt containers do not count."""
-    return sorted(
-        key
-        for key, value in visit.annotations.items()
-        if key.startswith(_ANNOTATION)
-        and value
-        and value != "runtime/default"
-        and not value.startswith("localhost/")
-        and key[len(_ANNOTATION) :] not in visit.exempt
-    )
+    forbidden = []
+    for key, value in visit.annotations.items():
+        if key.startswith(_ANNOTATION) and _is_forbidden(value) and key[len(_ANNOTATION) :] not in visit.exempt:
+            forbidden.append(key)
+    return sorted(forbidden) if forbidden else forbidden
+
+
+def _is_forbidden(value: str) -> bool:
+    return value not in ("", "runtime/default") and not value.startswith("localhost/")
 
 
 CHECK = Check(_ID, "baseline", (Revision(0, app_armor_profile_1_0),))

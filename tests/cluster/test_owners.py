@@ -1,0 +1,143 @@
+"""From a pod to its controller: cases of VPA's own tests, and the rules that go beyond it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.contracts.view import LABELS, NS, WEB, WEB_RS, obj, owned_by, owner, vpa
+from webhook.cluster.snapshot import Snapshot
+from webhook.cluster.view import Controller
+from webhook.kube.objects import ObjectMeta, OwnerReference, Pod, controller_of
+
+CASES: list[dict[str, Any]] = [
+    json.loads(line)
+    for line in (Path(__file__).parents[1] / "data" / "vpa" / "match_cases.jsonl").read_text().splitlines()
+]
+
+OFF_COUNTS = "a VPA in recommendation mode (Off) counts like any other, so the oldest wins, then the smaller name"
+OVERRULED: dict[str, tuple[str | None, str]] = {
+    "vpa-138": ("off-vpa", OFF_COUNTS),
+    "vpa-139": ("off-vpa", OFF_COUNTS),
+    "vpa-304": ("off", OFF_COUNTS),
+    "vpa-321": ("on-deployment", "an owner that cannot be asked about its scale is no reason to forget the Deployment"),
+    "vpa-175": ("Deployment/test-deployment", "a custom resource counts only where an autoscaler targets it"),
+    "vpa-177": ("NotScalingResource/iCanNotScale", "an owner of which nothing is known stands for itself"),
+}
+"""Where this project's rule differs from VPA's: the answer here, and why."""
+
+
+def of_level(*levels: str) -> list[Any]:
+    return [pytest.param(case, id=f"{case['id']} {case['name']}") for case in CASES if case["level"] in levels]
+
+
+def snapshot(case: dict[str, Any]) -> Snapshot:
+    return Snapshot.from_documents([*case.get("objects", ()), *case.get("vpas", ())])
+
+
+@pytest.mark.parametrize("case", of_level("match"))
+def test_the_vpa_of_a_pod_is_found_as_vpa_finds_it(case: dict[str, Any]) -> None:
+    view = snapshot(case)
+    metadata = msgspec.convert(case["pod"], Pod).metadata or ObjectMeta()
+    namespace = (case.get("input") or {}).get("namespace") or metadata.namespace or ""
+    labels = metadata.labels or {}
+    controller = view.top_controller(namespace, controller_of(metadata), labels)
+    found = view.vertical_pod_autoscaler(namespace, controller, labels) if controller is not None else None
+    expected, _ = OVERRULED.get(case["id"], (case["expect"]["matchedVpa"], ""))
+    assert (found.name if found is not None else None) == expected
+
+
+@pytest.mark.parametrize("case", of_level("owner_chain", "parent_controller"))
+def test_the_controller_is_found_as_vpa_finds_it(case: dict[str, Any]) -> None:
+    if case["level"] == "owner_chain":
+        start = case["input"]["start"]
+        namespace = start["namespace"]
+        reference = OwnerReference(api_version=start["apiVersion"], kind=start["kind"], name=start["name"])
+        found = snapshot(case).top_controller(namespace, reference, {})
+    else:
+        metadata = msgspec.convert(case["pod"], Pod).metadata or ObjectMeta()
+        found = snapshot(case).top_controller(metadata.namespace or "", controller_of(metadata), {})
+    wanted = case["expect"]["controller"]
+    expected = f"{wanted['kind']}/{wanted['name']}" if wanted else None
+    expected, _ = OVERRULED.get(case["id"], (expected, ""))
+    assert (f"{found.kind}/{found.name}" if found is not None else None) == expected
+
+
+def test_every_overruled_case_is_there_and_differs() -> None:
+    by_id = {case["id"]: case["expect"] for case in CASES}
+    for case_id, (answer, reason) in OVERRULED.items():
+        expect = by_id[case_id]
+        controller = expect.get("controller")
+        upstream = expect.get("matchedVpa") or (f"{controller['kind']}/{controller['name']}" if controller else None)
+        assert answer != upstream
+        assert reason
+
+
+def climb(objects: list[dict[str, Any]], start: OwnerReference | None, labels: dict[str, str] | None = None) -> str:
+    """Return the controller as short text: ``Deployment/web``, with ``?`` behind it where it is derived."""
+    found = Snapshot.from_documents(objects).top_controller(NS, start, labels or {})
+    return f"{found.kind}/{found.name}{'?' if found.derived else ''}" if found is not None else "-"
+
+
+def rs(name: str, owners: list[dict[str, Any]] | None = None, uid: str = "") -> dict[str, Any]:
+    return obj("ReplicaSet", name, {"selector": {"matchLabels": {"app": "web"}}}, uid=uid, ownerReferences=owners)
+
+
+ROLLOUT = owned_by("Rollout", "web")
+ROLLOUT_TARGET = {"scaleTargetRef": {"kind": "Rollout", "name": "web"}}
+
+
+@pytest.mark.parametrize(
+    ("objects", "start", "labels", "expected"),
+    [
+        pytest.param([], None, {}, "-", id="no controller"),
+        pytest.param([], OwnerReference(kind="", name="x"), {}, "-", id="a reference without kind"),
+        pytest.param([], owner("StatefulSet", "db"), {}, "StatefulSet/db", id="unknown owner stands for itself"),
+        pytest.param([], owner("Node", "n1"), {}, "Node/n1", id="mirror pod"),
+        pytest.param([], owner("ReplicaSet", "web-7d4b9c"), LABELS, "Deployment/web?", id="hash ends the name"),
+        pytest.param([], owner("ReplicaSet", "web"), LABELS, "ReplicaSet/web", id="a name without the hash"),
+        pytest.param([], owner("ReplicaSet", "web7d4b9c"), LABELS, "ReplicaSet/web7d4b9c", id="hash without a dash"),
+        pytest.param([], owner("ReplicaSet", "-7d4b9c"), LABELS, "ReplicaSet/-7d4b9c", id="nothing but the hash"),
+        pytest.param([], owner("ReplicaSet", "web-7d4b9c"), {}, "ReplicaSet/web-7d4b9c", id="no hash label"),
+        pytest.param(
+            [], owner("ReplicaSet", "web-"), {"pod-template-hash": ""}, "ReplicaSet/web-", id="an empty hash label"
+        ),
+        pytest.param([rs("web-7d4b9c")], owner("ReplicaSet", "web-7d4b9c"), LABELS, "ReplicaSet/web-7d4b9c",
+                     id="a known ReplicaSet without owner is not derived"),
+        pytest.param([rs("web-7d4b9c", owned_by("Deployment", "web"))], owner("ReplicaSet", "web-7d4b9c"), {},
+                     "Deployment/web", id="a Deployment that is not known yet"),
+        pytest.param([rs("web-1", owned_by("Deployment", "web", controller=False))], owner("ReplicaSet", "web-1"), {},
+                     "ReplicaSet/web-1", id="an owner that is no controller"),
+        pytest.param([WEB, WEB_RS], owner("ReplicaSet", "web-7d4b9c", "rs-0"), LABELS, "Deployment/web?",
+                     id="another ReplicaSet has the name now"),
+        pytest.param([WEB, rs("web-1", owned_by("Deployment", "web", "d-0"))], owner("ReplicaSet", "web-1"), {},
+                     "ReplicaSet/web-1", id="another Deployment has the name now"),
+        pytest.param([rs("web-1", ROLLOUT)], owner("ReplicaSet", "web-1"), {}, "ReplicaSet/web-1",
+                     id="a custom resource that nothing scales"),
+        pytest.param([rs("web-1", ROLLOUT), vpa("v", "Rollout", "web")], owner("ReplicaSet", "web-1"), {},
+                     "Rollout/web", id="a custom resource that a VPA targets"),
+        pytest.param(
+            [rs("web-1", ROLLOUT), obj("HorizontalPodAutoscaler", "h", ROLLOUT_TARGET)],
+            owner("ReplicaSet", "web-1"), {}, "Rollout/web", id="a custom resource that an HPA targets"),
+        pytest.param([obj("CronJob", "nightly")], owner("Job", "nightly-28475"), {}, "CronJob/nightly?",
+                     id="a Job of a known CronJob"),
+        pytest.param([], owner("Job", "nightly-28475"), {}, "Job/nightly-28475", id="a Job like a CronJob's"),
+        pytest.param([obj("CronJob", "nightly")], owner("Job", "nightly-x1"), {}, "Job/nightly-x1", id="no number"),
+        pytest.param([rs("a", owned_by("ReplicaSet", "b")), rs("b", owned_by("ReplicaSet", "a"))],
+                     owner("ReplicaSet", "a"), {}, "ReplicaSet/a", id="owners in a circle end"),
+        pytest.param([rs("a", owned_by("ReplicaSet", "a"))], owner("ReplicaSet", "a"), {}, "ReplicaSet/a",
+                     id="its own owner"),
+    ],
+)  # fmt: skip
+def test_the_walk_ends_at_the_top_most_known_controller(
+    objects: list[dict[str, Any]], start: OwnerReference | None, labels: dict[str, str], expected: str
+) -> None:
+    assert climb(objects, start, labels) == expected
+
+
+def test_the_version_is_that_of_the_known_object() -> None:
+    view = Snapshot.from_documents([WEB])
+    reference = OwnerReference(api_version="extensions/v1beta1", kind="Deployment", name="web", controller=True)
+    assert view.top_controller(NS, reference, {}) == Controller("Deployment", "web", "apps/v1")

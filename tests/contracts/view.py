@@ -1,0 +1,232 @@
+"""What every cluster view must answer, whatever it is fed by.
+
+A test module imports `ViewContract`, subclasses it, and offers a fixture `make_view` that turns Kubernetes objects
+(plain data) into a view. It is no test module itself, so it runs only where it is subclassed.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from webhook.cluster.view import Controller, View
+from webhook.kube.objects import OwnerReference
+
+Object = dict[str, Any]
+MakeView = Callable[[list[Object]], View]
+
+NS = "shop"
+
+
+def obj(kind: str, name: str, spec: Object | None = None, /, **metadata: object) -> Object:
+    """Return an object of a kind that the view knows, in the namespace ``shop``."""
+    version = {
+        "Namespace": "v1",
+        "Pod": "v1",
+        "Node": "v1",
+        "LimitRange": "v1",
+        "ReplicationController": "v1",
+        "Job": "batch/v1",
+        "CronJob": "batch/v1",
+        "VerticalPodAutoscaler": "autoscaling.k8s.io/v1",
+        "HorizontalPodAutoscaler": "autoscaling/v2",
+        "Lease": "coordination.k8s.io/v1",
+    }.get(kind, "apps/v1")
+    place = {} if kind in ("Namespace", "Node") else {"namespace": NS}
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, **place, **metadata}, "spec": spec or {}}
+
+
+def owned_by(kind: str, name: str, uid: str = "", *, controller: bool = True) -> list[Object]:
+    """Return the ``ownerReferences`` of an object with one owner."""
+    return [{"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": controller}]
+
+
+def owner(kind: str, name: str, uid: str = "") -> OwnerReference:
+    """Return a pod's controller reference."""
+    return OwnerReference(api_version="apps/v1", kind=kind, name=name, uid=uid, controller=True)
+
+
+def vpa(name: str, kind: str, target: str, created: str = "", **spec: object) -> Object:
+    """Return a VPA with a recommendation."""
+    made = obj("VerticalPodAutoscaler", name, {"targetRef": {"kind": kind, "name": target}, **spec})
+    made["metadata"]["creationTimestamp"] = created or None
+    made["status"] = {"recommendation": {"containerRecommendations": [{"containerName": "c", "target": {"cpu": "5m"}}]}}
+    return made
+
+
+WEB = obj("Deployment", "web", {"selector": {"matchLabels": {"app": "web"}}}, uid="d-1")
+WEB_RS = obj(
+    "ReplicaSet",
+    "web-7d4b9c",
+    {"selector": {"matchLabels": {"app": "web", "pod-template-hash": "7d4b9c"}}},
+    uid="rs-1",
+    ownerReferences=owned_by("Deployment", "web", "d-1"),
+)
+LABELS = {"app": "web", "pod-template-hash": "7d4b9c"}
+
+
+class ViewContract:
+    """The behaviour of `webhook.cluster.view.View`."""
+
+    def test_an_empty_cluster_knows_nothing_and_says_so(self, make_view: MakeView) -> None:
+        view = make_view([])
+        assert view.namespace(NS) is None
+        assert view.top_controller(NS, None, {}) is None
+        assert view.workload(NS, "Deployment", "web") is None
+        assert view.vertical_pod_autoscaler(NS, Controller("Deployment", "web"), {}) is None
+        assert not view.horizontal_pod_autoscalers(NS, Controller("Deployment", "web"))
+        assert not view.limit_ranges(NS)
+        assert view.owner_selector(NS, Controller("Deployment", "web")) is None
+        assert not view.nodes()
+        assert not view.pods()
+        assert not view.is_scheduler_alive("bin-packing-scheduler")
+        assert set(view.sizes().values()) <= {0}
+
+    def test_a_namespace_has_its_labels_annotations_and_name_label(self, make_view: MakeView) -> None:
+        view = make_view([obj("Namespace", NS, labels={"team": "a"}, annotations={"note": "n"})])
+        namespace = view.namespace(NS)
+        assert namespace is not None
+        assert namespace.labels == {"team": "a", "kubernetes.io/metadata.name": NS}
+        assert namespace.annotations == {"note": "n"}
+
+    # --- owners -----------------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("order", [1, -1], ids=["owner first", "owner last"])
+    def test_a_replica_set_leads_to_its_deployment(self, make_view: MakeView, order: int) -> None:
+        view = make_view([WEB, WEB_RS][::order])
+        found = view.top_controller(NS, owner("ReplicaSet", "web-7d4b9c", "rs-1"), LABELS)
+        assert found == Controller("Deployment", "web", "apps/v1")
+
+    def test_owners_are_looked_up_in_the_namespace_of_the_pod(self, make_view: MakeView) -> None:
+        view = make_view([WEB, WEB_RS])
+        found = view.top_controller("elsewhere", owner("ReplicaSet", "web-7d4b9c"), {})
+        assert found == Controller("ReplicaSet", "web-7d4b9c", "apps/v1")
+
+    def test_an_unknown_replica_set_is_derived_and_says_so(self, make_view: MakeView) -> None:
+        view = make_view([WEB])
+        found = view.top_controller(NS, owner("ReplicaSet", "web-7d4b9c", "rs-9"), LABELS)
+        assert found == Controller("Deployment", "web", "apps/v1", derived=True)
+
+    # --- autoscalers ------------------------------------------------------------------------------------------------
+
+    def test_the_vpa_of_the_target_is_found(self, make_view: MakeView) -> None:
+        view = make_view([WEB, vpa("v", "Deployment", "web")])
+        found = view.vertical_pod_autoscaler(NS, Controller("Deployment", "web"), LABELS)
+        assert found is not None
+        assert found.name == "v"
+        assert found.recommendations is not None
+        assert found.recommendations[0].target == {"cpu": "5m"}
+
+    @pytest.mark.parametrize("mode", ["Off", "Initial", "Recreate", "Auto", "InPlaceOrRecreate"])
+    def test_vpas_of_every_update_mode_count(self, make_view: MakeView, mode: str) -> None:
+        view = make_view([WEB, vpa("v", "Deployment", "web", updatePolicy={"updateMode": mode})])
+        found = view.vertical_pod_autoscaler(NS, Controller("Deployment", "web"), LABELS)
+        assert found is not None
+        assert found.update_mode == mode
+
+    def test_the_oldest_vpa_wins_then_the_smaller_name(self, make_view: MakeView) -> None:
+        late = [vpa("a", "Deployment", "web", "2024-03-01T00:00:00Z")]
+        early = [vpa(name, "Deployment", "web", "2024-02-29T23:30:00-00:00") for name in ("c", "b")]
+        found = make_view([WEB, *late, *early]).vertical_pod_autoscaler(NS, Controller("Deployment", "web"), LABELS)
+        assert found is not None
+        assert found.name == "b"
+
+    def test_a_vpa_without_creation_time_is_the_oldest(self, make_view: MakeView) -> None:
+        made = [vpa("a", "Deployment", "web", "2024-03-01T00:00:00Z"), vpa("b", "Deployment", "web")]
+        found = make_view([WEB, *made]).vertical_pod_autoscaler(NS, Controller("Deployment", "web"), LABELS)
+        assert found is not None
+        assert found.name == "b"
+
+    def test_a_vpa_whose_target_does_not_select_the_pod_is_not_its(self, make_view: MakeView) -> None:
+        view = make_view([WEB, vpa("v", "Deployment", "web")])
+        assert view.vertical_pod_autoscaler(NS, Controller("Deployment", "web"), {"app": "other"}) is None
+
+    def test_a_vpa_confirms_a_target_that_is_not_known(self, make_view: MakeView) -> None:
+        view = make_view([vpa("v", "Deployment", "web")])
+        derived = view.top_controller(NS, owner("ReplicaSet", "web-7d4b9c"), LABELS)
+        assert derived is not None
+        assert view.vertical_pod_autoscaler(NS, derived, LABELS) is not None
+
+    def test_a_vpa_of_another_namespace_never_matches(self, make_view: MakeView) -> None:
+        view = make_view([WEB, vpa("v", "Deployment", "web")])
+        assert view.vertical_pod_autoscaler("elsewhere", Controller("Deployment", "web"), LABELS) is None
+
+    def test_a_malformed_quantity_of_a_vpa_is_kept_as_it_is(self, make_view: MakeView) -> None:
+        broken = vpa("v", "Deployment", "web")
+        broken["status"]["recommendation"]["containerRecommendations"][0]["target"] = {"cpu": "lots", "memory": 7}
+        found = make_view([WEB, broken]).vertical_pod_autoscaler(NS, Controller("Deployment", "web"), LABELS)
+        assert found is not None
+        assert found.recommendations is not None
+        assert found.recommendations[0].target == {"cpu": "lots", "memory": 7}
+
+    def test_a_vpa_without_a_recommendation_has_none(self, make_view: MakeView) -> None:
+        bare = vpa("v", "Deployment", "web")
+        del bare["status"]
+        found = make_view([WEB, bare]).vertical_pod_autoscaler(NS, Controller("Deployment", "web"), LABELS)
+        assert found is not None
+        assert found.recommendations is None
+
+    def test_hpas_tell_which_resources_drive_them(self, make_view: MakeView) -> None:
+        def metric(kind: str, name: str, target: str, **more: str) -> Object:
+            field = kind[0].lower() + kind[1:]
+            return {"type": kind, field: {"name": name, "target": {"type": target}, **more}}
+
+        metrics = [
+            metric("Resource", "cpu", "Utilization"),
+            metric("Resource", "memory", "AverageValue"),
+            metric("ContainerResource", "memory", "Utilization", container="app"),
+            {"type": "Pods", "pods": {"metric": {"name": "rps"}}},
+        ]
+        spec = {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "minReplicas": 2, "maxReplicas": 5}
+        view = make_view([obj("HorizontalPodAutoscaler", "h", {**spec, "metrics": metrics})])
+        (found,) = view.horizontal_pod_autoscalers(NS, Controller("Deployment", "web"))
+        assert found.utilization_resources == {"cpu"}
+        assert found.container_utilization == {("app", "memory")}
+        assert (found.min_replicas, found.max_replicas) == (2, 5)
+
+    # --- the rest ---------------------------------------------------------------------------------------------------
+
+    def test_limit_ranges_have_the_defaults_of_the_api_server(self, make_view: MakeView) -> None:
+        item = {"type": "Container", "max": {"cpu": "2", "memory": "1Gi"}, "default": {"cpu": "1"}, "min": {"x": "1"}}
+        pod_item = {"type": "Pod", "max": {"cpu": "4"}}
+        view = make_view([obj("LimitRange", "a", {"limits": [item, pod_item]}), obj("LimitRange", "b", {"limits": []})])
+        container, pod = view.limit_ranges(NS)
+        assert container.default == {"cpu": "1", "memory": "1Gi"}
+        assert container.default_request == {"cpu": "1", "memory": "1Gi", "x": "1"}
+        assert (pod.type, pod.default, pod.default_request) == ("Pod", {}, {})
+
+    def test_selectors_of_owners_are_told(self, make_view: MakeView) -> None:
+        selector = make_view([WEB]).owner_selector(NS, Controller("Deployment", "web"))
+        assert selector is not None
+        assert selector.match_labels == {"app": "web"}
+
+    def test_nodes_have_labels_taints_and_allocatable(self, make_view: MakeView) -> None:
+        taint = {"key": "kubernetes.io/spot", "value": "true", "effect": "NoSchedule"}
+        made = obj("Node", "n", {"taints": [taint], "unschedulable": True}, labels={"a": "b"})
+        made["status"] = {"capacity": {"cpu": "4"}, "allocatable": {"cpu": "3920m"}}
+        (node,) = make_view([made]).nodes()
+        assert node.name == "n"
+        assert node.labels == {"a": "b"}
+        assert node.taints == (("kubernetes.io/spot", "true", "NoSchedule"),)
+        assert node.allocatable == {"cpu": "3920m"}
+        assert node.unschedulable
+
+    def test_terminal_pods_are_not_among_the_pods(self, make_view: MakeView) -> None:
+        made = [obj("Pod", phase.lower(), {}, uid=phase) for phase in ("Running", "Pending", "Succeeded", "Failed")]
+        for pod in made:
+            pod["status"] = {"phase": pod["metadata"]["uid"]}
+        assert sorted(pod.uid for pod in make_view(made).pods()) == ["Pending", "Running"]
+
+    def test_workloads_come_with_their_template(self, make_view: MakeView) -> None:
+        spec = {"replicas": 3, "selector": {"matchLabels": {"app": "x"}}, "template": {"spec": {"nodeName": "n"}}}
+        found = make_view([obj("StatefulSet", "x", spec)]).workload(NS, "StatefulSet", "x")
+        assert found is not None
+        assert found.spec is not None
+        assert found.spec.replicas == 3
+        assert found.spec.template is not None
+        assert found.spec.template.spec is not None
+        assert found.spec.template.spec.node_name == "n"
+
+    def test_sizes_count_what_is_known(self, make_view: MakeView) -> None:
+        sizes = make_view([WEB, WEB_RS, obj("Namespace", NS), vpa("v", "Deployment", "web")]).sizes()
+        assert (sizes["workloads"], sizes["namespaces"], sizes["verticalPodAutoscalers"]) == (2, 1, 1)

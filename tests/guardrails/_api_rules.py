@@ -1,0 +1,141 @@
+"""What a Kubernetes API server checks of cpu, memory and extended resources, written anew from its rules.
+
+It shares no code with the guardrail: it works on JSON documents and exact fractions, so it can judge what the guardrail
+did. Covered are defaulting (request from limit, LimitRange defaults), core validation (request at most limit, equal for
+extended resources, nothing negative), the LimitRanger admission plugin, and QoS classes.
+"""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+Json = dict[str, Any]
+Amounts = dict[str, Fraction]
+
+_SUFFIXES = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
+
+
+def amount(raw: str | float) -> Fraction:
+    """Read a quantity."""
+    text = str(raw)
+    if text[-2:] in _BINARY:
+        return Fraction(text[:-2]) * 2 ** _BINARY[text[-2:]]
+    if text[-1] in _SUFFIXES:
+        power = _SUFFIXES[text[-1]]
+        return Fraction(text[:-1]) * (Fraction(10**power) if power >= 0 else Fraction(1, 10**-power))
+    return Fraction(text)
+
+
+def _amounts(values: Json | None) -> Amounts:
+    return {key: amount(value) for key, value in (values or {}).items() if value is not None}
+
+
+def _containers(pod: Json, items: Sequence[Json]) -> Iterator[tuple[str, Json, Amounts, Amounts]]:
+    """Yield (kind, container, requests, limits) after defaulting."""
+    spec = pod["spec"]
+    for key in ("initContainers", "containers"):
+        for container in spec.get(key) or ():
+            resources = container.get("resources") or {}
+            requests, limits = _amounts(resources.get("requests")), _amounts(resources.get("limits"))
+            for name, value in limits.items():
+                requests.setdefault(name, value)
+            for item in items:
+                if item["type"] == "Container":
+                    _fill(item, requests, limits)
+            kind = "regular" if key == "containers" else "init"
+            if kind == "init" and container.get("restartPolicy") == "Always":
+                kind = "sidecar"
+            yield kind, container, requests, limits
+
+
+def _fill(item: Json, requests: Amounts, limits: Amounts) -> None:
+    default = {**_amounts(item.get("max")), **_amounts(item.get("default"))}
+    default_request = {**_amounts(item.get("min")), **default, **_amounts(item.get("defaultRequest"))}
+    for name, value in default.items():
+        limits.setdefault(name, value)
+    for name, value in default_request.items():
+        requests.setdefault(name, value)
+
+
+def refusals(pod: Json, items: Sequence[Json] = ()) -> list[str]:
+    """Return why the API server would refuse `pod` beside these LimitRange items; empty where it takes it."""
+    found = []
+    for _kind, container, requests, limits in _containers(pod, items):
+        where = container["name"]
+        for name, request in requests.items():
+            if request < 0:
+                found.append(f"{where}: negative {name}")
+            limit = limits.get(name)
+            if limit is not None and request > limit:
+                found.append(f"{where}: {name} request above limit")
+            if name not in ("cpu", "memory", "ephemeral-storage") and limit != request:
+                found.append(f"{where}: {name} request and limit differ")
+        for item in items:
+            if item["type"] == "Container":
+                found += [f"{where}: {text}" for text in _limit_ranger(item, requests, limits)]
+    for item in items:
+        if item["type"] == "Pod":
+            found += [f"pod: {text}" for text in _limit_ranger(item, *_sums(pod, items))]
+    return found
+
+
+def _limit_ranger(item: Json, requests: Amounts, limits: Amounts) -> list[str]:
+    found = []
+    for name, low in _amounts(item.get("min")).items():
+        if requests.get(name, Fraction(-1)) < low or limits.get(name, low) < low:
+            found.append(f"{name} below {low}")
+    for name, high in _amounts(item.get("max")).items():
+        if name not in limits or limits[name] > high or requests.get(name, high) > high:
+            found.append(f"{name} above {high}")
+    for name, ratio in _amounts(item.get("maxLimitRequestRatio")).items():
+        request, limit = requests.get(name), limits.get(name)
+        if not request or not limit:
+            found.append(f"{name} without a ratio")
+        elif float(limit * 1000) / float(request * 1000) * 1000 > ceil(ratio * 1000):
+            found.append(f"{name} ratio above {ratio}")
+    return found
+
+
+def _sums(pod: Json, items: Sequence[Json]) -> tuple[Amounts, Amounts]:
+    totals: list[Amounts] = []
+    for index in (0, 1):
+        running: Amounts = {}
+        sidecars: Amounts = {}
+        peak: Amounts = {}
+        for kind, _container, requests, limits in _containers(pod, items):
+            values = (requests, limits)[index]
+            if kind == "init":
+                step = dict(sidecars)
+                _add(step, values)
+            else:
+                _add(running, values)
+                if kind == "regular":
+                    continue
+                _add(sidecars, values)
+                step = sidecars
+            for name, value in step.items():
+                peak[name] = max(peak.get(name, value), value)
+        totals.append(
+            {name: max(running.get(name, Fraction(0)), peak.get(name, Fraction(0))) for name in {*running, *peak}}
+        )
+    return totals[0], totals[1]
+
+
+def _add(total: Amounts, values: Amounts) -> None:
+    for name, value in values.items():
+        total[name] = total.get(name, Fraction(0)) + value
+
+
+def qos(pod: Json, items: Sequence[Json] = ()) -> str:
+    """Return the QoS class."""
+    classes = set()
+    for _kind, _container, requests, limits in _containers(pod, items):
+        asked = {name: value for name, value in requests.items() if name in ("cpu", "memory") and value}
+        bound = {name: value for name, value in limits.items() if name in ("cpu", "memory") and value}
+        if not asked and not bound:
+            classes.add("BestEffort")
+        else:
+            classes.add("Guaranteed" if len(bound) == 2 and asked == bound else "Burstable")
+    return classes.pop() if len(classes) == 1 else "Burstable"

@@ -1,0 +1,151 @@
+"""Budget arithmetic: periods, bases, limits and thresholds."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from webhook.ledger import balance
+from webhook.ledger.balance import Accrual, Period, Terms
+
+MONEY = 10**6
+NOON = datetime(2026, 11, 11, 12, tzinfo=UTC)
+"""A Wednesday in a month of 30 days."""
+TERMS = Terms(amount=730 * MONEY)
+
+
+@pytest.mark.parametrize(
+    ("period", "now", "begin", "end"),
+    [
+        ("daily", NOON, datetime(2026, 11, 11, tzinfo=UTC), datetime(2026, 11, 12, tzinfo=UTC)),
+        ("weekly", NOON, datetime(2026, 11, 9, tzinfo=UTC), datetime(2026, 11, 16, tzinfo=UTC)),
+        ("monthly", NOON, datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)),
+        (
+            "monthly",
+            datetime(2026, 12, 31, 23, 59, tzinfo=UTC),
+            datetime(2026, 12, 1, tzinfo=UTC),
+            datetime(2027, 1, 1, tzinfo=UTC),
+        ),
+        (
+            "monthly",
+            datetime(2028, 2, 29, tzinfo=UTC),
+            datetime(2028, 2, 1, tzinfo=UTC),
+            datetime(2028, 3, 1, tzinfo=UTC),
+        ),
+        (
+            "daily",
+            datetime(2026, 11, 11, 1, tzinfo=timezone(timedelta(hours=2))),
+            datetime(2026, 11, 10, tzinfo=UTC),
+            datetime(2026, 11, 11, tzinfo=UTC),
+        ),
+    ],
+)
+def test_periods_are_those_of_the_calendar_in_utc(
+    period: Period, now: datetime, begin: datetime, end: datetime
+) -> None:
+    assert balance.period_bounds(period, now) == (begin, end)
+
+
+def test_a_time_without_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="no time zone"):
+        balance.period_bounds("daily", NOON.replace(tzinfo=None))
+
+
+@pytest.mark.parametrize(("period", "hours"), [("monthly", 720), ("weekly", 168), ("daily", 24)])
+def test_only_a_month_is_as_long_as_the_price_list_says(period: Period, hours: int) -> None:
+    terms = TERMS._replace(period=period, hours_per_month=720)
+    assert terms.hours == hours
+    assert balance.used(terms, 5) == 5 * hours
+    assert balance.hours_ahead(terms, None) == hours
+
+
+@pytest.mark.parametrize(
+    ("terms", "spent", "limit"),
+    [
+        pytest.param(TERMS, 0, MONEY, id="run rate"),
+        pytest.param(TERMS, 500 * MONEY, MONEY, id="run rate does not look at what was spent"),
+        pytest.param(TERMS._replace(reject_at=50), 0, MONEY // 2, id="half of it"),
+        pytest.param(TERMS._replace(reject_at=110), 0, 11 * MONEY // 10, id="overdraft"),
+        pytest.param(TERMS._replace(amount=730 * MONEY - 1), 0, MONEY - 1, id="rounded down"),
+        pytest.param(Terms(48 * MONEY, "daily", "monthEnd"), 0, 4 * MONEY, id="half a day is left"),
+        pytest.param(Terms(48 * MONEY, "daily", "monthEnd"), 36 * MONEY, MONEY, id="most of it is spent"),
+        pytest.param(Terms(48 * MONEY, "daily", "monthEnd"), 50 * MONEY, 0, id="overspent"),
+    ],
+)
+def test_rate_limit_is_the_greatest_rate_within_the_amount(terms: Terms, spent: int, limit: int) -> None:
+    found = balance.rate_limit(terms, spent=spent, now=NOON)
+    assert found == limit
+
+
+def test_month_end_needs_the_time() -> None:
+    with pytest.raises(ValueError, match="needs the time"):
+        balance.rate_limit(Terms(MONEY, basis="monthEnd"))
+
+
+def test_month_end_adds_what_was_spent_and_what_is_committed_until_the_end() -> None:
+    terms = Terms(100 * MONEY, "daily", "monthEnd")
+    assert balance.used(terms, 2 * MONEY, spent=10 * MONEY, now=NOON) == (10 + 2 * 12) * MONEY
+    assert balance.used(terms, 2 * MONEY, spent=10 * MONEY, now=NOON + timedelta(minutes=30)) == 33 * MONEY
+
+
+@pytest.mark.parametrize(
+    ("amount", "percent"),
+    [(0, None), (749, None), (750, 75), (899, 75), (900, 90), (5000, 90), (Fraction(7499, 10), None)],
+)
+def test_a_threshold_is_reached_at_it(amount: balance.Amount, percent: int | None) -> None:
+    assert balance.reached(Terms(1000, warn_at=(75, 90)), amount) == percent
+
+
+def test_without_thresholds_nothing_is_reached() -> None:
+    assert balance.reached(Terms(1000), 1000) is None
+
+
+@pytest.mark.parametrize(("amount", "above"), [(1000, False), (1001, True), (Fraction(2001, 2), True)])
+def test_exactly_the_amount_is_within(amount: balance.Amount, above: bool) -> None:
+    assert balance.is_above(Terms(1000), amount) is above
+
+
+def test_accrual_counts_rate_times_time() -> None:
+    accrual = balance.accrue(Accrual(NOON), 3600, "monthly", NOON + timedelta(seconds=90))
+    assert accrual.spent_micros == 90
+    assert balance.accrue(accrual, 10**9, "monthly", NOON) == accrual
+
+
+def test_a_new_period_begins_at_zero() -> None:
+    before = balance.accrue(Accrual(NOON), MONEY, "daily", NOON + timedelta(hours=6))
+    after = balance.accrue(before, MONEY, "daily", NOON + timedelta(hours=14))
+    assert before.spent_micros == 6 * MONEY
+    assert after.spent_micros == 2 * MONEY
+
+
+_terms = st.builds(
+    Terms,
+    amount=st.integers(1, 10**15),
+    period=st.sampled_from(("monthly", "weekly", "daily")),
+    basis=st.sampled_from(("runRate", "monthEnd")),
+    hours_per_month=st.integers(1, 744),
+    reject_at=st.integers(1, 200),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(_terms, st.integers(0, 10**12), st.integers(0, 10**15), st.integers(0, 10**6))
+def test_a_rate_is_above_its_limit_exactly_where_its_use_is_above_the_amount(
+    terms: Terms, rate: int, spent: int, seconds: int
+) -> None:
+    now = NOON + timedelta(seconds=seconds)
+    limit = balance.rate_limit(terms, spent=spent, now=now)
+    is_above = balance.is_above(terms, balance.used(terms, rate, spent=spent, now=now))
+    assert (rate > limit) is is_above or (rate == 0 and limit == 0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**9), st.lists(st.integers(0, 10**7), max_size=5))
+def test_accrual_in_steps_equals_accrual_at_once(rate: int, steps: list[int]) -> None:
+    stepwise, now = Accrual(NOON), NOON
+    for microseconds in steps:
+        now += timedelta(microseconds=microseconds)
+        stepwise = balance.accrue(stepwise, rate, "monthly", now)
+    assert stepwise.spent == balance.accrue(Accrual(NOON), rate, "monthly", now).spent

@@ -1,0 +1,142 @@
+"""The settings of `serve`: defaults, checks, and that flags, environment and fields are the same list."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from webhook.settings import OPTIONS, Settings, SettingsError
+
+PUBLIC_FLAGS = {
+    "--policies",
+    "--cluster",
+    "--mode",
+    "--host",
+    "--port",
+    "--ops-port",
+    "--certs",
+    "--client-ca",
+    "--exclude-namespaces",
+    "--dashboard-port",
+    "--dashboard-host",
+}
+
+
+def problems(tmp_path: Path, **changed: object) -> tuple[str, ...]:
+    """Return what is wrong with settings that are right but for `changed`."""
+    with pytest.raises(SettingsError) as caught:
+        Settings.build(**{"policies": tmp_path, "cluster": tmp_path, **changed})
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    return caught.value.problems
+
+
+def test_what_is_not_given_takes_its_default(tmp_path: Path) -> None:
+    settings = Settings.build(policies=str(tmp_path), cluster=str(tmp_path), host=None, exclude_namespaces=())
+
+    assert settings == Settings(
+        policies=tmp_path,
+        cluster=tmp_path,
+        mode="enforce",
+        host="::",
+        port=8443,
+        ops_port=8080,
+        certs=Path(".local/certs"),
+        client_ca=None,
+        exclude_namespaces=(),
+        namespace="podgate",
+        dashboard_port=8081,
+        dashboard_host="127.0.0.1",
+        shutdown_delay=5.0,
+        log_file=None,
+    )
+
+
+def test_every_flag_of_the_contract_is_there() -> None:
+    assert {option.flag for option in OPTIONS} >= PUBLIC_FLAGS
+
+
+def test_flags_and_fields_are_one_list() -> None:
+    assert [option.name for option in OPTIONS] == [field.name for field in dataclasses.fields(Settings)]
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_every_flag_has_its_environment_variable_and_a_sentence(option: object) -> None:
+    assert dataclasses.is_dataclass(option)
+    name = getattr(option, "name", "")
+    assert getattr(option, "variable", "") == f"PODGATE_{name.upper()}"
+    assert getattr(option, "flag", "") == f"--{name.replace('_', '-')}"
+    assert str(getattr(option, "help", "")).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("given", "globs"),
+    [
+        pytest.param((), (), id="none"),
+        pytest.param(("legacy-*", "tmp-?"), ("legacy-*", "tmp-?"), id="repeated flag"),
+        pytest.param("legacy-* tmp-[0-9]", ("legacy-*", "tmp-[0-9]"), id="environment, with blanks"),
+        pytest.param(("a b", "b"), ("a", "b"), id="named twice"),
+    ],
+)
+def test_excluded_namespaces_come_as_a_list_or_as_words(tmp_path: Path, given: object, globs: tuple[str, ...]) -> None:
+    settings = Settings.build(policies=tmp_path, cluster=tmp_path, exclude_namespaces=given)
+
+    assert settings.exclude_namespaces == globs
+
+
+@pytest.mark.parametrize("value", [0, "0"])
+def test_dashboard_port_0_turns_the_dashboard_off(tmp_path: Path, value: object) -> None:
+    assert Settings.build(policies=tmp_path, cluster=tmp_path, dashboard_port=value).dashboard_port is None
+
+
+def test_port_0_takes_a_free_one_for_both(tmp_path: Path) -> None:
+    settings = Settings.build(policies=tmp_path, cluster=tmp_path, port=0, ops_port=0)
+
+    assert (settings.port, settings.ops_port) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        pytest.param({"policies": None}, "--policies: is missing; give DIR", id="no policies"),
+        pytest.param({"policies": "/none"}, "--policies: /none is not a directory; give one that exists", id="gone"),
+        pytest.param({"cluster": ""}, "--cluster: is empty; give live|DIR", id="empty cluster"),
+        pytest.param(
+            {"cluster": "live"},
+            "--cluster: live watches are not part of this release; give a directory of Kubernetes YAML",
+            id="live",
+        ),
+        pytest.param({"mode": "warn"}, "--mode: 'warn' is not known; use enforce or audit", id="unknown mode"),
+        pytest.param({"port": 65536}, "--port: 65536 is no port; use a number from 0 to 65535", id="port too large"),
+        pytest.param({"ops_port": -1}, "--ops-port: -1 is no port; use a number from 0 to 65535", id="port negative"),
+        pytest.param({"port": "x"}, "--port: 'x' is no port; use a number from 0 to 65535", id="port is a word"),
+        pytest.param({"port": 8080}, "--ops-port: 8080 is taken by --port; choose another port", id="same port"),
+        pytest.param(
+            {"shutdown_delay": "nan"}, "--shutdown-delay: 'nan' is no delay; use seconds from 0 to 3600", id="nan"
+        ),
+        pytest.param(
+            {"client_ca": "/none.pem"},
+            "--client-ca: /none.pem is not a file; give a PEM file that exists",
+            id="client authority gone",
+        ),
+        pytest.param(
+            {"exclude_namespaces": ["Team_A"]},
+            "--exclude-namespaces: 'Team_A' can match no namespace; use letters, digits, - and * ? [ ]",
+            id="glob of no namespace",
+        ),
+        pytest.param(
+            {"namespace": "pod.gate"},
+            "--namespace: 'pod.gate' is no namespace name; use lower case letters, digits and -",
+            id="namespace with a dot",
+        ),
+    ],
+)
+def test_what_cannot_be_served_with_is_one_line(tmp_path: Path, changed: dict[str, object], problem: str) -> None:
+    assert problems(tmp_path, **changed) == (problem,)
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    assert len(problems(tmp_path, mode="x", port=-1, policies="/none")) == 3
+
+
+def test_a_setting_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    assert problems(tmp_path, portt=1) == ("portt: no such setting; see `podgate serve --help`",)

@@ -1,0 +1,36 @@
+"""``podgate schema [KIND]``: JSON Schema of the policy YAML, for editors and the YAML language server."""
+
+import json
+
+import click
+
+from webhook.cli._fault import Fault
+from webhook.policy import _discovery, _schema
+
+
+def schema_text(kind: str | None) -> str:
+    """Return the schema of one kind, or of a document of any kind, as JSON text that ends with a line break.
+
+    Raises:
+        ValueError: there is no such kind; one line with the cure.
+    """
+    kinds = _discovery.kinds()
+    if kind is not None and kind not in kinds:
+        near = _discovery.nearest(kind, kinds)
+        cure = f"Did you mean {near}?" if near else f"Known are {', '.join(kinds)}."
+        raise ValueError(f"{kind!r} is no kind of policy. {cure}")
+    return json.dumps(_schema.schema(kind), indent=2, ensure_ascii=False) + "\n"
+
+
+def _print(kind: str | None) -> None:
+    try:
+        click.echo(schema_text(kind), nl=False)
+    except ValueError as error:
+        raise Fault(str(error)) from None
+
+
+COMMAND = click.command(
+    "schema",
+    short_help="Print the JSON Schema of the policy YAML.",
+    help="Print the JSON Schema of one KIND of policy YAML, or of all of them, for editors.",
+)(click.argument("kind", required=False)(_print))

@@ -1,0 +1,113 @@
+"""`podgate serve`: the webhook."""
+
+import contextlib
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, BinaryIO
+
+import click
+import prometheus_client
+
+import certs
+from webhook import assembly, settings
+from webhook.admission.log import DecisionLog
+from webhook.admission.request import BadReview
+from webhook.cli._fault import Fault
+from webhook.cluster.snapshot import SnapshotError
+from webhook.server import lane, listener, ops, tls
+
+
+def _serve(**raw: object) -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="podgate: %(levelname)s %(message)s")
+    try:
+        chosen = settings.Settings.build(**raw)
+        with _decision_stream(chosen) as stream:
+            status = _run(chosen, DecisionLog(stream))
+    except (settings.SettingsError, SnapshotError, certs.CertificateError, tls.TlsError, listener.ListenError) as error:
+        raise Fault(str(error)) from None
+    sys.exit(status)
+
+
+def _run(chosen: settings.Settings, log: DecisionLog) -> int:
+    parts = assembly.embedded(chosen, log)
+    keeper = tls.CertificateKeeper(chosen.certs, certs.server_names(chosen.namespace), assembly.utc_now)
+    server_tls = tls.ServerTls(keeper.paths.tls_crt, keeper.paths.tls_key, chosen.client_ca)
+    keeper.attach(server_tls)
+    if chosen.client_ca is None:
+        logging.getLogger("podgate").warning(
+            "anybody who reaches port %d may reserve budget; give --client-ca so that only the API server may",
+            chosen.port,
+        )
+    health = ops.Health()
+    health.add_check("policies", partial(assembly.policy_problem, parts))
+    health.add_notice("policies", partial(assembly.policy_notices, parts))
+    health.add_check("certificate", keeper.problem)
+    health.add_notice("certificate", keeper.notices)
+    admission_lane = lane.Lane(partial(_answer, parts), ops.bare_application("reviews are posted to /mutate or /validate"))
+    registry = parts.metrics.registry
+    registry.register(ops.LaneCollector(admission_lane))
+    expiry = prometheus_client.Gauge(
+        "podgate_certificate_expiry_seconds", "Seconds until a certificate ends.", ("part",), registry=registry
+    )
+    for part in keeper.seconds_left():
+        expiry.labels(part).set_function(partial(_seconds_left, keeper, part))
+    return listener.serve(
+        listener.Admission(admission_lane, server_tls, chosen.host, chosen.port),
+        [listener.Site("operations", "--ops-port", ops.application(health, registry), chosen.host, chosen.ops_port)],
+        health,
+        shutdown_delay=chosen.shutdown_delay,
+        background=[assembly.watching(parts), keeper.watching()],
+        announce=partial(click.echo, err=True),
+    )
+
+
+def _answer(parts: assembly.Parts, path: str, body: bytes, _timeout: float | None) -> lane.Answer:
+    try:
+        encoded, after = parts.engine.answer(path, body)
+    except BadReview as error:
+        parts.metrics.error(path, error.status)
+        raise
+    return lane.Answer(200, encoded, after)
+
+
+def _seconds_left(keeper: tls.CertificateKeeper, part: str) -> float:
+    return keeper.seconds_left()[part]
+
+
+@contextlib.contextmanager
+def _decision_stream(chosen: settings.Settings) -> Iterator[BinaryIO]:
+    if chosen.log_file is None:
+        yield sys.stdout.buffer
+        return
+    try:
+        chosen.log_file.parent.mkdir(parents=True, exist_ok=True)
+        stream = chosen.log_file.open("ab")
+    except OSError as error:
+        raise Fault(f"--log-file: {chosen.log_file}: {error.strerror}; give a file that can be written") from None
+    with stream:
+        yield stream
+
+
+def _with_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Make one click option of each entry of `settings.OPTIONS`."""
+    for option in reversed(settings.OPTIONS):
+        extra: dict[str, Any] = {"multiple": True} if option.multiple else {}
+        shown = "" if option.default is None else f"  [default: {option.default}]"
+        function = click.option(
+            option.flag,
+            option.name,
+            metavar=option.metavar,
+            envvar=option.variable,
+            show_envvar=True,
+            required=option.required,
+            help=option.help + shown,
+            **extra,
+        )(function)
+    return function
+
+
+COMMAND = click.command(
+    "serve", short_help="Answer admission reviews over TLS.", help="Answer admission reviews over TLS until SIGTERM."
+)(_with_options(_serve))

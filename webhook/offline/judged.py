@@ -1,0 +1,150 @@
+"""Judges manifests: every object of a file, a directory or a stream becomes a subject of the very same review.
+
+What a cluster would do before the webhook sees a pod (defaulting) is done here first, so a verdict on a raw manifest
+is the verdict on the pod that would come of it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+import jsonpatch
+import msgspec
+
+from webhook.admission import request as requests
+from webhook.admission import subject as subjects
+from webhook.admission.decision import Decision
+from webhook.admission.review import Surroundings, judge
+from webhook.kube import defaults
+from webhook.kube.manifests import Manifest, ManifestError
+from webhook.kube.objects import WORKLOAD_KINDS, Pod, Workload, pod_template
+
+_GROUPS: Final = {
+    "Pod": ("", "v1"),
+    "ReplicationController": ("", "v1"),
+    "Job": ("batch", "v1"),
+    "CronJob": ("batch", "v1"),
+}
+
+
+class Judged(NamedTuple):
+    """One object of the input."""
+
+    origin: str
+    """``file:line``."""
+    kind: str
+    namespace: str
+    name: str
+    document: dict[str, Any]
+    """As given; of an AdmissionReview, its object."""
+    skipped: str = ""
+    """Why it was not judged; empty where it was."""
+    subject: subjects.Subject | None = None
+    decision: Decision | None = None
+
+    def patched(self) -> dict[str, Any]:
+        """Return the object as it would be stored: with the patch applied, where there is one."""
+        if self.decision is None or not self.decision.operations:
+            return self.document
+        patch = jsonpatch.JsonPatch.from_string(msgspec.json.encode(self.decision.operations).decode())
+        result = patch.apply(self.document)
+        assert isinstance(result, dict)  # noqa: S101  a patch of a pod's fields leaves a pod
+        return result
+
+
+def judge_all(
+    found: Iterable[Manifest | ManifestError], around: Surroundings, namespace: str
+) -> Iterator[Judged | ManifestError]:
+    """Judge all objects, errors passed through in their place.
+
+    Args:
+        found: what was read.
+        around: policies, cluster, clock.
+        namespace: of objects that name none.
+    """
+    for item in found:
+        if isinstance(item, ManifestError):
+            yield item
+            continue
+        try:
+            yield _judge(item, around, namespace)
+        except requests.BadReview as error:
+            yield ManifestError(item.origin, error.reason)
+        except (msgspec.ValidationError, RecursionError) as error:
+            kind = item.document["kind"]
+            yield ManifestError(item.origin, f"is no valid {kind}: {error}; mend that field, see kubectl explain")
+
+
+def _judge(item: Manifest, around: Surroundings, namespace: str) -> Judged:
+    kind = str(item.document["kind"])
+    if kind == "AdmissionReview":
+        return _judge_review(item, around)
+    metadata = item.document.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    name = str(metadata.get("name") or metadata.get("generateName") or "")
+    if kind != "Pod" and kind not in WORKLOAD_KINDS:
+        own = str(metadata.get("namespace") or "")
+        return Judged(item.origin, kind, own, name, item.document, skipped=f"{kind} is not judged")
+    own = str(metadata.get("namespace") or namespace)
+    document = defaults.with_requests(item.document)
+    return _finish(item.origin, document, lambda: _request_of(document, kind, own, name), around)
+
+
+def _judge_review(item: Manifest, around: Surroundings) -> Judged:
+    body = msgspec.json.encode(item.document)
+    given = item.document.get("request")
+    document = given.get("object") if isinstance(given, dict) else None
+    return _finish(
+        item.origin, document if isinstance(document, dict) else {}, lambda: requests.decode(body), around
+    )
+
+
+def _finish(
+    origin: str, document: dict[str, Any], make_request: Callable[[], requests.Request], around: Surroundings
+) -> Judged:
+    request = make_request()
+    first = subjects.of(request, around.view)
+    name, namespace, kind = request.name or "", request.namespace or "", request.kind.kind
+    if isinstance(first, str):
+        return Judged(origin, kind, namespace, name, document, skipped=_why(first, kind))
+
+    def make_subject() -> subjects.Subject:
+        subject = subjects.of(make_request(), around.view)
+        assert not isinstance(subject, str)  # noqa: S101  the same request was a subject before
+        return subject
+
+    subject, decision = judge(make_subject, around, "offline", origin)
+    skipped = "" if decision.outcomes or decision.cost is not None else "no policy is about it, or it is excluded"
+    return Judged(origin, kind, namespace, subject.name or name, document, skipped, subject, decision)
+
+
+def _request_of(document: dict[str, Any], kind: str, namespace: str, name: str) -> requests.Request:
+    """Make the CREATE request that applying this manifest would cause."""
+    group, version = _GROUPS.get(kind, ("apps", "v1"))
+    common: dict[str, Any] = {
+        "uid": "offline",
+        "kind": requests.GroupVersionKind(group, version, kind),
+        "name": name,
+        "namespace": namespace,
+        "operation": "CREATE",
+    }
+    if kind == "Pod":
+        pod = msgspec.convert(document, Pod)
+        defaults.apply_pod_defaults(pod)
+        return requests.PodRequest(**common, object=pod)
+    workload = msgspec.convert(document, Workload)
+    template = pod_template(workload)
+    if template is not None:
+        defaults.apply_pod_defaults(Pod(metadata=template.metadata, spec=template.spec), template=True)
+    return requests.WorkloadRequest(**common, object=workload)
+
+
+def _why(word: str, kind: str) -> str:
+    return {
+        "operation": "the operation is not judged",
+        "kind": f"{kind} is not judged",
+        "subresource": "the subresource is not judged",
+        "no object": "the request has no object",
+        "owned": "its owner is judged instead",
+        "no template": "it has no pod template",
+        "unknown workload": "the cluster directory does not have this workload",
+    }[word]

@@ -1,0 +1,245 @@
+"""The settings of `podgate serve`: names, defaults and reasons in one place, and the one value they become.
+
+`OPTIONS` is what the command line is made of: each entry is a flag, and the environment variable of the same name with
+``PODGATE_`` before it. `Settings` is what the rest of the program sees: frozen, checked, nothing left to guess.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Cap = Literal["enforce", "audit"]
+
+
+class SettingsError(ValueError):
+    """Flags that cannot be served with. `problems` holds one line each, all that were found; so does the text."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One flag of `serve`."""
+
+    name: str
+    """Field of `Settings`; the flag and the environment variable follow from it."""
+    help: str
+    metavar: str
+    default: str | int | float | None = None
+    """None: the flag has no value unless it is given."""
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    multiple: bool = False
+    """May be given several times; in the environment the values stand with blanks between them."""
+
+    @property
+    def flag(self) -> str:
+        """Return the name on the command line: ``--ops-port``."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """Return the name in the environment: ``PODGATE_OPS_PORT``."""
+        return "PODGATE_" + self.name.upper()
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("policies", "Directory of policy YAML, read recursively and again when it changes.", "DIR", required=True),
+    Option(
+        "cluster",
+        "What is known about the cluster: a directory of Kubernetes YAML or JSON, or `live` for watches.",
+        "live|DIR",
+        required=True,
+    ),
+    Option(
+        "mode",
+        "Cap of every policy's mode; with `audit` nothing is changed or refused, and all of it is recorded.",
+        "MODE",
+        # What policies say is what happens; an installation starts with audit in its manifests.
+        default="enforce",
+        choices=("enforce", "audit"),
+    ),
+    # Probes and API servers come from outside the pod, over IPv4 or IPv6.
+    Option("host", "Address to listen on; `::` is every address, IPv4 and IPv6.", "H", default="::"),
+    Option("port", "Port of the admission paths, TLS; 0 takes a free one.", "N", default=8443),
+    Option("ops_port", "Port of /livez, /readyz and /metrics, plain HTTP; 0 takes a free one.", "N", default=8080),
+    Option(
+        "certs", "Directory of ca.crt, tls.crt and tls.key; what is missing is made.", "DIR", default=".local/certs"
+    ),
+    Option("client_ca", "PEM file: only callers with a certificate of this authority are answered.", "FILE"),
+    Option(
+        "exclude_namespaces",
+        "Glob of namespaces that are never judged, beside the system's own; may be repeated.",
+        "GLOB",
+        multiple=True,
+    ),
+    Option("namespace", "Podgate's own namespace: never judged, and part of the certificate's names.", "NS", "podgate"),
+    Option("dashboard_port", "Port of the dashboard, plain HTTP; 0 turns it off.", "N", default=8081),
+    # The dashboard shows names of every team and asks nobody who they are.
+    Option("dashboard_host", "Address of the dashboard.", "H", default="127.0.0.1"),
+    # Endpoints take a few seconds to leave every API server's view of the Service.
+    Option("shutdown_delay", "Seconds to go on serving after SIGTERM.", "SECONDS", default=5.0),
+    Option("log_file", "File that gets one JSON line a decision; without it, standard error.", "FILE"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `serve` runs with. Made by `Settings.build`."""
+
+    policies: Path
+    cluster: Path
+    """The snapshot directory."""
+    mode: Cap
+    host: str
+    port: int
+    ops_port: int
+    certs: Path
+    client_ca: Path | None
+    exclude_namespaces: tuple[str, ...]
+    namespace: str
+    dashboard_port: int | None
+    """None: no dashboard."""
+    dashboard_host: str
+    shutdown_delay: float
+    """Seconds."""
+    log_file: Path | None
+
+    @classmethod
+    def build(cls, **raw: object) -> "Settings":
+        """Make settings from raw values, by the names of `OPTIONS`; what is not given takes its default.
+
+        Raises:
+            SettingsError: with every problem found, one line each.
+        """
+        unknown = sorted(set(raw) - {option.name for option in OPTIONS})
+        if unknown:
+            raise SettingsError([f"{name}: no such setting; see `podgate serve --help`" for name in unknown])
+        values = {
+            option.name: option.default if raw.get(option.name) is None else raw[option.name] for option in OPTIONS
+        }
+        reader = _Reader(values)
+        mode: Cap = "audit" if reader.choice("mode") == "audit" else "enforce"
+        dashboard_port = reader.port("dashboard_port")
+        settings = cls(
+            policies=reader.directory("policies"),
+            cluster=reader.cluster(),
+            mode=mode,
+            host=reader.text("host"),
+            port=reader.port("port"),
+            ops_port=reader.port("ops_port"),
+            certs=Path(reader.text("certs")),
+            client_ca=reader.optional_file("client_ca"),
+            exclude_namespaces=reader.globs("exclude_namespaces"),
+            namespace=reader.namespace("namespace"),
+            dashboard_port=dashboard_port or None,
+            dashboard_host=reader.text("dashboard_host"),
+            shutdown_delay=reader.seconds("shutdown_delay"),
+            log_file=None if not values["log_file"] else Path(str(values["log_file"])),
+        )
+        reader.distinct_ports(settings)
+        if reader.problems:
+            raise SettingsError(reader.problems)
+        return settings
+
+
+_BY_NAME = {option.name: option for option in OPTIONS}
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+_GLOB = re.compile(r"[-a-z0-9*?\[\]!]{1,253}", re.ASCII)
+_LONGEST_DELAY = 3600.0
+
+
+class _Reader:
+    """Reads raw values and collects what is wrong with them."""
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self._values = values
+        self.problems: list[str] = []
+
+    def text(self, name: str) -> str:
+        value = self._values[name]
+        text = str(value) if value is not None else ""
+        if not text:
+            self._problem(name, "is missing" if value is None else "is empty", f"give {_BY_NAME[name].metavar}")
+        return text
+
+    def choice(self, name: str) -> str:
+        text = self.text(name)
+        choices = _BY_NAME[name].choices
+        if text and text not in choices:
+            self._problem(name, f"{text!r} is not known", f"use {' or '.join(choices)}")
+        return text
+
+    def port(self, name: str) -> int:
+        value = self._values[name]
+        try:
+            number = int(str(value))
+        except ValueError:
+            number = -1
+        if not 0 <= number <= 65535:
+            self._problem(name, f"{value!r} is no port", "use a number from 0 to 65535")
+            return 0
+        return number
+
+    def seconds(self, name: str) -> float:
+        value = self._values[name]
+        try:
+            number = float(str(value))
+        except ValueError:
+            number = -1.0
+        if not 0 <= number <= _LONGEST_DELAY:
+            self._problem(name, f"{value!r} is no delay", f"use seconds from 0 to {_LONGEST_DELAY:.0f}")
+            return 0.0
+        return number
+
+    def directory(self, name: str) -> Path:
+        text = self.text(name)
+        if text and not Path(text).is_dir():
+            self._problem(name, f"{text} is not a directory", "give one that exists")
+        return Path(text)
+
+    def cluster(self) -> Path:
+        if self._values["cluster"] == "live":
+            self._problem("cluster", "live watches are not part of this release", "give a directory of Kubernetes YAML")
+            return Path()
+        return self.directory("cluster")
+
+    def optional_file(self, name: str) -> Path | None:
+        if not self._values[name]:
+            return None
+        path = Path(str(self._values[name]))
+        if not path.is_file():
+            self._problem(name, f"{path} is not a file", "give a PEM file that exists")
+        return path
+
+    def globs(self, name: str) -> tuple[str, ...]:
+        given = self._values[name] or ()
+        texts = given if isinstance(given, list | tuple) else [given]
+        parts = [part for text in texts for part in str(text).split()]
+        for part in parts:
+            if not _GLOB.fullmatch(part):
+                self._problem(name, f"{part!r} can match no namespace", "use letters, digits, - and * ? [ ]")
+        return tuple(dict.fromkeys(parts))
+
+    def namespace(self, name: str) -> str:
+        text = self.text(name)
+        if text and not _NAMESPACE.fullmatch(text):
+            self._problem(name, f"{text!r} is no namespace name", "use lower case letters, digits and -")
+        return text
+
+    def distinct_ports(self, settings: Settings) -> None:
+        seen: dict[int, str] = {}
+        for name in ("port", "ops_port", "dashboard_port"):
+            number = getattr(settings, name)
+            if not number:
+                continue
+            if number in seen:
+                self._problem(name, f"{number} is taken by {seen[number]}", "choose another port")
+            seen[number] = _BY_NAME[name].flag
+
+    def _problem(self, name: str, what: str, cure: str) -> None:
+        self.problems.append(f"{_BY_NAME[name].flag}: {what}; {cure}")
