@@ -62,13 +62,13 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
     metrics = Metrics(registry)
     view = Snapshot.from_directory(settings.cluster)
     ledger = MemoryLedger(clock=now)
-    engine = Engine(view=view, ledger=ledger, recorder=Recorder(log, metrics, now), now=now, cap=settings.mode)
+    engine = Engine(view=view, ledger=ledger, recorder=Recorder(log, metrics, now), now=now)
     excluded = (settings.namespace, *settings.exclude_namespaces)
 
     def on_loaded(state: PolicyState) -> None:
         if state.set is None:
             return
-        rules = Ruleset(state.set, excluded)
+        rules = Ruleset(state.set, excluded, settings.mode)
         ledger.recount(bookings(view, rules))
         engine.put_in_force(rules)
         documents: dict[str, int] = {}

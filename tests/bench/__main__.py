@@ -2,6 +2,8 @@
 
 Servers share one core, the load generator has another. Rounds are interleaved (baseline, mutate, validate,
 baseline …), so that every ratio comes from measurements that lie seconds apart. An answer other than 200 fails the run.
+
+REVIEWS is a .jsonl or .jsonl.gz file of AdmissionReviews, one a line; by default those that the repository holds.
 """
 
 import asyncio
@@ -26,6 +28,8 @@ from rich.table import Table
 import certs
 from tests.bench import cluster, figures, load, scale, servers
 
+_ROOT = Path(__file__).parents[2]
+_RECORDED = _ROOT / "manifests" / "recorded" / "reviews.jsonl.gz"
 _WARM_UP = 300
 _MEMORY_STEPS = 10
 
@@ -58,8 +62,8 @@ class Target(NamedTuple):
 
 
 @click.command(help=__doc__)
-@click.argument("reviews", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--policies", type=click.Path(path_type=Path), default=Path("policies/examples"), show_default=True)
+@click.argument("reviews", type=click.Path(path_type=Path, exists=True, dir_okay=False), default=_RECORDED)
+@click.option("--policies", type=click.Path(path_type=Path), default=_ROOT / "policies", help="Default: policies/.")
 @click.option(
     "--cluster",
     "cluster_directory",

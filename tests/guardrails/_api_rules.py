@@ -21,10 +21,10 @@ def amount(raw: str | float) -> Fraction:
     """Read a quantity."""
     text = str(raw)
     if text[-2:] in _BINARY:
-        return Fraction(text[:-2]) * 2 ** _BINARY[text[-2:]]
+        return Fraction(text[:-2]) * (1 << _BINARY[text[-2:]])
     if text[-1] in _SUFFIXES:
         power = _SUFFIXES[text[-1]]
-        return Fraction(text[:-1]) * (Fraction(10**power) if power >= 0 else Fraction(1, 10**-power))
+        return Fraction(text[:-1]) * Fraction(f"1e{power}")
     return Fraction(text)
 
 

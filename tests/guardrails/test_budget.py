@@ -73,6 +73,18 @@ def test_a_budget_pays_for_its_scope(scope: dict[str, object], *, pays: bool) ->
             context(pod(), operation="UPDATE", old_pod=pod(), scale=THREE, old_scale=FIVE),
             id="scale down",
         ),
+        pytest.param(
+            99 * MONEY,
+            context(
+                pod(),
+                operation="UPDATE",
+                subresource="scale",
+                old_pod=pod(container("1", "1Gi")),
+                scale=THREE,
+                old_scale=FIVE,
+            ),
+            id="scale down of pods that proposals make dearer",
+        ),
         pytest.param(99 * MONEY, context(pod(), scale=WorkloadScale("Deployment", 0)), id="no replicas"),
     ],
 )

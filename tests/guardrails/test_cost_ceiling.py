@@ -4,7 +4,7 @@ import pytest
 
 from tests.guardrails._money_world import container, context, pod
 from webhook.cluster.view import LimitRangeItem
-from webhook.guardrails import cost_ceiling
+from webhook.guardrails import _money, cost_ceiling
 from webhook.guardrails._contract import Context, Finding, WorkloadScale
 from webhook.guardrails.cost_ceiling import GUARDRAIL, CostCeilingRule
 from webhook.kube.objects import Pod
@@ -194,6 +194,25 @@ def test_a_workload_within_its_ceiling_or_no_dearer_passes(ceiling: str, judged:
 def test_a_workload_above_its_ceiling_is_refused_with_the_numbers(ceiling: str, judged: Context, message: str) -> None:
     found = cost_ceiling.inspect(_rule(None, ceiling), judged)
     assert [(item.rule, item.message, item.notice) for item in found] == [("workloadMonthly", message, False)]
+
+
+def test_proposals_that_make_pods_dearer_never_make_an_update_dearer() -> None:
+    cheap = pod(container("1", "10Gi"))
+    judged = context(pod(), operation="UPDATE", old_pod=cheap, scale=THREE, old_scale=THREE)
+    judged.received_price = _money.context_price(context(cheap))
+    assert cost_ceiling.inspect(_rule("1", "1"), judged) == []
+    judged = context(pod(), operation="UPDATE", old_pod=cheap, scale=FOUR, old_scale=THREE)
+    judged.received_price = _money.context_price(context(cheap))
+    assert _rules(cost_ceiling.inspect(_rule("1", "1"), judged)) == [("workloadMonthly", False)]
+
+
+@pytest.mark.parametrize(("before", "after", "refused"), [(4, 3, False), (3, 3, False), (3, 4, True)])
+def test_a_scale_request_is_judged_by_its_replicas(before: int, after: int, *, refused: bool) -> None:
+    scale, old_scale = (WorkloadScale("Deployment", count) for count in (after, before))
+    cheap = pod(container("1", "10Gi"))
+    judged = context(pod(), operation="UPDATE", subresource="scale", old_pod=cheap, scale=scale, old_scale=old_scale)
+    judged.received_price = _money.context_price(context(cheap))
+    assert bool(cost_ceiling.inspect(_rule(None, "1"), judged)) is refused
 
 
 def test_the_pods_of_a_workload_are_only_a_warning_there() -> None:

@@ -168,7 +168,7 @@ def _rule(random: Random) -> Json:
 
 
 @seeds
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_an_acceptable_pod_stays_acceptable_and_guaranteed_and_a_second_pass_changes_nothing(seed: int) -> None:
     drawn = case(seed)
     before = deepcopy(drawn.pod)
@@ -186,7 +186,7 @@ def test_an_acceptable_pod_stays_acceptable_and_guaranteed_and_a_second_pass_cha
 
 
 @seeds
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_nothing_but_cpu_and_memory_of_running_containers_is_touched(seed: int) -> None:
     drawn = case(seed)
     after, _, _ = drawn.run(drawn.pod)
@@ -198,7 +198,7 @@ def test_nothing_but_cpu_and_memory_of_running_containers_is_touched(seed: int) 
 
 
 @seeds
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_sidecar_added_between_two_passes_gives_what_one_pass_would_have_given(seed: int) -> None:
     drawn = case(seed, quiet=True)
     sidecar = _container(Random(seed), "mesh-proxy")  # noqa: S311  not for secrets
@@ -213,7 +213,7 @@ def test_a_sidecar_added_between_two_passes_gives_what_one_pass_would_have_given
 
 
 @seeds
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_limits_written_are_at_least_the_request_and_follow_headroom_where_nothing_else_bounds_them(seed: int) -> None:
     drawn = case(seed, quiet=True)
     plain = drawn._replace(rule={"limitHeadroom": {"cpu": 2.5, "memory": 2}, "guaranteedPods": "skip"})

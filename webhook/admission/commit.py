@@ -37,7 +37,7 @@ def commit(decision: Decision, subject: Subject, ledger: LedgerStore, uid: str) 
         item._replace(outcome="refused") if item.guardrail == "budget" and item.policy == outcome.budget else item
         for item in decision.outcomes
     )
-    return msgspec.structs.replace(decision, allowed=False, message=message, outcomes=outcomes)
+    return msgspec.structs.replace(decision, allowed=False, would_allow=False, message=message, outcomes=outcomes)
 
 
 def _unreserved(decision: Decision, reason: str) -> Decision:
@@ -48,7 +48,12 @@ def _unreserved(decision: Decision, reason: str) -> Decision:
         return msgspec.structs.replace(decision, outcomes=outcomes, reservation_fault=reason)
     message = f"policy {denying[0]}, budget: could not be booked ({reason}); to fix: retry, or ask the platform team"
     return msgspec.structs.replace(
-        decision, allowed=False, message=message, outcomes=outcomes, reservation_fault=reason
+        decision,
+        allowed=False,
+        would_allow=False,
+        message=message,
+        outcomes=outcomes,
+        reservation_fault=reason,
     )
 
 

@@ -75,16 +75,13 @@ class Decision(msgspec.Struct, frozen=True):
     """The budgets that pay for it; booked where the decision stands."""
     deny_on_fault: tuple[str, ...] = ()
     """Those of them that refuse what cannot be booked."""
+    would_allow: bool = True
+    """Whether the object would be let in if everything were enforced."""
     reservation_fault: str = ""
     """Why a budget could not be booked; empty where it was, or needed not be."""
 
-    @property
-    def would_allow(self) -> bool:
-        """Whether the object would be let in if everything were enforced."""
-        return self.allowed and not any(
-            outcome.outcome in ("refused", "warned", "would_refuse", "fault_denied") for outcome in self.outcomes
-        )
 
+_WOULD_REFUSE = frozenset({"refused", "warned", "would_refuse", "fault_denied"})
 
 ALLOWED = Decision(allowed=True)
 """The answer where nothing was judged."""
@@ -121,6 +118,7 @@ def decide(
         would_operations=tuple(would_operations),
         outcomes=tuple(outcomes),
         cost=cost,
+        would_allow=not denials and not any(outcome.outcome in _WOULD_REFUSE for outcome in outcomes),
     )
 
 
@@ -139,8 +137,12 @@ def summary(operations: Sequence[Operation], most: int = 6) -> str:
         value = operation.get("value")
         if operation["op"] == "test":
             names[path.rsplit("/", 1)[0]] = str(value)
+        elif path in ("/metadata/labels", "/metadata/annotations") and isinstance(value, dict):
+            parts.extend(_words(f"{path}/{key}", item, names) for key, item in value.items())
         elif value not in ({}, []):
             parts.append(_words(path, value, names))
+    # What Podgate notes down for itself says nothing to people.
+    parts = [part for part in parts if not part.startswith("annotation podgate.dev/")]
     shown = parts[:most]
     if len(parts) > most:
         shown.append(f"and {len(parts) - most} more")

@@ -19,7 +19,6 @@ from webhook.admission.review import Phase, Surroundings, judge
 from webhook.admission.ruleset import Ruleset
 from webhook.cluster.view import View
 from webhook.ledger.store import LedgerStore
-from webhook.policy._base import Mode
 
 PHASES: Final[Mapping[str, Phase]] = {
     "/mutate": "mutate",
@@ -41,20 +40,17 @@ class Engine:
         ledger: LedgerStore,
         recorder: Recorder,
         now: Callable[[], datetime],
-        cap: Mode = "enforce",
     ) -> None:
         """Args:
         view: answers about the cluster.
         ledger: what budgets have committed.
         recorder: told of every decision, after the answer.
         now: the time, with a time zone.
-        cap: no policy is stricter than this; ``audit`` for ``--mode audit``.
         """
         self._view = view
         self._ledger = ledger
         self._recorder = recorder
         self._now = now
-        self._cap = cap
         self._around: Surroundings | None = None
 
     @property
@@ -64,7 +60,7 @@ class Engine:
 
     def put_in_force(self, rules: Ruleset) -> None:
         """Judge by `rules` from the next review on."""
-        self._around = Surroundings(rules, self._view, self._ledger, self._now, self._cap)
+        self._around = Surroundings(rules, self._view, self._ledger, self._now)
 
     def answer(self, path: str, body: bytes) -> Answered:
         """Judge one call.

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from webhook.admission.decision import Severity
 from webhook.cluster.view import Namespace
 from webhook.guardrails._contract import Guardrail, Requester
 from webhook.kube import selectors
@@ -95,7 +96,9 @@ class Entry(NamedTuple):
     guardrail: Guardrail[Any, Any]
     rule: Any
     mode: Mode
-    on_violation: Mode
+    """As capped for the whole process."""
+    severity: Severity
+    """What a violation means; never stricter than the mode."""
     on_fault: OnFault
     match: CompiledMatch
     strictness: int

@@ -1,9 +1,14 @@
-"""The metrics of the pipeline. Every label comes from a closed list: no pod, namespace, user or free text."""
+"""The metrics of the pipeline. Every label comes from a closed list: no pod, namespace, user or free text.
 
-from collections.abc import Callable, Mapping
+Counting happens on every review, telling only when somebody scrapes. So counts are kept in plain dictionaries, a
+tenth of the cost of a counter object a label set, and are turned into metric families when they are asked for.
+"""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from webhook.admission.decision import Cost, Decision
@@ -14,124 +19,157 @@ _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0
 _MAXIMUM_SERIES = 5_000
 """Decision series kept; policies that come and go must not fill the memory. Beyond it, ``policy`` is ``other``."""
 
+_DecisionKey = tuple[str, str, str, str]
 
-class Metrics:
-    """Counters of decisions, a histogram of durations, and gauges of state, in one registry."""
+
+class _Durations:
+    """One histogram: counts a bucket, and the sum."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(_BUCKETS) + 1)
+        self.total = 0.0
+
+
+class Metrics(Collector):
+    """Counts decisions, durations, money and errors, and tells the state of the policy files."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._decisions = Counter(
-            "podgate_decisions",
-            "What guardrails decided.",
-            ("policy", "guardrail", "mode", "outcome"),
-            registry=registry,
-        )
-        self._reviews = Counter(
-            "podgate_reviews", "Answered admission reviews.", ("path", "verdict", "would"), registry=registry
-        )
-        self._errors = Counter(
-            "podgate_review_errors",
-            "Bodies that were no AdmissionReview, by HTTP status, and reviews that failed.",
-            ("path", "status"),
-            registry=registry,
-        )
-        self._duration = Histogram(
-            "podgate_review_duration_seconds",
-            "From the whole body to the encoded answer.",
-            ("path",),
-            buckets=_BUCKETS,
-            registry=registry,
-        )
-        self._saved = Counter(
-            "podgate_saved_monthly",
-            "Monthly cost taken off pods by mutation, in units of the currency; kind is applied or held_back.",
-            ("kind",),
-            registry=registry,
-        )
-        self._refused = Counter(
-            "podgate_refused_monthly",
-            "Monthly cost of refused objects, in units of the currency; kind is refused or would_refuse.",
-            ("kind",),
-            registry=registry,
-        )
-        self._policy_loaded = Gauge(
-            "podgate_policy_last_load_success", "1 where the newest policy files are in force.", registry=registry
-        )
-        self._policy_generation = Gauge(
-            "podgate_policy_generation", "How many policy sets were put in force.", registry=registry
-        )
-        self._policy_problems = Gauge(
-            "podgate_policy_problems", "Errors in the policy files as they are now.", registry=registry
-        )
-        self._policy_documents = Gauge(
-            "podgate_policy_documents", "Documents in force.", ("kind",), registry=registry
-        )
-        self._recorder_faults = Counter(
-            "podgate_recorder_faults", "Decisions whose record could not be written.", registry=registry
-        )
-        self._decision_children: dict[tuple[str, str, str, str], Counter] = {}
-        self._review_children: dict[tuple[str, str, str], Counter] = {}
-        self._duration_children: dict[str, Histogram] = {}
+        self._decisions: dict[_DecisionKey, int] = {}
+        self._reviews: dict[tuple[str, bool, bool], int] = {}
+        self._errors: dict[tuple[str, str], int] = {}
+        self._durations: dict[str, _Durations] = {}
+        self._saved = {"applied": 0, "held_back": 0}
+        self._refused = {"refused": 0, "would_refuse": 0}
+        self._recorder_faults = 0
+        self._policy_ok = False
+        self._policy_generation = 0
+        self._policy_problems = 0
+        self._policy_documents: dict[str, int] = {}
+        registry.register(self)
 
     def observe(self, path: str, decision: Decision, seconds: float, *, counts_money: bool) -> None:
         """Count one decision.
 
-        The money counters are approximate, like every Prometheus value; exact figures are in the log. They count pods
-        once each: what is saved in the mutating call, what is refused in the validating one.
+        Money counts pods once each: what is saved in the mutating call, what is refused in the validating one.
         """
+        decisions = self._decisions
         for outcome in decision.outcomes:
             key = (outcome.policy, outcome.guardrail, outcome.mode, outcome.outcome)
-            child = self._decision_children.get(key)
-            if child is None:
-                child = self._decision_child(key)
-            child.inc()
-        verdict = (
-            path,
-            "allowed" if decision.allowed else "refused",
-            "allowed" if decision.would_allow else "refused",
-        )
-        review = self._review_children.get(verdict)
-        if review is None:
-            review = self._review_children.setdefault(verdict, self._reviews.labels(*verdict))
-        review.inc()
-        histogram = self._duration_children.get(path)
-        if histogram is None:
-            histogram = self._duration_children.setdefault(path, self._duration.labels(path))
-        histogram.observe(seconds)
+            if key in decisions:
+                decisions[key] += 1
+            else:
+                self._first(key)
+        verdict = (path, decision.allowed, decision.would_allow)
+        self._reviews[verdict] = self._reviews.get(verdict, 0) + 1
+        durations = self._durations.get(path)
+        if durations is None:
+            durations = self._durations[path] = _Durations()
+        durations.counts[bisect_left(_BUCKETS, seconds)] += 1
+        durations.total += seconds
         if counts_money and decision.cost is not None:
             self._count_money(path, decision, decision.cost)
 
-    def _count_money(self, path: str, decision: Decision, cost: Cost) -> None:
-        factor = cost.hours / 1_000_000
-        if path == "/mutate":
-            if cost.before > cost.after:
-                kind = "applied" if decision.operations else "held_back"
-                self._saved.labels(kind).inc((cost.before - cost.after) * factor)
-        elif not decision.allowed:
-            self._refused.labels("refused").inc(cost.after * factor)
-        elif not decision.would_allow:
-            self._refused.labels("would_refuse").inc(cost.after * factor)
-
     def error(self, path: str, status: int) -> None:
         """Count a body that was answered with an error."""
-        self._errors.labels(path, str(status)).inc()
+        key = (path, str(status))
+        self._errors[key] = self._errors.get(key, 0) + 1
 
     def recorder_fault(self) -> None:
         """Count a decision whose record was lost."""
-        self._recorder_faults.inc()
+        self._recorder_faults += 1
 
     def policies(self, *, ok: bool, generation: int, problems: int, documents: Mapping[str, int]) -> None:
-        """Tell the state of the policy files."""
-        self._policy_loaded.set(1 if ok else 0)
-        self._policy_generation.set(generation)
-        self._policy_problems.set(problems)
-        for kind, count in documents.items():
-            self._policy_documents.labels(kind).set(count)
+        """Tell the state of the policy files; without `documents` those in force are still the ones told before."""
+        self._policy_ok = ok
+        self._policy_generation = generation
+        self._policy_problems = problems
+        if documents:
+            self._policy_documents = dict(documents)
 
-    def _decision_child(self, key: tuple[str, str, str, str]) -> Counter:
-        if len(self._decision_children) >= _MAXIMUM_SERIES:
+    def _first(self, key: _DecisionKey) -> None:
+        if len(self._decisions) >= _MAXIMUM_SERIES:
             key = ("other", *key[1:])
-        return self._decision_children.setdefault(key, self._decisions.labels(*key))
+        self._decisions[key] = self._decisions.get(key, 0) + 1
+
+    def _count_money(self, path: str, decision: Decision, cost: Cost) -> None:
+        if path == "/mutate":
+            if cost.before > cost.after:
+                self._saved["applied" if decision.operations else "held_back"] += (
+                    cost.before - cost.after
+                ) * cost.hours
+        elif not decision.allowed:
+            self._refused["refused"] += cost.after * cost.hours
+        elif not decision.would_allow:
+            self._refused["would_refuse"] += cost.after * cost.hours
+
+    def collect(self) -> Iterable[Metric]:
+        """Return all families; called by a scrape."""
+        yield from self._decision_families()
+        yield from self._money_families()
+        yield from self._policy_families()
+
+    def _decision_families(self) -> Iterable[Metric]:
+        decisions = CounterMetricFamily(
+            "podgate_decisions", "What guardrails decided.", labels=("policy", "guardrail", "mode", "outcome")
+        )
+        for decision, count in list(self._decisions.items()):
+            decisions.add_metric(decision, count)
+        yield decisions
+        reviews = CounterMetricFamily(
+            "podgate_reviews", "Answered admission reviews that were judged.", labels=("path", "verdict", "would")
+        )
+        for (path, allowed, would_allow), count in list(self._reviews.items()):
+            reviews.add_metric((path, _word(allowed), _word(would_allow)), count)
+        yield reviews
+        errors = CounterMetricFamily(
+            "podgate_review_errors", "Bodies that were no AdmissionReview, by HTTP status.", labels=("path", "status")
+        )
+        for error, count in list(self._errors.items()):
+            errors.add_metric(error, count)
+        yield errors
+        histogram = HistogramMetricFamily(
+            "podgate_review_duration_seconds", "From the whole body to the encoded answer.", labels=("path",)
+        )
+        for path, durations in list(self._durations.items()):
+            histogram.add_metric((path,), _cumulative(durations.counts), durations.total)
+        yield histogram
+        faults = CounterMetricFamily("podgate_recorder_faults", "Decisions whose record could not be written.")
+        faults.add_metric((), self._recorder_faults)
+        yield faults
+
+    def _money_families(self) -> Iterable[Metric]:
+        saved = CounterMetricFamily(
+            "podgate_saved_monthly",
+            "Monthly cost that mutation takes off new pods, in units of the currency: applied, or held back by a mode.",
+            labels=("kind",),
+        )
+        refused = CounterMetricFamily(
+            "podgate_refused_monthly",
+            "Monthly cost of new pods that were refused, or would be, in units of the currency.",
+            labels=("kind",),
+        )
+        for family, amounts in ((saved, self._saved), (refused, self._refused)):
+            for kind, micros in amounts.items():
+                family.add_metric((kind,), micros / 1_000_000)
+            yield family
+
+    def _policy_families(self) -> Iterable[Metric]:
+        yield GaugeMetricFamily(
+            "podgate_policy_last_load_success", "1 where the newest policy files are in force.", int(self._policy_ok)
+        )
+        yield GaugeMetricFamily(
+            "podgate_policy_generation", "How many policy sets were put in force.", self._policy_generation
+        )
+        yield GaugeMetricFamily(
+            "podgate_policy_problems", "Errors in the policy files as they are now.", self._policy_problems
+        )
+        documents = GaugeMetricFamily("podgate_policy_documents", "Policy documents in force.", labels=("kind",))
+        for kind, count in sorted(self._policy_documents.items()):
+            documents.add_metric((kind,), count)
+        yield documents
 
 
 class SizeCollector(Collector):
@@ -146,3 +184,16 @@ class SizeCollector(Collector):
         for name, size in sorted(self._sizes().items()):
             family.add_metric((name,), size)
         return [family]
+
+
+def _word(allowed: bool) -> str:
+    return "allowed" if allowed else "refused"
+
+
+def _cumulative(counts: Iterable[int]) -> list[tuple[str, float]]:
+    total = 0
+    buckets: list[tuple[str, float]] = []
+    for bound, count in zip((*map(str, _BUCKETS), "+Inf"), counts, strict=True):
+        total += count
+        buckets.append((bound, total))
+    return buckets

@@ -12,8 +12,8 @@ import msgspec
 
 from webhook.admission.decision import Decision, Outcome
 from webhook.admission.metrics import Metrics
+from webhook.admission.response import monthly
 from webhook.admission.subject import Subject
-from webhook.pricing import money
 
 
 class LineWriter(Protocol):
@@ -80,8 +80,8 @@ def describe(path: str, uid: str, subject: Subject, decision: Decision, currency
     if cost is not None:
         entry["cost"] = {
             "currency": currency,
-            "monthlyBefore": _amount(cost.before, cost.hours),
-            "monthlyAfter": _amount(cost.after, cost.hours),
+            "monthlyBefore": monthly(cost.before, cost.hours),
+            "monthlyAfter": monthly(cost.after, cost.hours),
             "microsPerHourBefore": cost.before,
             "microsPerHourAfter": cost.after,
             "pods": cost.pods,
@@ -111,7 +111,3 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
             for finding in outcome.findings
         ]
     return entry
-
-
-def _amount(micros: int, hours: int) -> str:
-    return money.decimal_text(money.over_hours(micros, hours))

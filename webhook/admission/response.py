@@ -4,6 +4,7 @@ Audit annotations end up in the API server's audit log under the webhook's name:
 carries too), ``verdict``, ``would``, ``findings``, ``patch`` (held back by warn or audit), ``cost``.
 """
 
+from functools import lru_cache
 
 import msgspec
 
@@ -75,8 +76,8 @@ def annotations(uid: str, decision: Decision, currency: str) -> dict[str, str]:
         notes["cost"] = _ENCODER.encode(
             {
                 "currency": currency,
-                "monthlyBefore": _monthly(cost.before, cost.hours),
-                "monthlyAfter": _monthly(cost.after, cost.hours),
+                "monthlyBefore": monthly(cost.before, cost.hours),
+                "monthlyAfter": monthly(cost.after, cost.hours),
                 "pods": cost.pods,
                 "source": cost.source,
             }
@@ -84,7 +85,9 @@ def annotations(uid: str, decision: Decision, currency: str) -> dict[str, str]:
     return notes
 
 
-def _monthly(micros: int, hours: int) -> str:
+@lru_cache(maxsize=4096)
+def monthly(micros: int, hours: int) -> str:
+    """Return what a rate comes to in `hours` as a decimal string; pods of one workload ask again and again."""
     return money.decimal_text(money.over_hours(micros, hours))
 
 

@@ -12,7 +12,7 @@ again there: what is missing then was taken away, and is found by inspection.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -25,10 +25,10 @@ from webhook.admission.subject import Subject
 from webhook.cluster.view import View
 from webhook.guardrails import _money, budget
 from webhook.guardrails._contract import Context, Finding, is_creation
-from webhook.kube.patch import Draft
+from webhook.kube.patch import Draft, Operation
 from webhook.kube.quantity import QuantityError
 from webhook.ledger.store import Charge, LedgerStore
-from webhook.policy._base import MODE_RANK, Mode, stricter_cap
+from webhook.policy._base import Mode
 from webhook.pricing import money
 
 _log = logging.getLogger("podgate.review")
@@ -57,8 +57,6 @@ class Surroundings(NamedTuple):
     ledger: LedgerStore
     """Asked what budgets have committed; nothing is booked here."""
     now: Callable[[], datetime]
-    cap: Mode = "enforce"
-    """No policy is stricter than this."""
 
 
 def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping[str, str] | None = None) -> Decision:
@@ -95,6 +93,7 @@ def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping
     exempt = rules.exempt(context, entries, around.now) if rules.has_exceptions(subject.namespace) else _NOTHING
     run = _Run(context, around, phase, faults or {}, exempt)
     cost_before = run.price() if phase != "security" else None
+    context.received_price = cost_before
     for entry in entries:
         if phase in ("mutate", "validate", "offline") or entry.guardrail.half == phase:
             run.admit(entry)
@@ -129,12 +128,6 @@ def judge(
             faults[fault.guardrail] = _text(fault.error)
 
 
-class _Active(NamedTuple):
-    entry: Entry
-    mode: Mode
-    severity: Severity
-
-
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -142,14 +135,15 @@ class _Run:
     """The state of one review while it is judged."""
 
     __slots__ = (
-        "active",
         "around",
         "charges",
         "context",
         "deny_on_fault",
         "draft",
+        "enforcing",
         "exempt",
         "faults",
+        "holding",
         "outcomes",
         "phase",
         "rate",
@@ -171,7 +165,8 @@ class _Run:
         self.exempt = exempt
         self.draft = Draft(context.pod)
         self.shadow = Draft(context.pod)
-        self.active: list[_Active] = []
+        self.enforcing: list[Entry] = []
+        self.holding: list[Entry] = []
         self.outcomes: list[Outcome] = []
         self.charges: list[Charge] = []
         self.deny_on_fault: list[str] = []
@@ -180,29 +175,24 @@ class _Run:
     def admit(self, entry: Entry) -> None:
         """Take an entry on, unless it does not look at this operation or is exempt."""
         guardrail = entry.guardrail
-        mode = stricter_cap(entry.mode, self.around.cap)
-        severity = _severity(entry, mode)
-        judges = guardrail.judges or is_creation
-        if not judges(self.context):
+        if not (guardrail.judges or is_creation)(self.context):
             return
         note = self.exempt.get(guardrail.name)
-        if isinstance(note, str):
-            self.outcomes.append(Outcome(entry.policy, guardrail.name, mode, "exempt", severity, note=note))
+        if note is not None:
+            self.outcomes.append(Outcome(entry.policy, guardrail.name, entry.mode, "exempt", entry.severity, note=note))
             return
         if guardrail.name in self.faults:
-            self._add_fault(entry, mode, severity, self.faults[guardrail.name])
+            self._add_fault(entry, self.faults[guardrail.name])
             return
-        if guardrail.prices_as_spot is not None and guardrail.prices_as_spot(entry.rule, self.context):
-            self.context.priced_as_spot = True
-        self.active.append(_Active(entry, mode, severity))
+        (self.enforcing if entry.mode == "enforce" else self.holding).append(entry)
 
     def enforced(self) -> None:
         """Let enforced guardrails change the object, then look at it."""
-        self._run([item for item in self.active if item.mode == "enforce"], self.draft)
+        self._run(self.enforcing, self.draft)
 
     def held_back(self) -> None:
         """Let the others change it further, as they would, then look at it."""
-        self._run([item for item in self.active if item.mode != "enforce"], self.shadow)
+        self._run(self.holding, self.shadow)
 
     def judge_budgets(self, *, enforced: bool) -> None:
         """Let the budgets whose scope covers the object judge its price: enforced ones the object that will be, the
@@ -214,14 +204,13 @@ class _Run:
             price = self.price()
             self.rate = price.micros if price is not None else 0
         for rule in self.around.rules.budgets:
-            mode = stricter_cap(rule.mode, self.around.cap)
-            if mode == "off" or (mode == "enforce") is not enforced:
-                continue
-            if rule.covers(context.namespace, namespace_labels, context.labels):
-                self._judge_budget(rule, mode)
+            if (rule.mode == "enforce") is enforced and rule.covers(
+                context.namespace, namespace_labels, context.labels
+            ):
+                self._judge_budget(rule)
 
-    def _judge_budget(self, rule: budget.BudgetRule, mode: Mode) -> None:
-        context, ledger = self.context, self.around.ledger
+    def _judge_budget(self, rule: budget.BudgetRule) -> None:
+        context, ledger, mode = self.context, self.around.ledger, rule.mode
         severity: Severity = "enforce" if mode == "enforce" else "warn" if mode == "warn" else "audit"
         note = self.exempt.get("budget")
         now = self.around.now()
@@ -235,12 +224,19 @@ class _Run:
             if note is not None:
                 self.outcomes.append(Outcome(rule.name, "budget", mode, "exempt", severity, note=note))
                 return
-            findings = tuple(budget.judge(rule, context, ledger.committed(rule.name), now, spent_micros=spent))
+            findings = tuple(budget.judge(rule, context, ledger.committed(rule.name, without=self._key()), now, spent_micros=spent))
         except Exception as error:  # noqa: BLE001  whatever fails, the review gets a definite answer
             self.outcomes.append(_fault(rule.name, "budget", rule.on_fault, mode, severity, _text(error)))
             return
         name = _name(mode, severity, findings, changed=False)
         self.outcomes.append(Outcome(rule.name, "budget", mode, name, severity, findings))
+
+    def _key(self) -> str:
+        """UID of a new pod: a retried call must not find its own booking in the way. An increase of a pod that runs
+        is judged on top of what it has."""
+        metadata = self.context.pod.metadata
+        is_new = self.context.operation == "CREATE" and self.context.scale is None
+        return (metadata.uid or "") if is_new and metadata is not None else ""
 
     def price(self) -> _money.PodPrice | None:
         """Return the price of the object as it is now; None where a quantity is malformed, which the API server
@@ -254,8 +250,9 @@ class _Run:
         """Put everything together."""
         cost: Cost | None = None
         if before is not None:
-            changed = bool(self.draft.operations or self.shadow.operations)
-            after = (self.price() or before) if changed else before
+            after = self.price() or before
+            if not self.draft.operations and not self.shadow.operations:
+                before = after
             scale = self.context.scale
             pods = scale.replicas if scale is not None else 1
             hours = self.context.prices.hours_per_month
@@ -271,7 +268,7 @@ class _Run:
             self.draft.operations if proposes and not is_workload else (),
             held_back if proposes or is_workload else (),
             cost,
-            extra if any(MODE_RANK[item.mode] >= MODE_RANK["warn"] for item in self.active) else (),
+            extra if self.enforcing or any(entry.mode == "warn" for entry in self.holding) else (),
         )
         if self.charges:
             return msgspec.structs.replace(
@@ -290,60 +287,73 @@ class _Run:
             text += f", {saved} less than as written"
         return text
 
-    def _add_fault(self, entry: Entry, mode: Mode, severity: Severity, text: str) -> None:
+    def _add_fault(self, entry: Entry, text: str) -> None:
         # A workload is never refused because Podgate failed; its pods are judged again.
         on_fault = "allow" if self.context.scale is not None else entry.on_fault
-        self.outcomes.append(_fault(entry.policy, entry.guardrail.name, on_fault, mode, severity, text))
+        self.outcomes.append(_fault(entry.policy, entry.guardrail.name, on_fault, entry.mode, entry.severity, text))
 
-    def _run(self, items: list[_Active], draft: Draft) -> None:
-        proposes = self.phase in ("mutate", "offline") or draft is self.shadow or self.context.scale is not None
-        proposed: list[tuple[int, tuple[Finding, ...]]] = []
-        for item in items:
-            mark = len(draft.operations)
-            notices: tuple[Finding, ...] = ()
-            propose = item.entry.guardrail.propose
+    def _run(self, items: list[Entry], draft: Draft) -> None:
+        """Let all of them propose, then let all of them inspect what has become of the object."""
+        if not items:
+            return
+        context = self.context
+        operations = draft.operations
+        is_workload = context.scale is not None
+        proposes = self.phase in ("mutate", "offline") or draft is self.shadow or is_workload
+        inspects = self.phase != "mutate" or is_workload
+        proposed: list[tuple[Sequence[Finding], int, int]] = []
+        for entry in items:
+            before = len(operations)
+            notices: Sequence[Finding] = ()
+            propose = entry.guardrail.propose
             if proposes and propose is not None:
                 try:
-                    notices = tuple(propose(item.entry.rule, self.context, draft))
+                    notices = propose(entry.rule, context, draft)
                 except Exception as error:
-                    raise ProposalFault(item.entry.guardrail.name, error) from error
-            proposed.append((mark, notices))
-        marks = [mark for mark, _ in proposed] + [len(draft.operations)]
-        for position, item in enumerate(items):
-            operations = draft.operations[marks[position] : marks[position + 1]]
-            self._inspect(item, proposed[position][1], operations)
+                    raise ProposalFault(entry.guardrail.name, error) from error
+            proposed.append((notices, before, len(operations)))
+            prices_as_spot = entry.guardrail.prices_as_spot
+            if prices_as_spot is not None and prices_as_spot(entry.rule, context):
+                context.priced_as_spot = True
+                context.forget_price()
+        if operations:
+            context.forget_price()
+        for entry, (notices, start, end) in zip(items, proposed, strict=True):
+            if inspects:
+                self._inspect(entry, notices, operations[start:end])
+            elif notices or end > start:
+                # The mutating call does not refuse: the validating one sees what all webhooks together made of the pod.
+                self._note(entry, entry.severity, tuple(notices), operations[start:end])
 
-    def _inspect(self, item: _Active, notices: tuple[Finding, ...], operations: list[dict[str, Any]]) -> None:
-        entry, mode, severity = item
+    def _inspect(self, entry: Entry, notices: Sequence[Finding], operations: list[Operation]) -> None:
         try:
-            # The mutating call does not refuse: the validating one sees what all webhooks together made of the pod.
-            skips = self.phase == "mutate" and self.context.scale is None
-            found = () if skips else tuple(entry.guardrail.inspect(entry.rule, self.context))
+            found = entry.guardrail.inspect(entry.rule, self.context)
         except Exception as error:  # noqa: BLE001  whatever fails, the review gets a definite answer
-            self._add_fault(entry, mode, severity, _text(error))
+            self._add_fault(entry, _text(error))
             return
-        if self.phase in ("validate", "security", "cost") and self.context.scale is None:
-            notices = ()  # The mutating call has said them.
-        if self.context.scale is not None and severity == "enforce":
+        severity = entry.severity
+        is_workload = self.context.scale is not None
+        if is_workload and severity == "enforce" and found:
             # Workloads are told, not refused, but for the rule that is about workloads.
             if any(finding.refuses_workload for finding in found):
-                found = tuple(
+                found = [
                     finding if finding.refuses_workload else msgspec.structs.replace(finding, notice=True)
                     for finding in found
-                )
+                ]
             else:
                 severity = "warn"
-        findings = notices + found
-        name = _name(mode, severity, findings, changed=bool(operations))
-        told = operations if mode != "enforce" and self.phase in ("mutate", "offline") else ()
+        if not is_workload and self.phase in ("validate", "security", "cost"):
+            notices = ()  # The mutating call has said them.
+        self._note(entry, severity, (*notices, *found), operations)
+
+    def _note(
+        self, entry: Entry, severity: Severity, findings: tuple[Finding, ...], operations: list[Operation]
+    ) -> None:
+        name = _name(entry.mode, severity, findings, changed=bool(operations))
+        held_back = tuple(operations) if entry.mode != "enforce" and self.phase in ("mutate", "offline") else ()
         self.outcomes.append(
-            Outcome(entry.policy, entry.guardrail.name, mode, name, severity, findings, tuple(told))
+            Outcome(entry.policy, entry.guardrail.name, entry.mode, name, severity, findings, held_back)
         )
-
-
-def _severity(entry: Entry, mode: Mode) -> Severity:
-    capped = stricter_cap(entry.on_violation, mode)
-    return "enforce" if capped == "enforce" else "warn" if capped == "warn" else "audit"
 
 
 def _fault(policy: str, guardrail: str, on_fault: str, mode: Mode, severity: Severity, text: str) -> Outcome:
@@ -363,4 +373,3 @@ def _name(mode: Mode, severity: Severity, findings: tuple[Finding, ...], *, chan
 def _text(error: Exception) -> str:
     """One line for people; the stack is in the log."""
     return f"{type(error).__name__}: {error}".replace("\n", " ")[:200]
-

@@ -12,7 +12,7 @@ from webhook.cluster.view import View
 from webhook.guardrails import _money, _registry, budget
 from webhook.guardrails._contract import Context, Exemption
 from webhook.kube import selectors
-from webhook.policy._base import MODE_RANK, Section
+from webhook.policy._base import MODE_RANK, Mode, Section, stricter_cap
 from webhook.policy._policy_set import PolicySet
 from webhook.policy.guardrail_policy import ExceptionsModel, GuardrailPolicySpec
 from webhook.policy.policy_exception import PolicyExceptionSpec
@@ -52,10 +52,11 @@ class CompiledException(NamedTuple):
 class Ruleset:
     """Everything compiled from one policy set."""
 
-    def __init__(self, policies: PolicySet, excluded: Sequence[str] = ()) -> None:
+    def __init__(self, policies: PolicySet, excluded: Sequence[str] = (), cap: Mode = "enforce") -> None:
         """Args:
         policies: a valid set.
         excluded: further globs of namespaces that pass untouched.
+        cap: no policy and no budget is stricter than this; ``audit`` for ``--mode audit``.
         """
         registry = {guardrail.name: guardrail for guardrail in _registry.discover()}
         entries: list[Entry] = []
@@ -65,9 +66,12 @@ class Ruleset:
             match = CompiledMatch(spec.match)
             self._exception_terms[policy.name] = (spec.exceptions, Globs(spec.exceptions.namespaces))
             for name, section in spec.sections.items():
-                entries.append(_entry(policy.name, spec, registry[name], section, match))
+                entries.append(_entry(policy.name, spec, registry[name], section, match, cap))
         self.matcher = Matcher(entries)
-        self.budgets = tuple(budget.compile_budget(item.name, item.spec) for item in policies.budgets)
+        compiled = (budget.compile_budget(item.name, item.spec) for item in policies.budgets)
+        self.budgets = tuple(
+            rule._replace(mode=stricter_cap(rule.mode, cap)) for rule in compiled if rule.mode != "off"
+        )
         self.prices = _prices(policies)
         self._exceptions: dict[str, list[CompiledException]] = {}
         for item in policies.exceptions:
@@ -144,15 +148,18 @@ def check_section(name: str, section: Section) -> None:
             guardrail.compile(section)
 
 
-def _entry(policy: str, spec: GuardrailPolicySpec, guardrail: Any, section: Section, match: CompiledMatch) -> Entry:
-    mode = spec.mode_of(guardrail.name)
+def _entry(  # noqa: PLR0913
+    policy: str, spec: GuardrailPolicySpec, guardrail: Any, section: Section, match: CompiledMatch, cap: Mode
+) -> Entry:
+    mode = stricter_cap(spec.mode_of(guardrail.name), cap)
+    violation = stricter_cap(spec.violation_mode_of(guardrail.name), mode)
     level = 1 if getattr(section, "level", "") == "restricted" else 0
     return Entry(
         policy=policy,
         guardrail=guardrail,
         rule=guardrail.compile(section),
         mode=mode,
-        on_violation=spec.violation_mode_of(guardrail.name),
+        severity="enforce" if violation == "enforce" else "warn" if violation == "warn" else "audit",
         on_fault=section.on_fault or guardrail.default_on_fault,
         match=match,
         strictness=MODE_RANK[mode] * 2 + level,

@@ -105,7 +105,9 @@ def _of_workload(request: WorkloadRequest, view: View) -> Subject | str:
         return "no template"
     old = request.old_object
     kind = request.kind.kind
-    name = request.name or (workload.metadata.name or workload.metadata.generate_name or "" if workload.metadata else "")
+    name = request.name or (
+        workload.metadata.name or workload.metadata.generate_name or "" if workload.metadata else ""
+    )
     return Subject(
         kind=kind,
         name=name,

@@ -22,7 +22,11 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--ca", type=_FILE, default=".local/certs/ca.crt", metavar="FILE", show_default=True, help="Its authority."
 )
 @click.option(
-    "--map", "mapped", multiple=True, metavar="FROM=TO", help="Use namespace TO for recorded namespace FROM; repeatable."
+    "--map",
+    "mapped",
+    multiple=True,
+    metavar="FROM=TO",
+    help="Use namespace TO for recorded namespace FROM; repeatable.",
 )
 @click.option("--all", "everything", is_flag=True, help="Print every row.")
 def COMMAND(recording: Path, address: str, ca: Path, mapped: tuple[str, ...], everything: bool) -> None:  # noqa: N802

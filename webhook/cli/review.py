@@ -21,7 +21,6 @@ from webhook.kube import manifests
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.ledger.memory import MemoryLedger
 from webhook.offline import judged
-from webhook.policy._base import Mode
 from webhook.policy._problems import PolicyErrors
 
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -76,11 +75,11 @@ def COMMAND(  # noqa: N802  the name by which the command line finds it
     file: str, policies: Path, cluster: Path | None, namespace: str, mode: str, output: str, exclude: tuple[str, ...]
 ) -> None:
     try:
-        rules = Ruleset(assembly.load_policies(policies), exclude)
+        rules = Ruleset(assembly.load_policies(policies), exclude, "audit" if mode == "audit" else "enforce")
     except PolicyErrors as error:
         raise Fault("\n".join(str(problem) for problem in error.problems)) from None
     found = list(_read(file))
-    around, currency = _surroundings(rules, found, cluster, mode)
+    around, currency = _surroundings(rules, found, cluster)
     results: _Results = []
     errors: list[ManifestError] = []
     for item in judged.judge_all(_terminal.progress(found, "Judging"), around, namespace):
@@ -112,7 +111,7 @@ def _read(file: str) -> Iterator[Manifest | ManifestError]:
 
 
 def _surroundings(
-    rules: Ruleset, found: list[Manifest | ManifestError], cluster: Path | None, mode: str
+    rules: Ruleset, found: list[Manifest | ManifestError], cluster: Path | None
 ) -> tuple[Surroundings, str]:
     """The cluster is the directory, and beside it what the input itself brings: namespaces, VPAs, LimitRanges."""
     documents = [item.document for item in found if isinstance(item, Manifest) and item.document["kind"] != "Pod"]
@@ -127,8 +126,7 @@ def _surroundings(
         raise Fault(str(error)) from None
     ledger = MemoryLedger(clock=assembly.utc_now)
     ledger.recount(bookings(view, rules))
-    cap: Mode = "audit" if mode == "audit" else "enforce"
-    return Surroundings(rules, view, ledger, assembly.utc_now, cap), rules.prices.currency
+    return Surroundings(rules, view, ledger, assembly.utc_now), rules.prices.currency
 
 
 def _identity(document: dict[str, object]) -> tuple[object, ...]:

@@ -45,7 +45,9 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
     health.add_notice("policies", partial(assembly.policy_notices, parts))
     health.add_check("certificate", keeper.problem)
     health.add_notice("certificate", keeper.notices)
-    admission_lane = lane.Lane(partial(_answer, parts), ops.bare_application("reviews are posted to /mutate or /validate"))
+    admission_lane = lane.Lane(
+        partial(_answer, parts), ops.bare_application("reviews are posted to /mutate or /validate")
+    )
     registry = parts.metrics.registry
     registry.register(ops.LaneCollector(admission_lane))
     expiry = prometheus_client.Gauge(

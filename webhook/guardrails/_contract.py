@@ -15,6 +15,8 @@ from webhook.kube.objects import Pod, controller_of
 from webhook.kube.patch import Draft
 from webhook.policy._base import OnFault, Section
 from webhook.pricing.book import PriceBook
+from webhook.pricing.pod import PodPrice
+from webhook.pricing.pod import PodPrice
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -77,6 +79,7 @@ class Context:
     __slots__ = (
         "_controller",
         "_controller_known",
+        "_price",
         "exemptions",
         "namespace",
         "namespace_info",
@@ -86,6 +89,7 @@ class Context:
         "pod",
         "priced_as_spot",
         "prices",
+        "received_price",
         "requester",
         "scale",
         "subresource",
@@ -125,6 +129,9 @@ class Context:
         """Of the stored workload, on UPDATE and scale."""
         self.priced_as_spot = False
         """Whether the policy prices this pod as spot capacity although it may land elsewhere."""
+        self.received_price: PodPrice | None = None
+        """What the pod cost as received, before any proposal; None where nobody priced it. Whether a change makes a
+        workload dearer is judged by it, so that proposals never make an innocent update look dearer."""
         self.requester = requester
         self.view = view
         self.prices = prices
@@ -132,6 +139,7 @@ class Context:
         """Partial exemptions by guardrail name; empty for nearly every pod."""
         self._controller = controller
         self._controller_known = controller is not None
+        self._price: PodPrice | None = None
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -153,6 +161,16 @@ class Context:
             owner = controller_of(self.pod.metadata)
             self._controller = self.view.top_controller(self.namespace, owner, self.labels)
         return self._controller
+
+    def price(self, compute: Callable[[], PodPrice]) -> PodPrice:
+        """Return the price of the pod as it is now, computed once until `forget_price`: several guardrails ask."""
+        if self._price is None:
+            self._price = compute()
+        return self._price
+
+    def forget_price(self) -> None:
+        """The pod was changed: its price has to be computed anew."""
+        self._price = None
 
 
 _NONE: Mapping[str, Any] = {}

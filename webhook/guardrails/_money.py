@@ -49,7 +49,7 @@ def context_price(context: Context) -> PodPrice:
     Raises:
         QuantityError: a quantity is malformed or negative; the text names the field.
     """
-    return _price(context, context.pod)
+    return context.price(lambda: _price(context, context.pod))
 
 
 def old_price(context: Context) -> PodPrice | None:

@@ -157,9 +157,14 @@ def added_rate(rule: BudgetRule, context: Context) -> int:
     if scale is None and context.subresource != "resize":
         return 0  # It is paid by this budget already, and no other update changes what a pod costs.
     old = _money.old_price(context)
-    old_scale = context.old_scale
-    cost = old.micros * (old_scale.replicas if scale is not None and old_scale is not None else 1) if old else 0
-    return max(0, now_costs - cost)
+    if scale is None:
+        return max(0, price.micros - (old.micros if old is not None else 0))
+    pods_before = context.old_scale.replicas if context.old_scale is not None else 1
+    if context.subresource == "scale":
+        return max(0, price.micros * (scale.replicas - pods_before))
+    # Compared as received: what proposals do to the pods is no change that the author makes.
+    received = context.received_price or price
+    return max(0, received.micros * scale.replicas - (old.micros if old is not None else 0) * pods_before)
 
 
 def charge(rule: BudgetRule, hours_per_month: int, now: datetime | None, *, spent_micros: int = 0) -> Charge:

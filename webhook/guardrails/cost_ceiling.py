@@ -72,7 +72,8 @@ def inspect(rule: CostCeilingRule, context: Context) -> Sequence[Finding]:
         return (_money.not_priced(error, notice=context.scale is not None),)
     old = _money.old_price(context) if context.operation == "UPDATE" else None
     findings: list[Finding] = []
-    if rule.pod_monthly is not None and (old is None or price.micros > old.micros):
+    received = context.received_price or price
+    if rule.pod_monthly is not None and (old is None or received.micros > old.micros):
         findings.extend(_judge_pod(rule.pod_monthly, context, price))
     if rule.workload_monthly is not None and context.scale is not None:
         findings.extend(_judge_workload(rule.workload_monthly, context, price, old))
@@ -104,10 +105,8 @@ def _judge_workload(
     cost = price.micros * scale.replicas * hours_priced(context)
     if cost <= ceiling:
         return ()
-    if old is not None and context.old_scale is not None:
-        before = context.old_scale
-        if cost <= old.micros * before.replicas * _hours(before.hours, context.prices.hours_per_month):
-            return ()
+    if old is not None and context.old_scale is not None and not _rises(context, price, old):
+        return ()
     currency = context.prices.currency
     shown, bound = _apart(cost, ceiling, currency)
     each = money.format_money(money.over_hours(price.micros, hours_priced(context)), currency)
@@ -125,6 +124,19 @@ def _judge_workload(
             refuses_workload=True,
         ),
     )
+
+
+def _rises(context: Context, price: _money.PodPrice, old: _money.PodPrice) -> bool:
+    """Whether the author's change makes the workload dearer; what proposals do to its pods does not count."""
+    scale, before = context.scale, context.old_scale
+    assert scale is not None  # noqa: S101  the caller has looked
+    assert before is not None  # noqa: S101  the caller has looked
+    if context.subresource == "scale":
+        return scale.replicas > before.replicas
+    month = context.prices.hours_per_month
+    received = context.received_price or price
+    now_costs = received.micros * scale.replicas * hours_priced(context)
+    return now_costs > old.micros * before.replicas * _hours(before.hours, month)
 
 
 def _apart(cost: int, ceiling: int, currency: str) -> tuple[str, str]:

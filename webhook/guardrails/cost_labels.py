@@ -27,6 +27,7 @@ Source
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import re2
@@ -155,6 +156,7 @@ def _namespace_value(label: RequiredLabel, context: Context) -> str | None:
     return info.labels.get(label.key) or info.annotations.get(label.key) or None
 
 
+@lru_cache(maxsize=4096)
 def _problem_with(label: RequiredLabel, value: str) -> str | None:
     if label.allowed is not None and value not in label.allowed:
         return "is not one of the allowed values"

@@ -76,31 +76,38 @@ class MemoryLedger:
             if entry is None and len(self._entries) >= self._capacity:
                 raise LedgerError(f"the ledger is full at {self._capacity} pods; raise its capacity or recount")
             now = self._clock()
-            replacing: set[str] = set()
+            beyond: set[str] = set()
             for charge in charges:
                 had = entry.micros if entry is not None and charge.budget in entry.budgets else 0
                 committed = self._rate(charge.budget) - had
-                if charge.limit is None or micros <= had or committed + micros <= charge.limit:
+                if charge.limit is None or committed + micros <= charge.limit:
                     continue
-                if not self._is_replacement(charge.budget, owner, micros, had, now):
+                if micros > had and not self._is_replacement(charge.budget, owner, micros, had, now):
                     return Outcome(accepted=False, budget=charge.budget, committed=committed, limit=charge.limit)
-                replacing.add(charge.budget)
+                beyond.add(charge.budget)
             self._remove(key, now)
             # A running pod that is resized stays known as running, so that the recount notices when it is gone.
             is_confirmed = entry is not None and entry.is_confirmed
             uid = owner.uid if owner is not None else ""
-            self._add(key, _Entry(micros, budgets, now, is_confirmed, uid), now, replacing)
+            self._add(key, _Entry(micros, budgets, now, is_confirmed, uid), now, beyond)
         return Outcome(accepted=True)
+
+    def is_replacement(self, budget: str, micros: int, owner: Owner) -> bool:
+        """Whether a new pod of this rate stays within what its controller was admitted with, and its surge."""
+        with self._lock:
+            return self._is_replacement(budget, owner, micros, 0, self._clock())
 
     def release(self, key: str) -> bool:
         """Give back what a pod had booked; False where it had nothing."""
         with self._lock:
             return self._remove(key, self._clock())
 
-    def committed(self, budget: str) -> int:
-        """Return the rate of a budget in micro-units per hour."""
+    def committed(self, budget: str, *, without: str = "") -> int:
+        """Return the rate of a budget in micro-units per hour, see `LedgerStore.committed`."""
         with self._lock:
-            return self._rate(budget)
+            entry = self._entries.get(without) if without else None
+            own = entry.micros if entry is not None and budget in entry.budgets else 0
+            return self._rate(budget) - own
 
     def spent(self, budget: str, period: Period) -> int:
         """Return what a budget has spent in the current period since this ledger was made, in micro-units."""
@@ -116,15 +123,16 @@ class MemoryLedger:
         truth = {pod.key: pod for pod in pods}
         with self._lock:
             now = self._clock()
+            known = set(self._entries)
             for key, entry in list(self._entries.items()):
                 is_expired = self._ttl is not None and now - entry.at > self._ttl
                 if key in truth or entry.is_confirmed or is_expired:
                     self._remove(key, now)
             for pod in truth.values():
                 budgets = tuple(dict.fromkeys(pod.budgets))
-                self._add(
-                    pod.key, _Entry(pod.micros, budgets, now, is_confirmed=True, owner=pod.owner), now, frozenset()
-                )
+                # What ran before the ledger knew it counts as approved; a booked pod was approved or not when it came.
+                beyond = frozenset(budgets) if pod.key in known else frozenset()
+                self._add(pod.key, _Entry(pod.micros, budgets, now, is_confirmed=True, owner=pod.owner), now, beyond)
             for pair, approval in list(self._approvals.items()):
                 approval.settle(now)
                 if approval.is_idle:
@@ -143,7 +151,7 @@ class MemoryLedger:
         approval = self._approvals.get((owner.uid, budget)) if owner is not None else None
         return owner is not None and approval is not None and approval.has_room(micros, had, owner.surge, now)
 
-    def _add(self, key: str, entry: _Entry, now: datetime, replacing: Set[str]) -> None:
+    def _add(self, key: str, entry: _Entry, now: datetime, beyond: Set[str]) -> None:
         self._entries[key] = entry
         for budget in entry.budgets:
             account = self._accounts.get(budget)
@@ -153,7 +161,7 @@ class MemoryLedger:
             account.rate += entry.micros
             if entry.owner:
                 approval = self._approvals.setdefault((entry.owner, budget), Approval())
-                approval.add(entry.micros, now, approve=budget not in replacing)
+                approval.add(entry.micros, now, approve=budget not in beyond)
 
     def _remove(self, key: str, now: datetime) -> bool:
         entry = self._entries.pop(key, None)

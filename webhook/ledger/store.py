@@ -56,18 +56,27 @@ class LedgerStore(Protocol):
         """Book a pod against all of its budgets, or against none.
 
         Booking a key again replaces what it had: the same values change nothing, other values are a resize or a move
-        to other budgets, and only an increase can be refused. A pod that costs nothing is never refused, and neither is one that keeps its
-        controller within the rate it was admitted with (`webhook.ledger.approval`).
+        to other budgets, and only an increase can be refused. A pod that costs nothing is never refused, and neither is
+        one that keeps its controller within the rate it was admitted with (`webhook.ledger.approval`).
 
         Raises:
             LedgerError: nothing could be written.
         """
 
+    def is_replacement(self, budget: str, micros: int, owner: Owner) -> bool:
+        """Whether a new pod of this rate stays within what its controller was admitted with, and its surge."""
+
     def release(self, key: str) -> bool:
         """Give back what a pod had booked; False where it had nothing."""
 
-    def committed(self, budget: str) -> int:
-        """Return the rate of a budget, confirmed and reserved, in micro-units per hour."""
+    def committed(self, budget: str, *, without: str = "") -> int:
+        """Return the rate of a budget, confirmed and reserved, in micro-units per hour.
+
+        Args:
+            budget: its name.
+            without: key of a pod whose own booking is left out, so that a call that is retried finds what it found
+                before.
+        """
 
     def spent(self, budget: str, period: Period) -> int:
         """Return what a budget has spent in the current period as far as the ledger has seen, in micro-units."""

@@ -93,9 +93,7 @@ def _judge_review(item: Manifest, around: Surroundings) -> Judged:
     body = msgspec.json.encode(item.document)
     given = item.document.get("request")
     document = given.get("object") if isinstance(given, dict) else None
-    return _finish(
-        item.origin, document if isinstance(document, dict) else {}, lambda: requests.decode(body), around
-    )
+    return _finish(item.origin, document if isinstance(document, dict) else {}, lambda: requests.decode(body), around)
 
 
 def _finish(

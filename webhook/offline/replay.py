@@ -55,7 +55,9 @@ def read_recording(path: Path) -> Iterator[dict[str, Any]]:
                     continue
                 review = json.loads(text)
                 if not isinstance(review, dict) or not isinstance(review.get("request"), dict):
-                    raise ReplayError(f"{path}:{number}: is no AdmissionReview; record the body of the call, one a line")
+                    raise ReplayError(
+                        f"{path}:{number}: is no AdmissionReview; record the body of the call, one a line"
+                    )
                 yield review
     except (OSError, EOFError, ValueError) as error:
         raise ReplayError(f"{path}: cannot be read ({error}); give a .jsonl or .jsonl.gz file of reviews") from None
@@ -77,7 +79,7 @@ def replay(client: httpx.Client, review: dict[str, Any], namespaces: Mapping[str
     mutated = _call(client, "/mutate", review)
     patch = _patch_of(mutated)
     if patch:
-        request["object"] = jsonpatch.apply_patch(request["object"], patch)
+        request["object"] = jsonpatch.JsonPatch.from_string(json.dumps(patch)).apply(request["object"])
     _as_stored(request)
     validated = _call(client, "/validate", review) if mutated["allowed"] else mutated
     return _summary(request, mutated, validated, patch)

@@ -16,7 +16,7 @@ from webhook.policy._problems import PolicyProblem
 
 MAX_BYTES = 1024 * 1024
 """Largest policy file: a ConfigMap, the usual way for files into a pod, cannot hold more either."""
-SUFFIXES = frozenset({".yaml", ".yml"})
+SUFFIXES = (".yaml", ".yml")
 
 
 class PolicyFile(NamedTuple):
@@ -41,8 +41,9 @@ def read_directory(directory: Path) -> Listing:
     listing: list[PolicyFile] = []
     problems: list[PolicyProblem] = []
     digest = hashlib.sha256()
-    for path, unusable in _walk(directory, problems):
+    for path, status in _walk(directory, problems):
         digest.update(f"{path}\0".encode("utf-8", "surrogateescape"))
+        unusable = _unusable(status)
         content, error = (b"", unusable) if unusable is not None else _read(path)
         digest.update(hashlib.sha256(content).digest())
         if error is not None:
@@ -58,72 +59,80 @@ def read_directory(directory: Path) -> Listing:
     return Listing(listing, problems, digest.hexdigest())
 
 
-def marks(directory: Path) -> frozenset[tuple[str, ...]]:
+def marks(directory: Path) -> frozenset[tuple[object, ...]]:
     """Return cheap marks of all policy files, without reading them: equal marks mean that nothing seems changed.
 
-    Each holds the name, where it really is, inode, size and times, so that edits, renames and swapped links all show.
+    Each holds the name, and inode, size and times of the file that the name leads to, so that edits, renames and
+    swapped links all show.
     """
-    found: set[tuple[str, ...]] = set()
     problems: list[PolicyProblem] = []
-    for path, error in _walk(directory, problems):
-        try:
-            status = path.stat()
-        except OSError as failure:
-            found.add((str(path), str(failure.errno)))
-            continue
-        numbers = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode)
-        found.add((str(path), os.path.realpath(path), str(error), *map(str, numbers)))
-    found.update(("problem", str(problem)) for problem in problems)
-    return frozenset(found)
+    found: set[tuple[object, ...]] = set()
+    for path, status in _walk(directory, problems):
+        if isinstance(status, OSError):
+            found.add((str(path), status.errno))
+        else:
+            times = (status.st_mtime_ns, status.st_ctime_ns)
+            found.add((str(path), status.st_dev, status.st_ino, status.st_mode, status.st_size, *times))
+    return frozenset(found.union(problems))
 
 
 _Error = tuple[str, str]
+_Status = os.stat_result | OSError
+"""What is known of a file, or why nothing is."""
 
 
-def _walk(directory: Path, problems: list[PolicyProblem]) -> Iterator[tuple[Path, _Error | None]]:
-    """Yield the policy files below a directory, each real file once, with what is wrong about it."""
-    try:
-        if not stat.S_ISDIR(directory.stat().st_mode):
-            problems.append(
-                PolicyProblem(_shown(directory), 0, 0, "", "is not a directory", "Give the directory that holds it.")
-            )
-            return
-    except OSError as error:
-        cure = (
-            "Create it, or give another directory."
-            if isinstance(error, FileNotFoundError)
-            else "Check its path and mode."
-        )
-        problems.append(PolicyProblem(_shown(directory), 0, 0, "", _reason(error), cure))
+def _walk(directory: Path, problems: list[PolicyProblem]) -> Iterator[tuple[Path, _Status]]:
+    """Yield the policy files below a directory by path, each real file once; what cannot be listed is a problem."""
+    top = _status(directory)
+    if isinstance(top, OSError):
+        cure = "Create it, or give another directory." if isinstance(top, FileNotFoundError) else "Make it readable."
+        problems.append(PolicyProblem(_shown(directory), 0, 0, "", _reason(top), cure))
         return
-    seen: set[str] = set()
-    pending = [directory]
+    if not stat.S_ISDIR(top.st_mode):
+        problems.append(
+            PolicyProblem(_shown(directory), 0, 0, "", "is not a directory", "Give the directory that holds it.")
+        )
+        return
+    seen = {(top.st_dev, top.st_ino)}
+    pending = [str(directory)]
     while pending:
         current = pending.pop()
-        real = os.path.realpath(current)
-        if real in seen:
-            continue
-        seen.add(real)
         try:
-            entries = sorted(current.iterdir(), reverse=True)
+            with os.scandir(current) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
         except OSError as error:
-            problems.append(PolicyProblem(_shown(current), 0, 0, "", _reason(error), "Make it readable."))
+            problems.append(PolicyProblem(_shown(Path(current)), 0, 0, "", _reason(error), "Make it readable."))
             continue
-        pending.extend(entry for entry in entries if not entry.name.startswith(".") and entry.is_dir())
-        for entry in reversed(entries):
-            if entry.name.startswith(".") or entry.suffix not in SUFFIXES or entry.is_dir():
+        below = []
+        for entry in entries:
+            if entry.name.startswith("."):
                 continue
-            real = os.path.realpath(entry)
-            if real not in seen:
-                seen.add(real)
-                yield entry, _unusable(entry)
+            status = _status(entry)
+            if isinstance(status, OSError):
+                if entry.name.endswith(SUFFIXES):
+                    yield Path(entry.path), status
+                continue
+            is_directory = stat.S_ISDIR(status.st_mode)
+            if (status.st_dev, status.st_ino) in seen or not (is_directory or entry.name.endswith(SUFFIXES)):
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            if is_directory:
+                below.append(entry.path)
+            else:
+                yield Path(entry.path), status
+        pending.extend(reversed(below))
 
 
-def _unusable(path: Path) -> _Error | None:
+def _status(path: Path | os.DirEntry[str]) -> _Status:
     try:
-        status = path.stat()
+        return path.stat()
     except OSError as error:
-        return _reason(error), "Make it readable, or remove it."
+        return error
+
+
+def _unusable(status: _Status) -> _Error | None:
+    if isinstance(status, OSError):
+        return _reason(status), "Make it readable, or remove it."
     if not stat.S_ISREG(status.st_mode):
         return "is not a regular file", "Remove it, or rename it."
     if status.st_size > MAX_BYTES:

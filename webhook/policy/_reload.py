@@ -1,7 +1,7 @@
 """Watches a policy directory and swaps in each new valid set; a bad edit never replaces a good running one.
 
 It polls. File events do not reach through the links of a mounted ConfigMap, nor over network file systems, and a poll
-of a few dozen files costs about a millisecond. Marks (names, link targets, inodes, sizes, times) are compared each
+of a few dozen files costs less than a millisecond. Marks (names, link targets, inodes, sizes, times) are compared each
 time; contents are read only when these differ, and a set is loaded only when contents differ as well.
 """
 
@@ -25,7 +25,7 @@ MAX_SETTLES = 3
 RECHECK = 0.2
 """Seconds after which a set that failed is loaded once more before the failure is told."""
 
-Marks = frozenset[tuple[str, ...]]
+Marks = frozenset[tuple[object, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,8 @@ class DirectoryWatcher:
     async def _settled(self) -> Marks:
         marks = await asyncio.to_thread(_files.marks, self._path)
         for _ in range(MAX_SETTLES):
-            if marks == self._marks:
+            # At the first look nothing is known of before, and whoever starts should not wait.
+            if marks == self._marks or self._marks is None:
                 break
             await asyncio.sleep(SETTLE)
             before, marks = marks, await asyncio.to_thread(_files.marks, self._path)

@@ -107,13 +107,8 @@ class _Reader:
             document: YamlDocument | None = None
             for event in events:
                 if isinstance(event, yaml.NodeEvent):
-                    if document is not None:
-                        raise _Refused(
-                            self._at(event), "a second document begins without `---`", "Put `---` between documents."
-                        )
                     root = self._at(event)
                     value = self._value(event, events, ())
-                    # Keys of the root overwrite nothing at (): the first line of content is where a reader looks.
                     self.positions[()] = root
                     document = YamlDocument(value, self.positions)
         except yaml.YAMLError as error:
@@ -253,6 +248,8 @@ def _syntax_cure(problem: str) -> str:
         return "Put text with a colon in quotes, and check the indentation."
     if "could not find expected ':'" in problem:
         return "Put a colon and a space after the key."
+    if "<document start>" in problem:
+        return "Put `---` between documents, and begin no line with `%`."
     if "did not find expected" in problem:
         return "Check the indentation, and that each quote and bracket is closed."
     return "Check quotes, brackets and indentation near this place."

@@ -210,7 +210,8 @@ class _Server(uvicorn.Server):
 def _config(app: lanes.Application, tls: ServerTls | None = None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        # By name: importing it needs a library whose absence has its own message.
+        http="webhook.server.protocol:BoundedProtocol",
         ws="none",
         interface="asgi3",
         lifespan="off",

@@ -1,0 +1,100 @@
+"""Replacement: pods of a controller stay admitted within the rate it was approved with, and nobody else's do."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from webhook.ledger.approval import GRACE
+from webhook.ledger.memory import MemoryLedger
+from webhook.ledger.store import Booking, Charge, Owner
+
+LIMIT = [Charge("a", 100)]
+MINE = Owner("uid-mine")
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 11, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> _Clock:
+    return _Clock()
+
+
+@pytest.fixture
+def ledger(clock: _Clock) -> MemoryLedger:
+    """Return a ledger in which one of my two pods of 30 is gone, and others have taken all the rest."""
+    ledger = MemoryLedger(clock=clock)
+    assert ledger.reserve("mine-1", 30, LIMIT, MINE).accepted
+    assert ledger.reserve("mine-2", 30, LIMIT, MINE).accepted
+    assert ledger.release("mine-2")
+    assert ledger.reserve("theirs", 70, LIMIT, Owner("uid-theirs")).accepted
+    return ledger
+
+
+def test_a_replacement_is_admitted_although_others_took_the_money(ledger: MemoryLedger) -> None:
+    assert ledger.is_replacement("a", 30, MINE)
+    assert ledger.reserve("mine-3", 30, LIMIT, MINE).accepted
+    assert ledger.committed("a") == 130
+    assert not ledger.is_replacement("a", 30, MINE)
+
+
+@pytest.mark.parametrize(
+    ("micros", "owner"),
+    [
+        pytest.param(30, None, id="nobody's pod"),
+        pytest.param(30, Owner("uid-new"), id="a controller that was never admitted"),
+        pytest.param(30, Owner("uid-theirs"), id="a controller that lost nothing"),
+        pytest.param(31, MINE, id="more than was approved"),
+        pytest.param(41, MINE._replace(surge=10), id="more than approved and surge"),
+    ],
+)
+def test_what_replaces_nothing_is_refused(ledger: MemoryLedger, micros: int, owner: Owner | None) -> None:
+    assert not ledger.reserve("new", micros, LIMIT, owner).accepted
+    assert ledger.committed("a") == 100
+
+
+def test_another_budget_has_approved_nothing(ledger: MemoryLedger) -> None:
+    assert not ledger.reserve("mine-3", 30, [Charge("b", 10)], MINE).accepted
+
+
+def test_a_surge_is_allowed_and_never_becomes_the_approved_rate(ledger: MemoryLedger) -> None:
+    surging = MINE._replace(surge=10)
+    assert ledger.reserve("mine-3", 40, LIMIT, surging).accepted
+    assert not ledger.reserve("mine-4", 10, LIMIT, surging).accepted
+    ledger.recount([Booking("mine-1", 30, ("a",), "uid-mine"), Booking("mine-3", 40, ("a",), "uid-mine")])
+    ledger.reserve("others", 70, [Charge("a", None)])
+    assert not ledger.reserve("mine-4", 10, LIMIT, surging).accepted
+
+
+def test_what_was_scaled_down_is_no_longer_approved_after_a_while(ledger: MemoryLedger, clock: _Clock) -> None:
+    clock.now += GRACE
+    assert ledger.reserve("mine-3", 30, LIMIT, MINE).accepted
+    ledger.release("mine-3")
+    clock.now += GRACE + timedelta(seconds=1)
+    assert not ledger.reserve("mine-3", 30, LIMIT, MINE).accepted
+    ledger.release("mine-1")
+    ledger.reserve("others", 100, [Charge("a", None)])
+    assert ledger.reserve("mine-1", 30, LIMIT, MINE).accepted
+
+
+def test_pods_that_ran_before_the_ledger_was_made_are_approved(clock: _Clock) -> None:
+    ledger = MemoryLedger(clock=clock)
+    ledger.recount([Booking("mine-1", 120, ("a",), "uid-mine")])
+    ledger.recount([])
+    assert ledger.reserve("mine-2", 120, LIMIT, MINE).accepted
+    ledger.recount([Booking("mine-2", 120, ("a",), "uid-mine")])
+    assert not ledger.reserve("mine-3", 1, LIMIT, MINE).accepted
+
+
+def test_a_controller_that_is_gone_is_forgotten(clock: _Clock) -> None:
+    ledger = MemoryLedger(clock=clock)
+    ledger.recount([Booking("mine-1", 120, ("a",), "uid-mine")])
+    ledger.recount([])
+    clock.now += GRACE + timedelta(seconds=1)
+    ledger.recount([])
+    assert not ledger.reserve("mine-2", 120, LIMIT, MINE).accepted
