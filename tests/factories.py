@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import jsonpatch
+import msgspec
 from prometheus_client import CollectorRegistry
 
 from webhook.admission.bookings import bookings
@@ -238,15 +239,15 @@ class World:
 
     def call(self, path: str, body: dict[str, Any]) -> Answer:
         """Post a review to a path, and record the decision."""
-        encoded, after = self.engine.answer(path, json.dumps(body).encode())
+        encoded, after = self.engine.answer(path, msgspec.json.encode(body))
         before = len(self.lines)
         if after is not None:
             after()
-        decoded = json.loads(encoded)
+        decoded = msgspec.json.decode(encoded)
         assert decoded["apiVersion"] == "admission.k8s.io/v1"
         assert decoded["kind"] == "AdmissionReview"
         assert decoded["response"]["uid"] == body["request"]["uid"]
-        return Answer(decoded["response"], json.loads(self.lines[-1]) if len(self.lines) > before else None)
+        return Answer(decoded["response"], msgspec.json.decode(self.lines[-1]) if len(self.lines) > before else None)
 
     def mutate(self, document: dict[str, Any], **request: Any) -> Answer:
         """Post the object to the mutating path."""
@@ -274,6 +275,7 @@ class World:
 
 def patched_with(document: dict[str, Any], patch: list[dict[str, Any]]) -> dict[str, Any]:
     """Return a copy of the document with the patch applied."""
-    result = jsonpatch.JsonPatch.from_string(json.dumps(patch)).apply(json.loads(json.dumps(document)))
+    copied = msgspec.json.decode(msgspec.json.encode(document))
+    result = jsonpatch.JsonPatch.from_string(json.dumps(patch)).apply(copied, in_place=True)
     assert isinstance(result, dict)
     return result

@@ -170,6 +170,14 @@ WRITTEN: dict[str, tuple[Json, Json]] = {
         },
         amounts("150m", "300Mi", "150m", "476Mi"),
     ),
+    "a computed limit that equals the LimitRange default is written": (
+        {"had": {}, "items": ({"type": "Container", "max": {"cpu": "400m"}},)},
+        amounts("200m", "300Mi", "400m", "600Mi"),
+    ),
+    "a LimitRange default that stays is not written": (
+        {"had": {}, "items": ({"type": "Container", "default": {"cpu": "400m"}},), "limitHeadroom": "none"},
+        amounts("200m", "300Mi"),
+    ),
     "a LimitRange max does not freeze requests by the old ratio": (
         {"had": amounts("100m", "128Mi", "300m", "1Gi"), "items": ({"type": "Container", "max": {"cpu": "300m"}},)},
         amounts("200m", "300Mi", "300m", "600Mi"),

@@ -84,9 +84,11 @@ class Cell:
 
     @property
     def writes_limit(self) -> bool:
-        """Whether the limit has to be written. A default that the API server fills in is not."""
+        """Whether the limit has to be written. A LimitRange default that merely stays is not."""
         limit, present = self.limit, self.present_limit
-        return limit is not None and limit != present and (present is not None or limit != self.cap)
+        return (
+            limit is not None and limit != present and (present is not None or self.computes_limit or limit != self.cap)
+        )
 
     @property
     def writes_request(self) -> bool:
