@@ -51,8 +51,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("policies", "Directory of policy YAML, read recursively and again when it changes.", "DIR", required=True),
     Option(
         "cluster",
-        "What is known about the cluster: a directory of Kubernetes YAML or JSON, or `live` for watches.",
-        "live|DIR",
+        "What is known about the cluster: a directory of Kubernetes YAML or JSON.",
+        "DIR",
         required=True,
     ),
     Option(
@@ -78,12 +78,9 @@ OPTIONS: tuple[Option, ...] = (
         multiple=True,
     ),
     Option("namespace", "Podgate's own namespace: never judged, and part of the certificate's names.", "NS", "podgate"),
-    Option("dashboard_port", "Port of the dashboard, plain HTTP; 0 turns it off.", "N", default=8081),
-    # The dashboard shows names of every team and asks nobody who they are.
-    Option("dashboard_host", "Address of the dashboard.", "H", default="127.0.0.1"),
     # Endpoints take a few seconds to leave every API server's view of the Service.
     Option("shutdown_delay", "Seconds to go on serving after SIGTERM.", "SECONDS", default=5.0),
-    Option("log_file", "File that gets one JSON line a decision; without it, standard error.", "FILE"),
+    Option("log_file", "File that gets one JSON line a decision; without it, standard output.", "FILE"),
 )
 
 
@@ -102,9 +99,6 @@ class Settings:
     client_ca: Path | None
     exclude_namespaces: tuple[str, ...]
     namespace: str
-    dashboard_port: int | None
-    """None: no dashboard."""
-    dashboard_host: str
     shutdown_delay: float
     """Seconds."""
     log_file: Path | None
@@ -124,7 +118,6 @@ class Settings:
         }
         reader = _Reader(values)
         mode: Cap = "audit" if reader.choice("mode") == "audit" else "enforce"
-        dashboard_port = reader.port("dashboard_port")
         settings = cls(
             policies=reader.directory("policies"),
             cluster=reader.cluster(),
@@ -136,8 +129,6 @@ class Settings:
             client_ca=reader.optional_file("client_ca"),
             exclude_namespaces=reader.globs("exclude_namespaces"),
             namespace=reader.namespace("namespace"),
-            dashboard_port=dashboard_port or None,
-            dashboard_host=reader.text("dashboard_host"),
             shutdown_delay=reader.seconds("shutdown_delay"),
             log_file=None if not values["log_file"] else Path(str(values["log_file"])),
         )
@@ -233,7 +224,7 @@ class _Reader:
 
     def distinct_ports(self, settings: Settings) -> None:
         seen: dict[int, str] = {}
-        for name in ("port", "ops_port", "dashboard_port"):
+        for name in ("port", "ops_port"):
             number = getattr(settings, name)
             if not number:
                 continue

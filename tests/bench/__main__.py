@@ -175,7 +175,7 @@ def _podgate(
     if not directory.exists():
         cluster.write_cluster(directory, load.read_reviews(plan.reviews, plan.bodies, everything=plan.everything))
     port, ops_port = servers.free_port(), servers.free_port()
-    command = [*servers.podgate_command(), "serve", "--host", "127.0.0.1", "--dashboard-port", "0"]
+    command = [*servers.podgate_command(), "serve", "--host", "127.0.0.1"]
     command += ["--policies", str(policies), "--cluster", str(directory), "--certs", str(paths.tls_crt.parent)]
     command += ["--port", str(port), "--ops-port", str(ops_port), "--shutdown-delay", "0", *plan.serve_options]
     ready = f"http://127.0.0.1:{ops_port}/readyz"

@@ -11,6 +11,7 @@ from webhook.cluster.view import HorizontalPodAutoscaler
 Json = dict[str, Any]
 
 TARGET = {"target": {"cpu": "200m", "memory": "300Mi"}, "lowerBound": {"memory": "250Mi"}}
+OTHERS = {"nvidia.com/gpu": 1, "hugepages-2Mi": "4Mi", "ephemeral-storage": "1Gi"}
 SMALL = {"requests": {"cpu": "100m", "memory": "128Mi"}}
 
 
@@ -194,6 +195,14 @@ WRITTEN: dict[str, tuple[Json, Json]] = {
         },
         amounts("300m", "300Mi", "600m", "450Mi"),
     ),
+    "a ratio that floating point rounds up is not used to the full": (
+        {
+            "target": {"target": {"cpu": "2450m", "memory": "300Mi"}},
+            "limitHeadroom": {"cpu": 40},
+            "items": ({"type": "Container", "maxLimitRequestRatio": {"cpu": "32.2"}},),
+        },
+        amounts("2450m", "300Mi", "78889m", "600Mi"),
+    ),
     "a kept limit holds the request up within the ratio": (
         {
             "had": amounts("500m", "300Mi", "1", "600Mi"),
@@ -213,6 +222,32 @@ WRITTEN: dict[str, tuple[Json, Json]] = {
     "Pod min is rounded up": (
         {"had": amounts("1", "1Gi", "2", "2Gi"), "items": ({"type": "Pod", "min": {"memory": "314572801"}},)},
         amounts("200m", "314572801", "600m", "601Mi"),
+    ),
+    "Guaranteed pods with whole CPUs keep them whole under a Pod max": (
+        {
+            "had": amounts("2", "300Mi", "2", "300Mi"),
+            "guaranteedPods": "resize",
+            "target": {"target": {"cpu": "4", "memory": "300Mi"}},
+            "items": ({"type": "Pod", "max": {"cpu": "3500m"}},),
+        },
+        amounts("3", "300Mi", "3", "300Mi"),
+    ),
+    "Guaranteed pods under RequestsOnly can only stay as they are": (
+        {
+            "had": amounts("2", "1Gi", "2", "1Gi"),
+            "guaranteedPods": "resize",
+            "policies": ({"containerName": "*", "controlledValues": "RequestsOnly"},),
+        },
+        amounts("2", "1Gi", "2", "1Gi"),
+    ),
+    "and so under an acting VPA": (
+        {
+            "mode": "Auto",
+            "had": amounts("2", "1Gi", "2", "1Gi"),
+            "guaranteedPods": "resize",
+            "policies": ({"containerName": "*", "controlledValues": "RequestsOnly"},),
+        },
+        amounts("2", "1Gi", "2", "1Gi"),
     ),
     "Guaranteed pods stay so with resize": (
         {"had": amounts("150m", "1Gi", "150m", "1Gi"), "guaranteedPods": "resize"},
@@ -254,28 +289,8 @@ WRITTEN: dict[str, tuple[Json, Json]] = {
         amounts("200m", "300Mi", "200m"),
     ),
     "other resources stay": (
-        {
-            "had": {
-                "requests": {"nvidia.com/gpu": 1, "hugepages-2Mi": "4Mi", "ephemeral-storage": "1Gi"},
-                "limits": {"nvidia.com/gpu": 1, "hugepages-2Mi": "4Mi", "ephemeral-storage": "3Gi"},
-            }
-        },
-        {
-            "requests": {
-                "nvidia.com/gpu": 1,
-                "hugepages-2Mi": "4Mi",
-                "ephemeral-storage": "1Gi",
-                "cpu": "200m",
-                "memory": "300Mi",
-            },
-            "limits": {
-                "nvidia.com/gpu": 1,
-                "hugepages-2Mi": "4Mi",
-                "ephemeral-storage": "3Gi",
-                "cpu": "600m",
-                "memory": "600Mi",
-            },
-        },
+        {"had": {"requests": dict(OTHERS), "limits": dict(OTHERS)}},
+        {"requests": {**OTHERS, **FULL["requests"]}, "limits": {**OTHERS, **FULL["limits"]}},
     ),
 }
 
@@ -348,6 +363,11 @@ NOTICED: dict[str, tuple[Json, Json, list[str]]] = {
         {"had": {"requests": {"cpu": "much"}}},
         {"requests": {"cpu": "much"}},
         ["malformedResources"],
+    ),
+    "oversized never raises, not even for a Pod minimum": (
+        {"had": amounts("1", "1Gi"), "when": "oversized", "items": ({"type": "Pod", "min": {"cpu": "2"}},)},
+        amounts("1", "1Gi"),
+        ["clampFailed"],
     ),
     "a result that would be refused leaves the pod": (
         {

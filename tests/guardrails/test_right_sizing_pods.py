@@ -165,6 +165,35 @@ def test_an_annotation_that_cannot_be_read_counts_as_none(text: str) -> None:
     assert kept["app"]["requests"] == {"cpu": "100m", "memory": "128Mi"}
 
 
+def test_a_limit_written_earlier_counts_where_the_rule_has_none_now() -> None:
+    without = world.rule(limitHeadroom="none")
+    first, _, _ = world.run(RULE, world.pod(small()), world.World(world.vpa({"app": TARGET})))
+    larger = world.World(world.vpa({"app": {"target": {"cpu": "1"}}}))
+    after, operations, findings = world.run(without, first, larger)
+    assert (after, operations) == (first, []), "a request of 1 would be above the limit of 600m that stands there"
+    assert [finding.rule for finding in findings] == ["clampFailed"]
+
+
+def test_what_was_written_earlier_counts_in_the_sums_of_the_pod() -> None:
+    items = world.limit_range({"type": "Pod", "max": {"cpu": "1"}})
+    document = world.pod(small(), world.container("proxy", {"cpu": "50m"}, {"cpu": "50m"}))
+    first, _, _ = world.run(RULE, document, world.World(world.vpa({"app": TARGET})))
+    both = world.World(world.vpa({"app": TARGET, "proxy": {"target": {"cpu": "200m"}}}), (), items)
+    after, _, _ = world.run(RULE, first, both, exempt=[Exemption(containers=frozenset({"app"}))])
+    assert world.resources(after)["limits"]["cpu"] == "600m"
+    assert world.resources(after, "proxy")["limits"]["cpu"] == "400m"
+
+
+@pytest.mark.parametrize("when", ["always", "oversized"])
+def test_a_pod_minimum_gives_back_what_was_lowered(when: str) -> None:
+    items = world.limit_range({"type": "Pod", "min": {"cpu": "900m"}})
+    document = world.pod(world.container("app", {"cpu": "1"}), world.container("proxy", {"cpu": "210m"}))
+    vpa = world.vpa({"app": {"target": {"cpu": "100m"}}, "proxy": {"target": {"cpu": "110m"}}})
+    after, _, findings = world.run(world.rule(when=when), document, world.World(vpa, (), items))
+    assert findings == ()
+    assert [world.resources(after, name)["requests"]["cpu"] for name in ("app", "proxy")] == ["721m", "179m"]
+
+
 # --- remembered plans -----------------------------------------------------------------------------------------------
 
 

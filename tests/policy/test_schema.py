@@ -109,6 +109,72 @@ def test_a_quantity_is_text_or_a_number() -> None:
     assert _loader.load_documents([("prices", document)]).documents
 
 
+HEADROOMS: dict[str, tuple[object, bool]] = {
+    "none for both": ("none", True),
+    "none for one": ({"cpu": "none", "memory": 2}, True),
+    "numbers and decimal texts": ({"cpu": 2.5, "memory": "1.1"}, True),
+    "nothing given": ({}, True),
+    "another word": ("nothing", False),
+    "a bare number": (3, False),
+    "another word for one": ({"cpu": "nothing"}, False),
+    "below one": ({"cpu": 0.5}, False),
+    "another resource": ({"gpu": 2}, False),
+}
+
+
+@pytest.mark.parametrize(("headroom", "good"), HEADROOMS.values(), ids=HEADROOMS.keys())
+def test_schema_and_loader_agree_on_headroom(headroom: object, good: bool) -> None:
+    document = copy.deepcopy(DOCUMENTS["GuardrailPolicy"])
+    document["spec"]["rightSizing"] = {"limitHeadroom": headroom}
+    assert accepts(_schema.schema("GuardrailPolicy"), document) == good
+    assert accepts(_schema.schema(), document) == good
+    if good:
+        assert _loader.load_documents([("changed", document)]).documents
+    else:
+        with pytest.raises(PolicyErrors, match="limitHeadroom"):
+            _loader.load_documents([("changed", document)])
+
+
+def test_headroom_keeps_its_fields_in_the_schema() -> None:
+    at = _schema.at("GuardrailPolicy", ("spec", "rightSizing", "limitHeadroom"))
+    assert sorted(at["properties"]) == ["cpu", "memory"]
+    assert at["description"].startswith("Limit = request x headroom")
+
+
+SCOPES: dict[str, tuple[dict[str, object], str]] = {
+    "a glob in capitals": ({"namespaces": ["Team-*"]}, "spec.scope.namespaces[0]"),
+    "a glob with a slash": ({"namespaces": ["team-a", "a/b"]}, "spec.scope.namespaces[1]"),
+    "a key with a blank": ({"label": {"key": "cost center", "value": "a"}}, "spec.scope.label.key"),
+    "a value with a blank": ({"label": {"key": "cost-center", "value": "a b"}}, "spec.scope.label.value"),
+    "a value too long": ({"label": {"key": "cost-center", "value": "a" * 64}}, "spec.scope.label.value"),
+}
+
+
+@pytest.mark.parametrize(("scope", "field"), SCOPES.values(), ids=SCOPES.keys())
+def test_schema_and_loader_both_refuse_a_scope_that_no_pod_can_be_in(scope: dict[str, object], field: str) -> None:
+    document = copy.deepcopy(DOCUMENTS["Budget"])
+    document["spec"]["scope"] = scope
+    assert not accepts(_schema.schema("Budget"), document)
+    with pytest.raises(PolicyErrors) as caught:
+        _loader.load_documents([("changed", document)])
+    assert field in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        pytest.param({"namespaces": ["team-*", "ci-?"]}, id="globs"),
+        pytest.param({"label": {"key": "example.com/cost-center", "value": "Eng_1.a"}}, id="a prefixed key"),
+        pytest.param({"label": {"key": "cost-center", "value": ""}}, id="an empty value"),
+    ],
+)
+def test_schema_and_loader_both_accept_the_scope(scope: dict[str, object]) -> None:
+    document = copy.deepcopy(DOCUMENTS["Budget"])
+    document["spec"]["scope"] = scope
+    assert accepts(_schema.schema("Budget"), document)
+    assert _loader.load_documents([("changed", document)]).documents
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     [

@@ -12,7 +12,7 @@ from webhook.admission.decision import Decision, line
 from webhook.pricing import money
 
 _ANNOTATION_LIMIT = 16_384
-"""Characters of one audit annotation; the audit log is no place for megabytes."""
+"""Characters of one audit annotation, and of a denial: an audit log and a terminal are no place for megabytes."""
 
 
 class Status(msgspec.Struct, omit_defaults=True):
@@ -49,7 +49,7 @@ def encode(uid: str, decision: Decision, currency: str) -> bytes:
         response.patch_type = "JSONPatch"
         response.patch = _ENCODER.encode(decision.operations)
     if not decision.allowed:
-        response.status = Status(403, "Forbidden", decision.message)
+        response.status = Status(403, "Forbidden", _bounded(decision.message))
     if decision.outcomes or decision.cost is not None:
         response.audit_annotations = annotations(uid, decision, currency)
     return _ENCODER.encode(Review(response))

@@ -148,7 +148,7 @@ def check_section(name: str, section: Section) -> None:
             guardrail.compile(section)
 
 
-def _entry(  # noqa: PLR0913
+def _entry(
     policy: str, spec: GuardrailPolicySpec, guardrail: Any, section: Section, match: CompiledMatch, cap: Mode
 ) -> Entry:
     mode = stricter_cap(spec.mode_of(guardrail.name), cap)

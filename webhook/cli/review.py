@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import yaml
 
 from webhook import assembly
 from webhook.admission import recorder
@@ -17,7 +16,7 @@ from webhook.admission.ruleset import Ruleset
 from webhook.cli import _terminal
 from webhook.cli._fault import Fault
 from webhook.cluster.snapshot import Snapshot, SnapshotError
-from webhook.kube import manifests
+from webhook.kube import manifests, yaml_text
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.ledger.memory import MemoryLedger
 from webhook.offline import judged
@@ -206,10 +205,7 @@ def _json(results: _Results, currency: str) -> None:
 
 
 def _yaml(results: _Results, _currency: str) -> None:
-    documents = [item.patched() for item in results if item.document]
-    click.echo(
-        yaml.safe_dump_all(documents, explicit_start=len(documents) > 1, sort_keys=False, allow_unicode=True), nl=False
-    )
+    click.echo(yaml_text.dump(item.patched() for item in results if item.document), nl=False)
 
 
 def _patch(results: _Results, _currency: str) -> None:

@@ -16,7 +16,6 @@ from webhook.kube.patch import Draft
 from webhook.policy._base import OnFault, Section
 from webhook.pricing.book import PriceBook
 from webhook.pricing.pod import PodPrice
-from webhook.pricing.pod import PodPrice
 
 
 class Finding(msgspec.Struct, frozen=True):

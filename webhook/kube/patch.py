@@ -242,7 +242,9 @@ class Draft:
 
     def _add_in(self, ref: ContainerRef, path: str, value: Any) -> None:
         base = f"/spec/{ref.list}/{ref.index}"
-        if base not in self._tested:
+        # A container without a name is refused by the API server whatever is changed; testing for a name that is absent
+        # would make the patch fail instead, and hide that reason.
+        if base not in self._tested and ref.container.name:
             self._tested.add(base)
             self.operations.append({"op": "test", "path": f"{base}/name", "value": ref.container.name})
         self.operations.append({"op": "add", "path": base + path, "value": value})

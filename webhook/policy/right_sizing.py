@@ -6,7 +6,9 @@ Numbers are kept exactly as written: headroom as a decimal, amounts as quantity 
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from webhook.kube import quantity
 from webhook.policy._base import Model, QuantityText, Section
@@ -83,6 +85,16 @@ def _headroom(value: object) -> object:
     return {"cpu": "none", "memory": "none"} if value == "none" else value
 
 
+class _OrTheWordNone:
+    """Lets the JSON Schema of a mapping accept the text ``none`` as well, which `_headroom` turns into a mapping.
+
+    One schema with two types and not a choice of two schemas, so that its fields stay where editors look for them.
+    """
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler.resolve_ref_schema(handler(core_schema)), "type": ["object", "string"], "pattern": "^none$"}
+
+
 class RightSizingSection(Section):
     """Requests from VPA recommendations, limits at a stated headroom above them."""
 
@@ -104,6 +116,7 @@ class RightSizingSection(Section):
     limit_headroom: Annotated[
         LimitHeadroom,
         BeforeValidator(_headroom),
+        _OrTheWordNone(),
         Field(description="Limit = request x headroom, per resource (cpu 3, memory 2); `none` leaves both alone."),
     ] = LimitHeadroom()
     lower_limits: Annotated[

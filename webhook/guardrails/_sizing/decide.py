@@ -80,7 +80,6 @@ def limit(rule: RightSizingRule, resource: int, cell: Cell, bounds: Bounds) -> i
     if not rule.lower_limits and cell.cap is not None and cell.cap > computed:
         computed = cell.cap
     if bounds is not NO_BOUNDS:
-        computed = max(computed, bounds.low)
         upper = bounds.largest_limit(amount)
         if upper is not None and computed > upper:
             computed = fit_below(resource, upper, amount)

@@ -2,8 +2,8 @@
 
 The sum of a pod is the larger of what its running containers (native sidecars included) ask for together and of what
 each init step asks for beside the sidecars that were started before it; overhead does not count. Too much is cut from
-the headroom first and from the requests last, never below what the author asked for; too little is added to the
-recommended requests in proportion.
+the headroom first and from the requests last, never below what the author asked for; too little is made up from what
+the recommendations had lowered, then from the recommendations in proportion.
 Source: Kubernetes, plugin/pkg/admission/limitranger (podRequests, podLimits).
 """
 
@@ -27,22 +27,29 @@ def steps(members: list[Member]) -> list[list[Member]]:
 
 
 def raise_requests(rule: RightSizingRule, members: list[Member], resource: int, ranges: Ranges) -> None:
-    """Raise recommended requests in proportion where the pod asks for less than the Pod minimum."""
-    low = ranges.pod[resource].low
+    """Raise recommended requests where the pod asks for less than the Pod minimum.
+
+    What was lowered is given back first, in proportion; where that is not enough, the recommendations are scaled up.
+    """
     groups = steps(members)
-    total = max(_requests(group, resource) for group in groups)
-    if total >= low:
+    short = ranges.pod[resource].low - max(_requests(group, resource) for group in groups)
+    if short <= 0:
         return
+    short = ranges.pod[resource].low - _requests(groups[0], resource)
     movable = [m.cells[resource] for m in groups[0] if m.cells[resource].is_movable]
+    gaps = [max((cell.own or 0) - (cell.request or 0), 0) for cell in movable]
+    lowered = sum(gaps)
+    given = min(short, lowered)
+    for cell, gap in zip(movable, gaps, strict=True):
+        if gap:
+            cell.request = (cell.request or 0) - (-given * gap // lowered)
     part = sum(cell.request or 0 for cell in movable)
-    if not part:
+    if short <= lowered or rule.when == "oversized" or not part:
         return
-    needed = low - _requests(groups[0], resource) + part
+    needed = part + short - lowered
     high = ranges.container[resource].high
     for cell in movable:
         raised = -(-(cell.request or 0) * needed // part)
-        if rule.when == "oversized" and cell.own is not None:
-            raised = min(raised, cell.own)
         if not cell.computes_limit and cell.cap is not None:
             raised = min(raised, cell.cap)
         cell.request = raised if high is None else min(raised, high)

@@ -1,0 +1,302 @@
+"""Workloads through the whole pipeline: told what their pods will cost and get, never patched, rarely refused."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from tests import factories
+
+POLICY = """
+mode: {mode}
+costLabels: {{required: [{{key: cost-center, source: pod, default: shared}}]}}
+podSecurity: {{level: restricted}}
+costCeiling: {{podMonthly: "1000", workloadMonthly: "1000"}}
+"""
+
+
+def node(name: str, taint: str = "", **labels: str) -> dict[str, Any]:
+    taints = [{"key": taint, "effect": "NoSchedule"}] if taint else []
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"taints": taints},
+    }
+
+
+CLUSTER = [
+    factories.namespace("team-alpha"),
+    node("a", disk="ssd"),
+    node("b", disk="hdd"),
+    node("c", "gpu", disk="ssd"),
+    node("d", "node.kubernetes.io/unschedulable", disk="ssd"),
+]
+
+
+def world(mode: str = "enforce") -> factories.World:
+    return factories.World(factories.policy(POLICY.format(mode=mode)), cluster=CLUSTER)
+
+
+def of_kind(kind: str, **spec: Any) -> dict[str, Any]:  # noqa: ANN401  fields of a spec
+    made = factories.deployment()
+    del made["spec"]["replicas"]
+    api = {"Job": "batch/v1", "CronJob": "batch/v1", "ReplicationController": "v1"}.get(kind, "apps/v1")
+    return {**made, "apiVersion": api, "kind": kind, "spec": {**made["spec"], **spec}}
+
+
+def cron_job(annotations: dict[str, str] | None = None, **job: Any) -> dict[str, Any]:  # noqa: ANN401  fields of a spec
+    inner = of_kind("Job", **job)["spec"]
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "nightly", "annotations": annotations or {}},
+        "spec": {"schedule": "0 1 * * *", "jobTemplate": {"spec": inner}},
+    }
+
+
+REPLICATED = ["Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"]
+
+
+@pytest.mark.parametrize("kind", REPLICATED)
+def test_a_replicated_workload_is_told_its_monthly_cost(kind: str) -> None:
+    answer = world().validate(of_kind(kind, replicas=3))
+    assert answer.allowed
+    assert any(f"this {kind} costs $600.00 a month (3 replicas, " in warning for warning in answer.warnings), (
+        answer.warnings
+    )
+    assert json.loads(answer.notes["cost"])["pods"] == 3
+    assert json.loads(answer.notes["cost"])["monthlyAfter"] == "600.00"
+
+
+@pytest.mark.parametrize("path", ["/mutate", "/validate", "/validate/security", "/validate/cost"])
+@pytest.mark.parametrize("kind", [*REPLICATED, "DaemonSet", "Job"])
+def test_a_workload_is_never_patched_and_told_what_its_pods_get(kind: str, path: str) -> None:
+    answer = world().call(path, factories.review(of_kind(kind)))
+    assert answer.allowed
+    assert answer.patch == []
+    if path != "/validate/security":
+        assert answer.entry is not None
+        assert {"op": "add", "path": "/metadata/labels/cost-center", "value": "shared"} in answer.entry["wouldPatch"]
+
+
+def test_what_would_refuse_the_pods_is_a_warning_on_their_workload() -> None:
+    answer = world().validate(factories.deployment())
+    assert answer.allowed
+    assert any(text.startswith("policy team, podSecurity: would violate") for text in answer.warnings)
+    assert answer.outcome("podSecurity") == "warned"
+
+
+@pytest.mark.parametrize("mode", ["audit", "off"])
+def test_a_workload_is_told_nothing_where_nothing_is_told(mode: str) -> None:
+    answer = world(mode).validate(factories.deployment(replicas=50))
+    assert answer.allowed
+    assert answer.warnings == []
+
+
+def test_a_workload_above_its_ceiling_is_refused_when_it_is_created() -> None:
+    answer = world().validate(factories.deployment(replicas=6))
+    assert not answer.allowed
+    assert answer.message.startswith(
+        "policy team, costCeiling: costs $1,200.00 a month (6 replicas), above the ceiling"
+    )
+    assert "podSecurity" not in answer.message
+    assert world().validate(factories.deployment(replicas=5)).allowed
+
+
+@pytest.mark.parametrize("mode", ["warn", "audit", "off"])
+def test_a_ceiling_that_is_not_enforced_refuses_no_workload(mode: str) -> None:
+    assert world(mode).validate(factories.deployment(replicas=6)).allowed
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "allowed"), [(6, 6, True), (6, 7, False), (7, 6, True), (5, 6, False), (1, 5, True)]
+)
+def test_an_update_is_refused_only_where_the_cost_rises_above_the_ceiling(
+    before: int, after: int, allowed: bool
+) -> None:
+    old, new = factories.deployment(before), factories.deployment(after)
+    answer = world().call("/validate", factories.review(new, old=old, operation="UPDATE"))
+    assert answer.allowed is allowed
+
+
+def test_an_update_with_dearer_pods_is_refused_too() -> None:
+    old = factories.deployment(6)
+    new = factories.deployment(6, factories.pod(factories.container(cpu="2")))
+    assert not world().call("/validate", factories.review(new, old=old, operation="UPDATE")).allowed
+
+
+def scale(replicas: int, before: int) -> dict[str, Any]:
+    def document(count: int) -> dict[str, Any]:
+        return {
+            "apiVersion": "autoscaling/v1",
+            "kind": "Scale",
+            "metadata": {"name": "shop", "namespace": "team-alpha"},
+            "spec": {"replicas": count},
+        }
+
+    review = factories.review(
+        document(replicas), old=document(before), operation="UPDATE", subResource="scale", name="shop"
+    )
+    review["request"]["resource"] = {"group": "apps", "version": "v1", "resource": "deployments"}
+    return review
+
+
+def scaled_world(**metadata: Any) -> factories.World:  # noqa: ANN401  fields of the metadata
+    stored = factories.deployment(5, namespace="team-alpha", **metadata)
+    return factories.World(factories.policy(POLICY.format(mode="enforce")), cluster=[*CLUSTER, stored])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "allowed"), [(5, 6, False), (1, 5, True), (7, 6, True), (6, 6, True), (5, 0, True)]
+)
+def test_a_scale_is_refused_only_where_the_cost_rises_above_the_ceiling(before: int, after: int, allowed: bool) -> None:
+    answer = scaled_world().call("/validate", scale(after, before))
+    assert answer.allowed is allowed
+    assert answer.patch == []
+    if not allowed:
+        assert "costs $1,200.00 a month (6 replicas)" in answer.message
+
+
+def test_scaling_again_and_again_leaves_the_stored_workload_as_it_was() -> None:
+    scene = scaled_world()
+    before = copy.deepcopy(scene.view.workload("team-alpha", "Deployment", "shop"))
+    first = scene.call("/validate", scale(3, 1))
+    assert scene.call("/validate", scale(3, 1)).response == first.response
+    assert scene.view.workload("team-alpha", "Deployment", "shop") == before
+
+
+def test_a_scale_of_a_workload_that_is_not_known_is_allowed() -> None:
+    assert world().call("/validate", scale(100, 1)).response == {"uid": "review-1", "allowed": True}
+
+
+OWNED = [
+    ("ReplicaSet", "apps/v1", "Deployment"),
+    ("Job", "batch/v1", "CronJob"),
+    ("StatefulSet", "example.com/v1", "Database"),
+]
+
+
+@pytest.mark.parametrize(("kind", "version", "owner"), OWNED)
+def test_what_a_controller_owns_is_not_judged_again(kind: str, version: str, owner: str) -> None:
+    document = of_kind(kind, replicas=100)
+    reference = {"apiVersion": version, "kind": owner, "name": "x", "uid": "u", "controller": True}
+    document["metadata"]["ownerReferences"] = [reference]
+    assert world().validate(document).response == {"uid": "review-1", "allowed": True}
+    reference["controller"] = False
+    assert world().validate(document).notes != {}
+
+
+RUNTIMES: dict[str, tuple[dict[str, Any], str]] = {
+    "annotated": (
+        cron_job({"podgate.dev/expected-runtime": "90m"}),
+        "$4.00 a month (1 pod at a time for 90m as annotated",
+    ),
+    "days": (
+        cron_job({"podgate.dev/expected-runtime": "1d2h"}),
+        "$52.00 a month (1 pod at a time for 1d2h as annotated",
+    ),
+    "deadline": (
+        cron_job(activeDeadlineSeconds=7200),
+        "$4.00 a month (1 pod at a time until activeDeadlineSeconds, 2 h",
+    ),
+    "annotation before deadline": (
+        cron_job({"podgate.dev/expected-runtime": "1h"}, activeDeadlineSeconds=7200),
+        "$2.00 a month (1 pod at a time for 1h as annotated",
+    ),
+    "unknown": (cron_job(), "$200.00 a month (1 pod at a time for the whole month, no expected runtime is known"),
+    "malformed": (
+        cron_job({"podgate.dev/expected-runtime": "soon"}),
+        "$200.00 a month (1 pod at a time for the whole month",
+    ),
+    "longer than a month": (cron_job({"podgate.dev/expected-runtime": "400h"}), "$200.00 a month"),
+    "parallel": (cron_job(parallelism=3, activeDeadlineSeconds=3600), "$6.00 a month (3 pods at a time"),
+    "fewer completions": (
+        cron_job(parallelism=3, completions=2, activeDeadlineSeconds=3600),
+        "$4.00 a month (2 pods at a time",
+    ),
+    "a job": (of_kind("Job", activeDeadlineSeconds=3600), "this Job costs $2.00 a month (1 pod at a time"),
+    "suspended by parallelism": (cron_job(parallelism=0, activeDeadlineSeconds=3600), "$0.00 a month (0 pods"),
+}
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_a_job_costs_what_its_expected_runtime_costs_and_says_which(name: str) -> None:
+    document, expected = RUNTIMES[name]
+    answer = world().validate(document)
+    assert any(expected in warning for warning in answer.warnings), answer.warnings
+
+
+DAEMONS: dict[str, tuple[dict[str, Any], int]] = {
+    # The taint of a cordoned node keeps no DaemonSet pod away.
+    "everywhere untainted": ({}, 3),
+    "selected": ({"nodeSelector": {"disk": "hdd"}}, 1),
+    "selected by two": ({"nodeSelector": {"disk": "ssd", "zone": "x"}}, 0),
+    "tolerating one": ({"tolerations": [{"key": "gpu", "operator": "Exists"}]}, 4),
+    "tolerating all": ({"tolerations": [{"operator": "Exists"}]}, 4),
+    "tolerating another effect": ({"tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoExecute"}]}, 3),
+    "by affinity": (
+        {
+            "affinity": {
+                "nodeAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": {
+                        "nodeSelectorTerms": [
+                            {"matchExpressions": [{"key": "disk", "operator": "NotIn", "values": ["hdd"]}]}
+                        ]
+                    }
+                }
+            }
+        },
+        2,
+    ),
+    "by name": (
+        {
+            "affinity": {
+                "nodeAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": {
+                        "nodeSelectorTerms": [
+                            {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}]},
+                            {},
+                        ]
+                    }
+                }
+            }
+        },
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+def test_a_daemon_set_costs_as_many_pods_as_nodes_match(name: str) -> None:
+    spec, nodes = DAEMONS[name]
+    document = of_kind("DaemonSet")
+    document["spec"]["template"]["spec"].update(spec)
+    answer = world().validate(document)
+    words = f"({nodes} matching node{'' if nodes == 1 else 's'}, "
+    assert any(words in warning for warning in answer.warnings), answer.warnings
+
+
+@pytest.mark.parametrize("operation", ["DELETE", "CONNECT"])
+def test_other_operations_on_workloads_are_allowed(operation: str) -> None:
+    answer = world().call("/validate", factories.review(factories.deployment(100), operation=operation))
+    assert answer.response == {"uid": "review-1", "allowed": True}
+
+
+@pytest.mark.parametrize("spec", [None, {}, {"template": None}, {"replicas": 3}])
+@pytest.mark.parametrize("kind", [*REPLICATED, "DaemonSet", "Job", "CronJob"])
+def test_a_workload_without_a_template_is_allowed(kind: str, spec: dict[str, Any] | None) -> None:
+    document = {**of_kind(kind), "spec": spec}
+    assert world().validate(document).response == {"uid": "review-1", "allowed": True}
+
+
+def test_no_workload_is_ever_booked() -> None:
+    budget = factories.policy(
+        "mode: enforce\nscope: {cluster: true}\namount: '100'\ncurrency: USD", name="all", kind="Budget"
+    )
+    scene = factories.World(factories.policy(POLICY.format(mode="enforce")), budget, cluster=CLUSTER)
+    answer = scene.validate(factories.deployment(3))
+    assert answer.allowed
+    assert any('budget "all"' in warning for warning in answer.warnings)
+    assert scene.ledger.size() == 0
