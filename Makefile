@@ -1,6 +1,6 @@
 # `make` alone prints what there is to do.
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix lint types layers bench lock clean
+.PHONY: help run test check fix lint types layers docs bench lock clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -42,6 +42,9 @@ layers: $(VENV)/development ## import-linter: the layers of docs/architecture.md
 fix: $(VENV)/development ## Format, and mend what can be mended
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: $(VENV)/development ## Write docs/guardrails and docs/policies.md from the code and the policy models
+	@$(BIN)/python -m tests.docs.generate
 
 bench: $(VENV)/development ## Load both servers over HTTPS and print the ratios (minutes; not a test)
 	@$(BIN)/python -m tests.bench

@@ -1,6 +1,7 @@
 """The benchmark: what a review costs, compared with a FastAPI route that does nothing. Run it with ``make bench``.
 
-Servers share one core, the load generator has another. Rounds are interleaved (baseline, mutate, validate,
+The policies enforce every guardrail. The mutating call gets reviews as recorded, the validating call gets what the API
+server would send next: the pod with the patch applied. Servers share one core, the load generator has another. Rounds are interleaved (baseline, mutate, validate,
 baseline …), so that every ratio comes from measurements that lie seconds apart. An answer other than 200 fails the run.
 
 REVIEWS is a .jsonl or .jsonl.gz file of AdmissionReviews, one a line; by default those that the repository holds.
@@ -21,15 +22,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+import httpx
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
 import certs
-from tests.bench import cluster, figures, load, scale, servers
+from tests.bench import cluster, figures, load, scale, servers, stored
 
 _ROOT = Path(__file__).parents[2]
 _RECORDED = _ROOT / "manifests" / "recorded" / "reviews.jsonl.gz"
+_POLICIES = Path(__file__).parent / "policies"
 _WARM_UP = 300
 _MEMORY_STEPS = 10
 
@@ -63,7 +66,7 @@ class Target(NamedTuple):
 
 @click.command(help=__doc__)
 @click.argument("reviews", type=click.Path(path_type=Path, exists=True, dir_okay=False), default=_RECORDED)
-@click.option("--policies", type=click.Path(path_type=Path), default=_ROOT / "policies", help="Default: policies/.")
+@click.option("--policies", type=click.Path(path_type=Path), default=_POLICIES, help="Default: every guardrail, enforced.")
 @click.option(
     "--cluster",
     "cluster_directory",
@@ -147,7 +150,7 @@ def _targets(
     stack: contextlib.ExitStack,
 ) -> Iterator[Target]:
     """Start the servers; the first one is what the others are compared with."""
-    mutate, validate = load.requests_for("/mutate", bodies), load.requests_for("/validate", bodies)
+    mutate = load.requests_for("/mutate", bodies)
     if plan.scales:
         for size in plan.scales:
             directory = scratch / f"policies-{size}"
@@ -165,7 +168,12 @@ def _targets(
             continue
         if podgate is None:
             podgate = stack.enter_context(_podgate("podgate", plan, plan.policies, paths, scratch, core))
-        yield Target(name, podgate, mutate if name == "mutate" else validate)
+        if name == "mutate":
+            yield Target(name, podgate, mutate)
+            continue
+        context = ssl.create_default_context(cafile=paths.ca_crt)
+        with httpx.Client(base_url=f"https://localhost:{podgate.port}", verify=context) as client:
+            yield Target(name, podgate, load.requests_for("/validate", stored.as_stored(client, bodies)))
 
 
 def _podgate(

@@ -51,7 +51,7 @@ def is_one_sentence_line(problem: PolicyProblem) -> bool:
     return len(text.splitlines()) == 1 and text.endswith((".", "?"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_changed_value_never_breaks_the_loader(data: st.DataObject) -> None:
     documents = copy.deepcopy(DOCUMENTS)

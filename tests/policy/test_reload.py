@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from webhook.policy import _loader
+from webhook.policy import _loader, _reload
 from webhook.policy._policy_set import PolicySet
 from webhook.policy._reload import INTERVAL, DirectoryWatcher, PolicyState
 
@@ -17,7 +17,16 @@ LIMIT = 1.5
 """Seconds within which an edit must be live at the usual interval."""
 PATIENCE = 5.0
 """Seconds that other tests wait at most, so that a busy machine fails none of them."""
+EVERY = 0.03
+"""Seconds between two looks where it does not matter how many there are."""
 MORNING = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short waits, for tests that are about what is seen and not about how soon."""
+    monkeypatch.setattr(_reload, "SETTLE", 0.01)
+    monkeypatch.setattr(_reload, "RECHECK", 0.03)
 
 
 def policy(name: str, mode: str = "audit") -> str:
@@ -30,7 +39,7 @@ class Watched:
     """A watcher on a directory, and what it told."""
 
     def __init__(
-        self, path: Path, load: Callable[[Path], PolicySet] = _loader.load_directory, every: float = 0.1
+        self, path: Path, load: Callable[[Path], PolicySet] = _loader.load_directory, every: float = EVERY
     ) -> None:
         self.loaded: list[PolicyState] = []
         self.failed: list[PolicyState] = []
@@ -55,7 +64,7 @@ class Watched:
 
 @asynccontextmanager
 async def watching(
-    path: Path, load: Callable[[Path], PolicySet] = _loader.load_directory, every: float = 0.1
+    path: Path, load: Callable[[Path], PolicySet] = _loader.load_directory, every: float = EVERY
 ) -> AsyncIterator[Watched]:
     watched = Watched(path, load, every)
     watched.watcher.start()
@@ -84,6 +93,7 @@ async def test_a_good_and_a_bad_edit_are_seen_in_time(tmp_path: Path) -> None:
         await watched.until(lambda: bool(watched.state.problems), within=LIMIT)
 
 
+@pytest.mark.usefixtures("quick")
 async def test_files_that_are_added_renamed_and_deleted_are_seen(tmp_path: Path) -> None:
     first = tmp_path / "a.yaml"
     first.write_text(policy("a"))
@@ -98,6 +108,7 @@ async def test_files_that_are_added_renamed_and_deleted_are_seen(tmp_path: Path)
         assert not watched.failed
 
 
+@pytest.mark.usefixtures("quick")
 async def test_the_rename_by_which_editors_save_is_seen(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(policy("a", "audit"))
@@ -107,6 +118,7 @@ async def test_the_rename_by_which_editors_save_is_seen(tmp_path: Path) -> None:
         await watched.until(lambda: watched.names == ["a=warn"])
 
 
+@pytest.mark.usefixtures("quick")
 async def test_the_swapped_link_of_a_config_map_is_seen(tmp_path: Path) -> None:
     for version, mode in (("..1", "audit"), ("..2", "warn")):
         (tmp_path / version).mkdir()
@@ -120,6 +132,7 @@ async def test_the_swapped_link_of_a_config_map_is_seen(tmp_path: Path) -> None:
         await watched.until(lambda: watched.names == ["a=warn"])
 
 
+@pytest.mark.usefixtures("quick")
 async def test_a_bad_edit_keeps_the_last_good_set_and_is_told_once(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(policy("a"))
@@ -129,13 +142,14 @@ async def test_a_bad_edit_keeps_the_last_good_set_and_is_told_once(tmp_path: Pat
         await watched.until(lambda: bool(watched.state.problems))
         assert str(watched.state.problems[0]).endswith("must be enforce, warn, audit or off, not `on`. Write enforce.")
         assert (watched.state.set, watched.state.loaded_at, watched.state.generation) == (good.set, MORNING, 1)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(5 * EVERY)
         assert len(watched.failed) == 1
         file.write_text(policy("a", "warn"))
         await watched.until(lambda: watched.names == ["a=warn"])
         assert (watched.state.problems, watched.state.generation) == ((), 2)
 
 
+@pytest.mark.usefixtures("quick")
 async def test_taking_a_bad_edit_back_clears_the_failure(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(policy("a"))
@@ -147,6 +161,7 @@ async def test_taking_a_bad_edit_back_clears_the_failure(tmp_path: Path) -> None
         assert watched.names == ["a=audit"]
 
 
+@pytest.mark.usefixtures("quick")
 async def test_a_directory_that_vanishes_is_a_failure_and_recovers(tmp_path: Path) -> None:
     directory, away = tmp_path / "policies", tmp_path / "away"
     directory.mkdir()
@@ -184,6 +199,7 @@ async def test_unchanged_content_is_not_loaded_again(tmp_path: Path) -> None:
     assert watched.state.generation == 1
 
 
+@pytest.mark.usefixtures("quick")
 async def test_an_unexpected_fault_becomes_a_problem_and_the_watch_goes_on(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(policy("a"))
@@ -201,6 +217,7 @@ async def test_an_unexpected_fault_becomes_a_problem_and_the_watch_goes_on(tmp_p
         await watched.until(lambda: watched.names == ["a=warn"])
 
 
+@pytest.mark.usefixtures("quick")
 async def test_a_set_that_its_user_refuses_does_not_become_the_state(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(policy("a"))
@@ -217,6 +234,7 @@ async def test_a_set_that_its_user_refuses_does_not_become_the_state(tmp_path: P
     assert "RuntimeError: no" in str(state.problems[0])
 
 
+@pytest.mark.usefixtures("quick")
 async def test_whoever_is_told_of_a_failure_cannot_end_the_watch(tmp_path: Path) -> None:
     def angry(_state: PolicyState) -> None:
         raise RuntimeError("told")

@@ -64,6 +64,8 @@ class Decision(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     operations: tuple[Operation, ...] = ()
     """The patch that is applied where the object is let in."""
+    patch: bytes = b""
+    """`operations` as JSON, encoded once for the answer and the log; empty where there are none."""
     would_operations: tuple[Operation, ...] = ()
     """The further patch that warn and audit hold back; of a workload, all that its pods will get or would get, with
     paths in the pod."""
@@ -81,6 +83,8 @@ class Decision(msgspec.Struct, frozen=True):
     """Why a budget could not be booked; empty where it was, or needed not be."""
 
 
+_ENCODER = msgspec.json.Encoder()
+
 _WOULD_REFUSE = frozenset({"refused", "warned", "would_refuse", "fault_denied"})
 
 ALLOWED = Decision(allowed=True)
@@ -97,7 +101,12 @@ def decide(
     """Put the outcomes of all guardrails together."""
     denials: list[str] = []
     warnings: list[str] = list(extra_warnings)
+    would_allow = True
     for outcome in outcomes:
+        if outcome.outcome == "passed" and not outcome.findings:
+            continue
+        if outcome.outcome in _WOULD_REFUSE:
+            would_allow = False
         if outcome.outcome == "fault_denied":
             denials.append(_fault_line(outcome))
         elif outcome.outcome == "fault_allowed" and outcome.mode != "audit":
@@ -115,10 +124,11 @@ def decide(
         message=" | ".join(denials),
         warnings=tuple(warnings),
         operations=tuple(operations),
+        patch=_ENCODER.encode(operations) if operations else b"",
         would_operations=tuple(would_operations),
         outcomes=tuple(outcomes),
         cost=cost,
-        would_allow=not denials and not any(outcome.outcome in _WOULD_REFUSE for outcome in outcomes),
+        would_allow=would_allow and not denials,
     )
 
 

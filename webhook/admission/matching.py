@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from webhook.admission.decision import Severity
+from webhook.admission.decision import Outcome, Severity
 from webhook.cluster.view import Namespace
 from webhook.guardrails._contract import Guardrail, Requester
 from webhook.kube import selectors
@@ -103,6 +103,8 @@ class Entry(NamedTuple):
     match: CompiledMatch
     strictness: int
     """Orders entries of podSecurity for a namespace that is not known: the strictest speaks."""
+    passed: Outcome
+    """What is noted where it finds nothing, by far the most frequent outcome, made once."""
 
 
 class _Candidates(NamedTuple):

@@ -39,6 +39,8 @@ class Recorder:
             is_new_pod = subject.is_patchable and not subject.dry_run
             self._metrics.observe(path, decision, seconds, counts_money=is_new_pod)
             entry = describe(path, uid, subject, decision, currency)
+            if decision.patch:
+                entry["patch"] = msgspec.Raw(decision.patch)
             entry["time"] = self._now().isoformat()
             entry["microseconds"] = int(seconds * 1_000_000)
             self._writer.write(self._encoder.encode(entry) + b"\n")
@@ -97,6 +99,8 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "mode": outcome.mode,
         "outcome": outcome.outcome,
     }
+    if outcome.outcome == "passed" and not outcome.findings:
+        return entry
     if outcome.note:
         entry["note"] = outcome.note
     if outcome.findings:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import msgspec
 
-from webhook.admission.decision import Decision, line
+from webhook.admission.decision import Cost, Decision, line
 from webhook.pricing import money
 
 _ANNOTATION_LIMIT = 16_384
@@ -45,9 +45,9 @@ _ENCODER = msgspec.json.Encoder()
 def encode(uid: str, decision: Decision, currency: str) -> bytes:
     """Return the body of the answer; `uid` is echoed from the request."""
     response = Response(uid=uid, allowed=decision.allowed, warnings=decision.warnings)
-    if decision.operations and decision.allowed:
+    if decision.patch and decision.allowed:
         response.patch_type = "JSONPatch"
-        response.patch = _ENCODER.encode(decision.operations)
+        response.patch = decision.patch
     if not decision.allowed:
         response.status = Status(403, "Forbidden", _bounded(decision.message))
     if decision.outcomes or decision.cost is not None:
@@ -72,17 +72,21 @@ def annotations(uid: str, decision: Decision, currency: str) -> dict[str, str]:
     if decision.would_operations:
         notes["patch"] = _bounded(_ENCODER.encode(decision.would_operations).decode())
     if decision.cost is not None:
-        cost = decision.cost
-        notes["cost"] = _ENCODER.encode(
-            {
-                "currency": currency,
-                "monthlyBefore": monthly(cost.before, cost.hours),
-                "monthlyAfter": monthly(cost.after, cost.hours),
-                "pods": cost.pods,
-                "source": cost.source,
-            }
-        ).decode()
+        notes["cost"] = _cost_text(decision.cost, currency)
     return notes
+
+
+@lru_cache(maxsize=4096)
+def _cost_text(cost: Cost, currency: str) -> str:
+    return _ENCODER.encode(
+        {
+            "currency": currency,
+            "monthlyBefore": monthly(cost.before, cost.hours),
+            "monthlyAfter": monthly(cost.after, cost.hours),
+            "pods": cost.pods,
+            "source": cost.source,
+        }
+    ).decode()
 
 
 @lru_cache(maxsize=4096)

@@ -213,7 +213,7 @@ class _Run:
         context, ledger, mode = self.context, self.around.ledger, rule.mode
         severity: Severity = "enforce" if mode == "enforce" else "warn" if mode == "warn" else "audit"
         note = self.exempt.get("budget")
-        now = self.around.now()
+        now = self.around.now() if rule.basis == "monthEnd" else None
         try:
             spent = ledger.spent(rule.name, rule.period) if rule.basis == "monthEnd" else 0
             if context.scale is None and mode != "audit":
@@ -315,9 +315,9 @@ class _Run:
             prices_as_spot = entry.guardrail.prices_as_spot
             if prices_as_spot is not None and prices_as_spot(entry.rule, context):
                 context.priced_as_spot = True
-                context.forget_price()
-        if operations:
-            context.forget_price()
+                context.price = None
+        if draft.changes_resources:
+            context.price = None
         for entry, (notices, start, end) in zip(items, proposed, strict=True):
             if inspects:
                 self._inspect(entry, notices, operations[start:end])
@@ -344,7 +344,10 @@ class _Run:
                 severity = "warn"
         if not is_workload and self.phase in ("validate", "security", "cost"):
             notices = ()  # The mutating call has said them.
-        self._note(entry, severity, (*notices, *found), operations)
+        if notices or found or operations:
+            self._note(entry, severity, (*notices, *found), operations)
+        else:
+            self.outcomes.append(entry.passed)
 
     def _note(
         self, entry: Entry, severity: Severity, findings: tuple[Finding, ...], operations: list[Operation]

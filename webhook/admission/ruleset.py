@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from webhook.admission.decision import Outcome, Severity
 from webhook.admission.matching import CompiledMatch, Entry, Globs, Matcher
 from webhook.admission.subject import Subject
 from webhook.cluster.view import View
@@ -17,6 +18,8 @@ from webhook.policy._policy_set import PolicySet
 from webhook.policy.guardrail_policy import ExceptionsModel, GuardrailPolicySpec
 from webhook.policy.policy_exception import PolicyExceptionSpec
 from webhook.pricing.book import PriceBook, rates
+
+_NOTHING: Mapping[str, str] = {}
 
 ALWAYS_EXCLUDED = ("kube-system", "kube-public", "kube-node-lease")
 """Namespaces that a cluster needs to start; no flag brings them back."""
@@ -96,12 +99,15 @@ class Ruleset:
     def exempt(self, context: Context, entries: Sequence[Entry], now: Callable[[], datetime]) -> Mapping[str, str]:
         """Return the guardrails that are exempt as a whole, with the exception's name; write partial exemptions into
         the context."""
+        covering = [item for item in self._exceptions.get(context.namespace, ()) if item.covers(context.labels)]
+        if not covering:
+            return _NOTHING
         whole: dict[str, str] = {}
         partial: dict[str, list[Exemption]] = {}
         moment = now()
         policies = {entry.guardrail.name: entry.policy for entry in entries}
-        for item in self._exceptions.get(context.namespace, ()):
-            if moment >= item.expires or not item.covers(context.labels):
+        for item in covering:
+            if moment >= item.expires:
                 continue
             for guardrail in item.guardrails:
                 policy = policies.get(guardrail)
@@ -154,15 +160,17 @@ def _entry(
     mode = stricter_cap(spec.mode_of(guardrail.name), cap)
     violation = stricter_cap(spec.violation_mode_of(guardrail.name), mode)
     level = 1 if getattr(section, "level", "") == "restricted" else 0
+    severity: Severity = "enforce" if violation == "enforce" else "warn" if violation == "warn" else "audit"
     return Entry(
         policy=policy,
         guardrail=guardrail,
         rule=guardrail.compile(section),
         mode=mode,
-        severity="enforce" if violation == "enforce" else "warn" if violation == "warn" else "audit",
+        severity=severity,
         on_fault=section.on_fault or guardrail.default_on_fault,
         match=match,
         strictness=MODE_RANK[mode] * 2 + level,
+        passed=Outcome(policy, guardrail.name, mode, "passed", severity),
     )
 
 

@@ -6,10 +6,14 @@ A module without a leading underscore offers ``COMMAND``, a click command. Error
 
 import importlib
 import pkgutil
+import sys
 
 import click
 
 from webhook.cli._fault import Fault
+
+_INTERRUPTED = 130
+"""Exit status of a program that Ctrl-C ended, as shells have it."""
 
 
 class _Commands(click.Group):
@@ -34,7 +38,27 @@ def _podgate() -> None:
 
 def main() -> None:
     """Run the command line; the console script `podgate`."""
-    _podgate(prog_name="podgate")
+    try:
+        status = _podgate.main(prog_name="podgate", standalone_mode=False)
+    except click.UsageError as error:
+        _show_usage(error)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(_INTERRUPTED)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _show_usage(error: click.UsageError) -> None:
+    """Tell a wrong flag in one line; a command that was given nothing at all shows its help."""
+    message = error.format_message()
+    if "\n" in message:
+        error.show()
+        return
+    command = error.ctx.command_path if error.ctx is not None else "podgate"
+    click.echo(f"podgate: {message.rstrip('.')}; see {command} --help", err=True)
 
 
 __all__ = ["Fault", "main"]

@@ -19,7 +19,7 @@ from webhook.cluster.snapshot import Snapshot, SnapshotError
 from webhook.kube import manifests, yaml_text
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.ledger.memory import MemoryLedger
-from webhook.offline import judged
+from webhook.offline import judged, surroundings
 from webhook.policy._problems import PolicyErrors
 
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -78,15 +78,18 @@ def COMMAND(  # noqa: N802  the name by which the command line finds it
     except PolicyErrors as error:
         raise Fault("\n".join(str(problem) for problem in error.problems)) from None
     found = list(_read(file))
-    around, currency = _surroundings(rules, found, cluster)
+    try:
+        view, errors = surroundings.view_of(found, cluster, namespace)
+    except SnapshotError as error:
+        raise Fault(str(error)) from None
+    around = _surroundings(rules, view)
     results: _Results = []
-    errors: list[ManifestError] = []
     for item in judged.judge_all(_terminal.progress(found, "Judging"), around, namespace):
         if isinstance(item, ManifestError):
             errors.append(item)
         else:
             results.append(item)
-    _OUTPUTS[output](results, currency)
+    _OUTPUTS[output](results, rules.prices.currency)
     for broken in errors:
         click.echo(f"podgate: {broken}", err=True)
     if errors:
@@ -109,35 +112,18 @@ def _read(file: str) -> Iterator[Manifest | ManifestError]:
     yield from manifests.read_path(path)
 
 
-def _surroundings(
-    rules: Ruleset, found: list[Manifest | ManifestError], cluster: Path | None
-) -> tuple[Surroundings, str]:
-    """The cluster is the directory, and beside it what the input itself brings: namespaces, VPAs, LimitRanges."""
-    documents = [item.document for item in found if isinstance(item, Manifest) and item.document["kind"] != "Pod"]
-    try:
-        if cluster is not None:
-            from_directory = [item for item in manifests.read_path(cluster) if isinstance(item, Manifest)]
-            Snapshot.from_directory(cluster)  # All errors of the directory at once, with their files.
-            given = {_identity(document) for document in documents}
-            documents += [item.document for item in from_directory if _identity(item.document) not in given]
-        view = Snapshot.from_documents(documents)
-    except SnapshotError as error:
-        raise Fault(str(error)) from None
+def _surroundings(rules: Ruleset, view: Snapshot) -> Surroundings:
     ledger = MemoryLedger(clock=assembly.utc_now)
     ledger.recount(bookings(view, rules))
-    return Surroundings(rules, view, ledger, assembly.utc_now), rules.prices.currency
-
-
-def _identity(document: dict[str, object]) -> tuple[object, ...]:
-    metadata = document.get("metadata")
-    fields = metadata if isinstance(metadata, dict) else {}
-    return document.get("kind"), fields.get("namespace"), fields.get("name")
+    return Surroundings(rules, view, ledger, assembly.utc_now)
 
 
 # --- outputs --------------------------------------------------------------------------------------------------------
 
 
 def _text(results: _Results, currency: str) -> None:
+    if not results:
+        return
     out = _terminal.console()
     counts: dict[str, int] = {}
     for item in results:

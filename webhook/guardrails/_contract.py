@@ -78,7 +78,6 @@ class Context:
     __slots__ = (
         "_controller",
         "_controller_known",
-        "_price",
         "exemptions",
         "namespace",
         "namespace_info",
@@ -86,6 +85,7 @@ class Context:
         "old_scale",
         "operation",
         "pod",
+        "price",
         "priced_as_spot",
         "prices",
         "received_price",
@@ -138,7 +138,9 @@ class Context:
         """Partial exemptions by guardrail name; empty for nearly every pod."""
         self._controller = controller
         self._controller_known = controller is not None
-        self._price: PodPrice | None = None
+        self.price: PodPrice | None = None
+        """Price of the pod as it is now, once somebody computed it (see `webhook.guardrails._money`). Several guardrails
+        ask; whoever changes the pod sets it to None."""
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -160,16 +162,6 @@ class Context:
             owner = controller_of(self.pod.metadata)
             self._controller = self.view.top_controller(self.namespace, owner, self.labels)
         return self._controller
-
-    def price(self, compute: Callable[[], PodPrice]) -> PodPrice:
-        """Return the price of the pod as it is now, computed once until `forget_price`: several guardrails ask."""
-        if self._price is None:
-            self._price = compute()
-        return self._price
-
-    def forget_price(self) -> None:
-        """The pod was changed: its price has to be computed anew."""
-        self._price = None
 
 
 _NONE: Mapping[str, Any] = {}

@@ -1,8 +1,9 @@
 """What a pod costs in the context of a review, and how prices are said; shared by all that judge money."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from webhook.cluster.view import View
+from webhook.cluster.view import LimitRangeItem, View
 from webhook.guardrails._contract import Context, Finding, WorkloadScale
 from webhook.kube.objects import NodeSelectorTerm, Pod, PodSpec, ResourceMap, ResourceRequirements
 from webhook.kube.quantity import QuantityError, cpu_milli, format_cpu, format_memory, memory_bytes
@@ -24,6 +25,10 @@ _SPOT_LABELS: Final = {
 """Node labels by which the platforms mark spot capacity: Karpenter, EKS, GKE, AKS, and the older generic ones."""
 
 _NO_DEFAULTS: Final[ResourceMap] = {}
+_MAXIMUM_DEFAULTS: Final = 1_024
+_REQUEST_DEFAULTS: Final[dict[int, tuple[Sequence[LimitRangeItem], ResourceMap]]] = {}
+"""Merged defaults by the identity of the items, which are held so that no other object takes that identity. The view
+gives the same items until a LimitRange changes."""
 _PRINTABLE: Final = 10**15
 
 
@@ -49,7 +54,10 @@ def context_price(context: Context) -> PodPrice:
     Raises:
         QuantityError: a quantity is malformed or negative; the text names the field.
     """
-    return context.price(lambda: _price(context, context.pod))
+    price = context.price
+    if price is None:
+        price = context.price = _price(context, context.pod)
+    return price
 
 
 def old_price(context: Context) -> PodPrice | None:
@@ -81,6 +89,17 @@ def request_defaults(view: View, namespace: str) -> ResourceMap:
     items = view.limit_ranges(namespace)
     if not items:
         return _NO_DEFAULTS
+    known = _REQUEST_DEFAULTS.get(id(items))
+    if known is not None:
+        return known[1]
+    found = _merged_defaults(items)
+    if len(_REQUEST_DEFAULTS) >= _MAXIMUM_DEFAULTS:
+        _REQUEST_DEFAULTS.clear()
+    _REQUEST_DEFAULTS[id(items)] = (items, found)
+    return found
+
+
+def _merged_defaults(items: Sequence[LimitRangeItem]) -> ResourceMap:
     found: ResourceMap = {}
     for item in items:
         if item.type == "Container":

@@ -1,6 +1,6 @@
 """Budgets: whether the money of a scope suffices for what a pod, or a workload, adds.
 
-A Budget is a kind of its own, not a section of a GuardrailPolicy, so this module has no ``GUARDRAIL``.
+A Budget is a kind of its own, not a section of a GuardrailPolicy.
 
 Rule
     What the scope's pods have committed and what this object adds must not be above ``rejectAt`` per cent of the
@@ -28,6 +28,7 @@ the budget; the reservation that follows (`charge`) lets only one of them take t
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from webhook.guardrails import _money
@@ -171,7 +172,15 @@ def charge(rule: BudgetRule, hours_per_month: int, now: datetime | None, *, spen
     """Return how the pod is booked: never refused unless the budget is enforced."""
     if rule.mode != "enforce":
         return Charge(rule.name, None)
+    if rule.basis == "runRate":
+        return Charge(rule.name, _run_rate_limit(rule.terms(hours_per_month)))
     return Charge(rule.name, balance.rate_limit(rule.terms(hours_per_month), spent=spent_micros, now=now))
+
+
+@lru_cache(maxsize=1024)
+def _run_rate_limit(terms: balance.Terms) -> int:
+    """The limit of a run rate knows no time, so it is computed once a budget."""
+    return balance.rate_limit(terms)
 
 
 def _covered_before(rule: BudgetRule, context: Context) -> bool:

@@ -42,11 +42,13 @@ def escape(token: str) -> str:
 class Draft:
     """The changes to one pod: applied to `pod`, and recorded in `operations`."""
 
-    __slots__ = ("_tested", "operations", "pod")
+    __slots__ = ("_tested", "changes_resources", "operations", "pod")
 
     def __init__(self, pod: Pod) -> None:
         self.pod = pod
         self.operations: list[Operation] = []
+        self.changes_resources = False
+        """Whether a request or a limit was changed, and with it perhaps the price."""
         self._tested: set[str] = set()
 
     def __bool__(self) -> bool:
@@ -97,6 +99,7 @@ class Draft:
             self._add_in(ref, f"/resources/{field}", {})
         if values.get(resource) != text:
             values[resource] = text
+            self.changes_resources = True
             self._add_in(ref, f"/resources/{field}/{escape(resource)}", text)
 
     # --- scheduling -----------------------------------------------------------------------------------------------

@@ -76,9 +76,8 @@ def inspect(rule: Rule, context: Context) -> Sequence[Finding]:
 def propose(rule: Rule, context: Context, draft: Draft) -> Sequence[Finding]:
     """Fill in what the level needs and a new pod leaves unset, where that makes it pass; else change nothing."""
     if rule.harden and is_creation(context):
-        violations = _violations(rule, context, draft.pod)
-        if violations:
-            harden(draft, violations, Leave(context.exemptions.get(NAME, ())))
+        exemptions = context.exemptions.get(NAME)
+        harden(draft, rule.checks, Leave(exemptions) if exemptions else None)
     return ()
 
 

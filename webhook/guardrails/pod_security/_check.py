@@ -31,6 +31,11 @@ class Violation(msgspec.Struct, frozen=True):
     """Names of the containers concerned, in the order of the pod; empty where only the pod level is."""
 
 
+def silent(check: str) -> Violation:
+    """Return a violation without texts, for a visit that is silent."""
+    return Violation(check, "", "", "")
+
+
 CheckFunction = Callable[[Visit], Violation | None]
 
 

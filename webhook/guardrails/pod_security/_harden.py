@@ -13,11 +13,10 @@ refuse or that would break a container which an exception covers:
 from collections.abc import Callable
 from functools import partial
 
-from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._evaluation import Leave
+from webhook.guardrails.pod_security._registry import Plan
 from webhook.guardrails.pod_security._visitor import Seat, Visit
 from webhook.guardrails.pod_security.capabilities_restricted import ALL, added_beyond, drops_all
-from webhook.kube.objects import ObjectMeta, PodSpec
 from webhook.kube.patch import Draft
 
 Step = Callable[[], None]
@@ -25,34 +24,38 @@ _SYS_ADMIN = frozenset({"SYS_ADMIN", "CAP_SYS_ADMIN"})
 _RUNTIME_DEFAULT = "RuntimeDefault"
 
 
-def harden(draft: Draft, violations: list[Violation], leave: Leave) -> bool:
-    """Change the pod so that none of `violations` is left, or not at all.
+def harden(draft: Draft, checks: Plan, leave: Leave | None) -> bool:
+    """Change the pod so that all checks pass, or not at all.
 
     Args:
-        draft: of the pod that was judged.
-        violations: all that forbids the pod.
-        leave: what exceptions take out, as in the judgement.
+        draft: of the pod.
+        checks: what the pod is judged by.
+        leave: what exceptions take out; None where there are none.
 
     Returns:
         Whether the pod passes now.
     """
     spec = draft.pod.spec
     if spec is None:
-        return not violations
+        return True
+    everything = Visit(draft.pod.metadata, spec, is_silent=True)
     steps: list[Step] = []
-    for violation in violations:
-        plan = _PLANS.get(violation.check)
-        found = plan(draft, _visit(draft.pod.metadata, spec, leave, violation.check)) if plan is not None else None
+    for check, function in zip(checks.ids, checks.functions, strict=True):
+        visit = everything
+        if leave is not None:
+            if leave.is_exempt(check):
+                continue
+            visit = Visit(draft.pod.metadata, spec, leave.containers(check), is_silent=True)
+        if function(visit) is None:
+            continue
+        plan = _PLANS.get(check)
+        found = plan(draft, visit) if plan is not None else None
         if found is None:
             return False
         steps.extend(found)
     for step in steps:
         step()
     return True
-
-
-def _visit(metadata: ObjectMeta | None, spec: PodSpec, leave: Leave, check: str) -> Visit:
-    return Visit(metadata, spec, leave.containers(check))
 
 
 def _forbid_escalation(draft: Draft, visit: Visit) -> list[Step] | None:

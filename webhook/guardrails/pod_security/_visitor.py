@@ -45,10 +45,19 @@ class Seat(msgspec.Struct, frozen=True, gc=False):
 class Visit:
     """A pod as the checks see it: absent objects replaced by empty ones where that makes no difference."""
 
-    __slots__ = ("annotations", "exempt", "pod_context", "seats", "spec", "volumes")
+    __slots__ = ("annotations", "exempt", "is_silent", "pod_context", "seats", "spec", "volumes")
 
-    def __init__(self, metadata: ObjectMeta | None, spec: PodSpec, exempt: frozenset[str] = _NO_NAMES) -> None:
+    def __init__(
+        self,
+        metadata: ObjectMeta | None,
+        spec: PodSpec,
+        exempt: frozenset[str] = _NO_NAMES,
+        *,
+        is_silent: bool = False,
+    ) -> None:
         self.spec = spec
+        self.is_silent = is_silent
+        """Whether nobody will read the texts, so that a check whose fields can be filled in need not write them."""
         self.annotations: Mapping[str, str] = (
             metadata.annotations if metadata is not None else None
         ) or _NO_ANNOTATIONS

@@ -10,10 +10,11 @@ Source: Pod Security Standards, Restricted, "Privilege Escalation".
 """
 
 from webhook.guardrails.pod_security import _text
-from webhook.guardrails.pod_security._check import Check, Revision, Violation
+from webhook.guardrails.pod_security._check import Check, Revision, Violation, silent
 from webhook.guardrails.pod_security._visitor import Visit
 
 _ID = "allowPrivilegeEscalation"
+_SILENT = silent(_ID)
 
 
 def allow_privilege_escalation_1_8(visit: Visit) -> Violation | None:
@@ -21,6 +22,8 @@ def allow_privilege_escalation_1_8(visit: Visit) -> Violation | None:
     bad = [seat for seat in visit.seats if seat.context.allow_privilege_escalation is not False]
     if not bad:
         return None
+    if visit.is_silent:
+        return _SILENT
     names = _text.names(bad)
     return Violation(
         check=_ID,

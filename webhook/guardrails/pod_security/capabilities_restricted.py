@@ -10,12 +10,13 @@ Source: Pod Security Standards, Restricted, "Capabilities".
 """
 
 from webhook.guardrails.pod_security import _text
-from webhook.guardrails.pod_security._check import Check, Revision, Violation
+from webhook.guardrails.pod_security._check import Check, Revision, Violation, silent
 from webhook.guardrails.pod_security._visitor import Seat, Visit
 
 _ID = "capabilities_restricted"
 ALL = "ALL"
 _ALLOWED = frozenset({"NET_BIND_SERVICE"})
+_SILENT = silent(_ID)
 
 
 def drops_all(seat: Seat) -> bool:
@@ -40,7 +41,7 @@ def capabilities_restricted_1_22(visit: Visit) -> Violation | None:
             or ALL not in capabilities.drop
             or (capabilities.add and not _ALLOWED.issuperset(capabilities.add))
         ):
-            return _violation(visit.seats)
+            return _SILENT if visit.is_silent else _violation(visit.seats)
     return None
 
 

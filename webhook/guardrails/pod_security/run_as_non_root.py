@@ -11,11 +11,12 @@ Source: Pod Security Standards, Restricted, "Running as Non-root".
 """
 
 from webhook.guardrails.pod_security import _text
-from webhook.guardrails.pod_security._check import Check, Revision, Violation
+from webhook.guardrails.pod_security._check import Check, Revision, Violation, silent
 from webhook.guardrails.pod_security._visitor import Visit
 
 _ID = "runAsNonRoot"
 _FIELD = "securityContext.runAsNonRoot"
+_SILENT = silent(_ID)
 
 
 def run_as_non_root_1_0(visit: Visit) -> Violation | None:
@@ -38,6 +39,8 @@ def run_as_non_root_1_0(visit: Visit) -> Violation | None:
     missing = [seat for seat in visit.seats if seat.context.run_as_non_root is None]
     if not missing:
         return None
+    if visit.is_silent:
+        return _SILENT
     names = _text.names(missing)
     return Violation(
         check=_ID,

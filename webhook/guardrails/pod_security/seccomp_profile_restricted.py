@@ -15,10 +15,11 @@ import msgspec
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security import seccomp_profile_baseline as baseline
-from webhook.guardrails.pod_security._check import Check, Revision, Violation
+from webhook.guardrails.pod_security._check import Check, Revision, Violation, silent
 from webhook.guardrails.pod_security._visitor import Visit
 
 _ID = "seccompProfile_restricted"
+_SILENT = silent(_ID)
 
 
 def seccomp_profile_restricted_1_19(visit: Visit) -> Violation | None:
@@ -31,6 +32,8 @@ def seccomp_profile_restricted_1_19(visit: Visit) -> Violation | None:
     missing = [seat for seat in visit.seats if seat.context.seccomp_profile is None]
     if not missing:
         return None
+    if visit.is_silent:
+        return _SILENT
     names = _text.names(missing)
     return Violation(
         check=_ID,

@@ -1,0 +1,166 @@
+"""binPacking: whose scheduler is set, and what happens while that scheduler is away."""
+
+from typing import Any
+
+import pytest
+
+from tests import factories
+from tests.guardrails import _scene
+
+SECTION = "schedulerName: packer\n"
+SPREAD = (
+    SECTION + "topologySpread: {maxSkew: 3, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway}\n"
+)
+
+
+def lease(holder: str = "packer-0", name: str = "packer") -> dict[str, Any]:
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": name, "namespace": "kube-system"},
+        "spec": {"holderIdentity": holder},
+    }
+
+
+def workload(selector: dict[str, Any] | None = None) -> dict[str, Any]:
+    made = factories.deployment(namespace="team-alpha")
+    if selector is not None:
+        made["spec"]["selector"] = selector
+    return made
+
+
+def seen(
+    pod: dict[str, Any],
+    section: str = SECTION,
+    cluster: list[dict[str, Any]] | None = None,
+    **context: Any,  # noqa: ANN401
+) -> _scene.Seen:
+    return _scene.judge("binPacking", section, pod, [lease()] if cluster is None else cluster, **context)
+
+
+PACKED: dict[str, dict[str, Any]] = {
+    "default-scheduler": factories.pod(),
+    "no name": factories.pod(schedulerName=None),
+    "an empty name": factories.pod(schedulerName=""),
+    "a StatefulSet's": factories.pod(metadata=_scene.owned_by("StatefulSet")),
+    "an ordinary priority": factories.pod(priority=1_000_000_000, priorityClassName="high"),
+    "a skip that is not honoured": factories.pod(annotations={"podgate.dev/skip": "binPacking"}),
+}
+LEFT_ALONE: dict[str, dict[str, Any]] = {
+    "another scheduler": factories.pod(schedulerName="volcano"),
+    "a DaemonSet's": factories.pod(metadata=_scene.owned_by("DaemonSet")),
+    "a static pod": factories.pod(metadata=_scene.owned_by("Node", version="v1")),
+    "a mirror pod": factories.pod(annotations={"kubernetes.io/config.mirror": "x"}),
+    "with a node name": factories.pod(nodeName="n1"),
+    "a system priority class": factories.pod(priorityClassName="system-cluster-critical"),
+    "a system priority": factories.pod(priority=2_000_001_000),
+    "packed already": factories.pod(schedulerName="packer"),
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_it_packs(name: str) -> None:
+    result = seen(PACKED[name])
+    assert result.patched["spec"]["schedulerName"] == "packer"
+    assert result.findings == result.notices == []
+
+
+@pytest.mark.parametrize("name", LEFT_ALONE)
+def test_it_leaves_alone(name: str) -> None:
+    for cluster in ([lease()], []):
+        result = seen(LEFT_ALONE[name], cluster=cluster)
+        assert result.operations == []
+        assert result.notices == []
+
+
+@pytest.mark.parametrize(
+    "cluster", [[], [lease("")], [lease(name="another")]], ids=["no Lease", "no holder", "another's Lease"]
+)
+def test_a_pod_stays_with_the_default_scheduler_while_the_other_is_away(cluster: list[dict[str, Any]]) -> None:
+    result = seen(factories.pod(), SPREAD, cluster)
+    assert result.operations == []
+    (notice,) = result.notices
+    assert notice.notice
+    assert notice.rule == "schedulerLease"
+    assert 'scheduler "packer" holds no fresh Lease' in notice.message
+    assert "Lease is named packer" in notice.cure
+
+
+def test_the_notice_is_a_warning_and_never_a_refusal() -> None:
+    world = factories.World(factories.policy("mode: enforce\nbinPacking: {schedulerName: packer}"))
+    mutated, validated, _ = world.create(factories.pod())
+    assert mutated.allowed
+    assert validated.allowed
+    assert [text for text in mutated.warnings if "holds no fresh Lease" in text]
+
+
+def owned() -> dict[str, Any]:
+    return factories.pod(
+        labels={"pod-template-hash": "7d9c8b6f5"}, metadata=_scene.owned_by("ReplicaSet", "shop-7d9c8b6f5")
+    )
+
+
+def test_replicas_are_spread_by_the_selector_of_their_owner() -> None:
+    selector = {
+        "matchLabels": {"app": "shop"},
+        "matchExpressions": [{"key": "track", "operator": "In", "values": ["a", "b"]}],
+    }
+    replica_set = {
+        **factories.deployment(namespace="team-alpha"),
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": "shop-7d9c8b6f5",
+            "namespace": "team-alpha",
+            "uid": "u",
+            **_scene.owned_by("Deployment"),
+        },
+    }
+    result = seen(owned(), SPREAD, [lease(), workload(selector), replica_set])
+    assert result.patched["spec"]["topologySpreadConstraints"] == [
+        {
+            "maxSkew": 3,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": selector,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pod", "cluster"),
+    [
+        (factories.pod(), [workload()]),
+        (factories.pod(metadata=_scene.owned_by("StatefulSet", "unknown")), [workload()]),
+    ],
+    ids=["no controller", "an unknown controller"],
+)
+def test_pods_without_a_known_selector_are_packed_but_not_spread(
+    pod: dict[str, Any], cluster: list[dict[str, Any]]
+) -> None:
+    result = seen(pod, SPREAD, [lease(), *cluster])
+    assert result.patched["spec"]["schedulerName"] == "packer"
+    assert "topologySpreadConstraints" not in result.patched["spec"]
+
+
+def test_a_constraint_of_the_author_on_the_same_key_stays_the_only_one() -> None:
+    stateful = {**workload(), "kind": "StatefulSet"}
+    own = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule"}
+    zone = {**own, "topologyKey": "topology.kubernetes.io/zone"}
+    meta = _scene.owned_by("StatefulSet")
+    kept = seen(factories.pod(metadata=meta, topologySpreadConstraints=[own]), SPREAD, [lease(), stateful])
+    assert kept.patched["spec"]["topologySpreadConstraints"] == [own]
+    added = seen(factories.pod(metadata=meta, topologySpreadConstraints=[zone]), SPREAD, [lease(), stateful])
+    assert [item["topologyKey"] for item in added.patched["spec"]["topologySpreadConstraints"]] == [
+        "topology.kubernetes.io/zone",
+        "kubernetes.io/hostname",
+    ]
+
+
+@pytest.mark.parametrize(("value", "skipped"), [("binPacking", True), ("spot,binPacking", True), ("spot", False)])
+def test_a_pod_may_opt_out_where_the_policy_allows_it(value: str, skipped: bool) -> None:
+    pod = factories.pod(annotations={"podgate.dev/skip": value})
+    assert (seen(pod, SECTION + "allowSkip: true").operations == []) is skipped
+
+
+def test_the_immutable_name_of_a_running_pod_is_not_touched() -> None:
+    assert seen(factories.pod(), operation="UPDATE").operations == []

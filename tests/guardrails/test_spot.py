@@ -1,0 +1,159 @@
+"""spot: what is added, to whom, and whom it leaves alone."""
+
+from typing import Any
+
+import pytest
+
+from tests import factories
+from tests.guardrails import _scene
+
+TAINT = {"key": "spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
+SECTION = """
+tolerations: [{key: spot, operator: Equal, value: "true", effect: NoSchedule}]
+nodeAffinity: {weight: 90, key: lifecycle, values: [spot, preemptible]}
+"""
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+TERM = {
+    "weight": 90,
+    "preference": {"matchExpressions": [{"key": "lifecycle", "operator": "In", "values": ["spot", "preemptible"]}]},
+}
+
+
+def seen(pod: dict[str, Any], more: str = "", **context: Any) -> _scene.Seen:  # noqa: ANN401  fields of a Context
+    return _scene.judge("spot", SECTION + more, pod, **context)
+
+
+def required(*terms: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": term} for term in terms]}}}
+
+
+def on(operator: str, *values: str, key: str = "lifecycle") -> dict[str, Any]:
+    return {"key": key, "operator": operator, **({"values": list(values)} if values else {})}
+
+
+def test_a_plain_pod_tolerates_and_prefers_spot() -> None:
+    result = seen(factories.pod())
+    assert result.patched["spec"]["tolerations"] == [TAINT]
+    assert result.patched["spec"]["affinity"] == {"nodeAffinity": {PREFERRED: [TERM]}}
+    assert result.findings == result.notices == []
+
+
+def test_what_the_author_wrote_stays_in_front() -> None:
+    own = {"key": "gpu", "operator": "Exists"}
+    affinity = {
+        "podAffinity": {},
+        "nodeAffinity": {PREFERRED: [{"weight": 1, "preference": {"matchExpressions": [on("Exists", key="ssd")]}}]},
+    }
+    result = seen(factories.pod(tolerations=[own], affinity=affinity))
+    assert result.patched["spec"]["tolerations"] == [own, TAINT]
+    assert result.patched["spec"]["affinity"]["podAffinity"] == {}
+    assert result.patched["spec"]["affinity"]["nodeAffinity"][PREFERRED][1] == TERM
+
+
+TOLERATED: dict[str, dict[str, Any]] = {
+    "the very same": TAINT,
+    "the operator is Equal by default": {"key": "spot", "value": "true", "effect": "NoSchedule"},
+    "every effect": {"key": "spot", "operator": "Equal", "value": "true"},
+    "every value": {"key": "spot", "operator": "Exists", "effect": "NoSchedule"},
+    "every key": {"operator": "Exists"},
+}
+NOT_TOLERATED: dict[str, dict[str, Any]] = {
+    "another value": {**TAINT, "value": "false"},
+    "another effect": {**TAINT, "effect": "NoExecute"},
+    "another key": {**TAINT, "key": "spots"},
+    "no value": {"key": "spot", "effect": "NoSchedule"},
+}
+
+
+@pytest.mark.parametrize("name", TOLERATED)
+def test_a_toleration_that_covers_the_taint_is_enough(name: str) -> None:
+    assert seen(factories.pod(tolerations=[TOLERATED[name]])).patched["spec"]["tolerations"] == [TOLERATED[name]]
+
+
+@pytest.mark.parametrize("name", NOT_TOLERATED)
+def test_a_toleration_that_does_not_cover_the_taint_is_not_enough(name: str) -> None:
+    own = NOT_TOLERATED[name]
+    assert seen(factories.pod(tolerations=[own])).patched["spec"]["tolerations"] == [own, TAINT]
+
+
+LEFT_ALONE: dict[str, dict[str, Any]] = {
+    "with a node name": factories.pod(nodeName="n1"),
+    "a mirror pod": factories.pod(annotations={"kubernetes.io/config.mirror": "x"}),
+    "a static pod": factories.pod(metadata=_scene.owned_by("Node", version="v1")),
+    "a system priority class": factories.pod(priorityClassName="system-node-critical"),
+    "a system priority": factories.pod(priority=2_000_000_000),
+    "a StatefulSet's": factories.pod(metadata=_scene.owned_by("StatefulSet")),
+    "a persistent volume": factories.pod(volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]),
+    "a generic ephemeral volume": factories.pod(volumes=[{"name": "v", "ephemeral": {"volumeClaimTemplate": {}}}]),
+    "a node selector for on-demand": factories.pod(nodeSelector={"lifecycle": "on-demand"}),
+    "required on-demand": factories.pod(affinity=required([on("In", "on-demand")])),
+    "required absence": factories.pod(affinity=required([on("DoesNotExist")])),
+    "required elsewhere": factories.pod(affinity=required([on("NotIn", "spot", "preemptible")])),
+    "all terms exclude it": factories.pod(affinity=required([on("In", "a")], [on("DoesNotExist")])),
+}
+STILL_ELIGIBLE: dict[str, dict[str, Any]] = {
+    "a node selector for spot": factories.pod(nodeSelector={"lifecycle": "spot"}),
+    "a node selector for something else": factories.pod(nodeSelector={"disk": "ssd"}),
+    "required spot": factories.pod(affinity=required([on("In", "spot", "on-demand")])),
+    "required not one of them": factories.pod(affinity=required([on("NotIn", "spot")])),
+    "one term allows it": factories.pod(affinity=required([on("In", "a")], [on("Exists", key="x")])),
+    "an ordinary priority": factories.pod(priority=1_999_999_999, priorityClassName="systematic"),
+    "an emptyDir": factories.pod(volumes=[{"name": "v", "emptyDir": {}}]),
+    "a Job's": factories.pod(metadata=_scene.owned_by("Job", version="batch/v1")),
+    "a skip that is not honoured": factories.pod(annotations={"podgate.dev/skip": "spot"}),
+}
+
+
+@pytest.mark.parametrize("name", LEFT_ALONE)
+def test_it_leaves_alone(name: str) -> None:
+    result = seen(LEFT_ALONE[name], "priceAs: spot")
+    assert result.operations == []
+    assert not result.is_spot
+
+
+@pytest.mark.parametrize("name", STILL_ELIGIBLE)
+def test_it_does_not_leave_alone(name: str) -> None:
+    result = seen(STILL_ELIGIBLE[name], "priceAs: spot")
+    assert TAINT in result.patched["spec"]["tolerations"]
+    assert result.is_spot
+
+
+@pytest.mark.parametrize("name", ["a StatefulSet's", "a persistent volume", "a generic ephemeral volume"])
+def test_stateful_pods_go_where_the_policy_lets_them(name: str) -> None:
+    assert seen(LEFT_ALONE[name], "skipStateful: false").operations
+
+
+def test_a_daemon_set_tolerates_spot_nodes_without_preferring_them() -> None:
+    result = seen(factories.pod(metadata=_scene.owned_by("DaemonSet")))
+    assert result.patched["spec"]["tolerations"] == [TAINT]
+    assert "affinity" not in result.patched["spec"]
+
+
+@pytest.mark.parametrize("operator", ["In", "NotIn", "Exists"])
+def test_a_preference_of_the_author_on_the_label_is_not_contradicted(operator: str) -> None:
+    values = () if operator == "Exists" else ("on-demand",)
+    own = [{"weight": 1, "preference": {"matchExpressions": [on(operator, *values)]}}]
+    result = seen(factories.pod(affinity={"nodeAffinity": {PREFERRED: own}}))
+    assert result.patched["spec"]["affinity"]["nodeAffinity"][PREFERRED] == own
+    assert result.patched["spec"]["tolerations"] == [TAINT]
+
+
+@pytest.mark.parametrize(("value", "skipped"), [("spot", True), ("binPacking, spot", True), ("binPacking", False)])
+def test_a_pod_may_opt_out_where_the_policy_allows_it(value: str, skipped: bool) -> None:
+    pod = factories.pod(annotations={"podgate.dev/skip": value})
+    assert (seen(pod, "allowSkip: true").operations == []) is skipped
+    assert seen(pod).operations
+
+
+def test_only_a_pod_that_tolerates_spot_is_priced_as_spot_and_only_where_the_policy_says_so() -> None:
+    assert not seen(factories.pod()).is_spot
+    assert seen(factories.pod(), "priceAs: spot").is_spot
+    # On an update nothing is added, so a pod without the toleration stays on-demand.
+    bare = seen(factories.pod(), "priceAs: spot", operation="UPDATE")
+    assert bare.operations == []
+    assert not bare.is_spot
+
+
+def test_a_pod_without_a_spec_is_left_alone() -> None:
+    assert seen({"kind": "Pod", "metadata": {"name": "x"}}).operations == []
