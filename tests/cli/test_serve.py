@@ -1,5 +1,7 @@
 """`podgate serve`, `replay` and `demo` from outside: real processes, real TLS, real files."""
 
+import gzip
+import itertools
 import json
 import re
 import socket
@@ -34,7 +36,7 @@ def test_a_review_is_answered_over_tls_and_logged(server: Server) -> None:
     response = server.post("/validate", review)
     assert response["uid"] == "over-tls"
     assert response["allowed"] is False
-    assert response["status"]["message"].startswith("policy team-namespaces, podSecurity: ")
+    assert "policy team-namespaces, podSecurity: " in response["status"]["message"]
     entry = until(lambda: next((text for text in server.log.splitlines() if '"over-tls"' in text), None))
     assert json.loads(str(entry))["verdict"] == "refused"
 
@@ -51,7 +53,7 @@ def test_a_body_that_is_no_review_is_400_in_one_line(server: Server, body: bytes
 
 
 def test_a_caller_with_another_authority_is_not_answered(server: Server) -> None:
-    with pytest.raises(httpx.ConnectError, match="(?i)certificate"):
+    with pytest.raises(httpx.ConnectError, match=r"(?i)certificate"):
         httpx.post(f"{server.admission}/mutate", json={}, timeout=5)
 
 
@@ -142,8 +144,12 @@ def test_serving_in_audit_changes_and_refuses_nothing(tmp_path: Path) -> None:
 
 
 def test_the_demo_replays_the_recording_and_ends(tmp_path: Path) -> None:
-    for name in ("policies", "manifests"):
+    (tmp_path / "manifests" / "recorded").mkdir(parents=True)
+    for name in ("policies", "manifests/embedded", "manifests/recorded/replay.yaml"):
         (tmp_path / name).symlink_to(ROOT / name)
+    # Every tenth recorded review, so that the suite stays fast; the table is of the same kind.
+    with gzip.open(RECORDING) as lines, gzip.open(tmp_path / "manifests" / "recorded" / RECORDING.name, "w") as sample:
+        sample.writelines(itertools.islice(lines, 0, None, 10))
     ports: list[int] = []
     for _ in range(2):
         with socket.socket() as free:
@@ -154,7 +160,7 @@ def test_the_demo_replays_the_recording_and_ends(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert "What Podgate decided" in ran.stdout
     assert re.search(r"\brefused\b", ran.stdout)
-    assert len((tmp_path / ".local" / "decisions.jsonl").read_text().splitlines()) > 1_000
+    assert len((tmp_path / ".local" / "decisions.jsonl").read_text().splitlines()) > 100
 
 
 def test_the_demo_needs_a_checkout(tmp_path: Path) -> None:
