@@ -289,6 +289,8 @@ BOTH = "guardrails: [podSecurity, costCeiling]"
 
 def test_an_exception_covers_pods_of_its_own_namespace_only() -> None:
     assert not judged(exception(BOTH, namespace="team-beta")).allowed
+    own = exception("guardrails: [spot]").replace("name: legacy", "name: own")
+    assert not judged(own, exception(BOTH, namespace="team-beta")).allowed
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ costCeiling: {{podMonthly: "1000", workloadMonthly: "1000"}}
 """
 
 
-def node(name: str, taint: str = "", **labels: str) -> dict[str, Any]:
-    taints = [{"key": taint, "effect": "NoSchedule"}] if taint else []
+def node(name: str, taint: str = "", effect: str = "NoSchedule", **labels: str) -> dict[str, Any]:
+    taints = [{"key": taint, "effect": effect}] if taint else []
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -29,7 +29,7 @@ def node(name: str, taint: str = "", **labels: str) -> dict[str, Any]:
 CLUSTER = [
     factories.namespace("team-alpha"),
     node("a", disk="ssd"),
-    node("b", disk="hdd"),
+    node("b", "busy", "PreferNoSchedule", disk="hdd"),
     node("c", "gpu", disk="ssd"),
     node("d", "node.kubernetes.io/unschedulable", disk="ssd"),
 ]

@@ -4,6 +4,7 @@
 """
 
 import base64
+import copy
 import functools
 import gzip
 import json
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests import factories
+from tests.fuzz import _nasty
 from webhook import assembly
 from webhook.admission.engine import PHASES
 from webhook.admission.request import BadReview
@@ -24,85 +26,6 @@ from webhook.cluster.snapshot import Snapshot
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = int(os.environ.get("PODGATE_FUZZ_EXAMPLES", "300"))
-
-NASTY: list[Any] = [
-    None,
-    True,
-    False,
-    0,
-    -1,
-    7,
-    2**31,
-    2**63,
-    2**64,
-    10**30,
-    1.5,
-    1e308,
-    -0.0,
-    "",
-    " ",
-    "0",
-    "-1",
-    "1e999999",
-    "1E-999999",
-    "1Ki i",
-    "100m",
-    "64Mi",
-    "9" * 5_000,
-    "0." + "0" * 400 + "1",
-    "a\nb\r\x00\x1b[31m",
-    "\ud800",
-    "é" * 70,
-    "/~0~1",
-    "cost-center",
-    "engineering-alpha",
-    "spot,binPacking",
-    "Node",
-    "Deployment",
-    "default-scheduler",
-    "ALL",
-    "Localhost",
-    '{"app": {"requests": {"cpu": "1"}, "applied": {"requests": {"cpu": "2"}}}}',
-    [],
-    {},
-    [None],
-    [{}],
-    [[]],
-    [""],
-    {"": None},
-    {"": ""},
-    {"cpu": "1", "memory": "1Gi"},
-    {"cpu": None},
-    {"cpu": -1, "memory": 1e30},
-    {"a/b~c": {"d": []}},
-    {"name": "app"},
-    {"cost-center": "marketing"},
-    {"podgate.dev/skip": "spot,binPacking"},
-    {"podgate.dev/expected-runtime": "9" * 400 + "h"},
-]
-
-POD_NODES = (
-    "metadata",
-    "labels",
-    "annotations",
-    "ownerReferences",
-    "spec",
-    "containers",
-    "initContainers",
-    "resources",
-    "requests",
-    "limits",
-    "securityContext",
-    "tolerations",
-    "affinity",
-    "topologySpreadConstraints",
-    "volumes",
-    "schedulerName",
-    "name",
-    "cpu",
-    "memory",
-)
-"""Keys that guardrails read; they are hit more often than chance would."""
 
 
 @functools.cache
@@ -115,19 +38,6 @@ def _world() -> factories.World:
 def _recorded() -> list[bytes]:
     with gzip.open(ROOT / "manifests" / "recorded" / "reviews.jsonl.gz") as lines:
         return list(lines)
-
-
-def _places(value: Any, found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:  # noqa: ANN401  any JSON
-    """Collect (container, key) of every node, the names that guardrails read thrice."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            found.extend([(value, key)] * (3 if key in POD_NODES else 1))
-            _places(item, found)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            found.append((value, index))
-            _places(item, found)
-    return found
 
 
 @st.composite
@@ -143,24 +53,24 @@ def damaged(draw: st.DrawFn) -> dict[str, Any]:
             request[field].get("metadata", {}).pop("managedFields", None)
     for _ in range(draw(st.integers(0, 6))):
         root = review if draw(st.integers(0, 9)) == 0 else request.get("object") or request
-        places = _places(root, [])
+        places = _nasty.places(root, [])
         if not places:
             break
         holder, key = places[draw(st.integers(0, len(places) - 1))]
-        nasty = json.loads(json.dumps(draw(st.sampled_from(NASTY))))
+        nasty = copy.deepcopy(draw(st.sampled_from(_nasty.VALUES)))
         match draw(st.sampled_from(["delete", "replace", "replace", "duplicate", "add"])):
             case "delete":
                 del holder[key]
             case "replace":
                 holder[key] = nasty
             case "duplicate" if isinstance(holder, list):
-                holder.append(json.loads(json.dumps(holder[key])))
+                holder.append(copy.deepcopy(holder[key]))
             case "duplicate":
-                holder[f"{key}-again"] = json.loads(json.dumps(holder[key]))
+                holder[f"{key}-again"] = copy.deepcopy(holder[key])
             case _ if isinstance(holder, list):
                 holder.insert(key, nasty)
             case _:
-                holder[draw(st.sampled_from(POD_NODES))] = nasty
+                holder[draw(st.sampled_from(_nasty.KEYS))] = nasty
     return review
 
 

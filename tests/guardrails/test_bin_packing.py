@@ -131,8 +131,9 @@ def test_replicas_are_spread_by_the_selector_of_their_owner() -> None:
     [
         (factories.pod(), [workload()]),
         (factories.pod(metadata=_scene.owned_by("StatefulSet", "unknown")), [workload()]),
+        (factories.pod(metadata=_scene.owned_by("StatefulSet")), [{**workload({}), "kind": "StatefulSet"}]),
     ],
-    ids=["no controller", "an unknown controller"],
+    ids=["no controller", "an unknown controller", "a selector that selects every pod"],
 )
 def test_pods_without_a_known_selector_are_packed_but_not_spread(
     pod: dict[str, Any], cluster: list[dict[str, Any]]

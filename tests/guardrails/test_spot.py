@@ -77,6 +77,15 @@ def test_a_toleration_that_does_not_cover_the_taint_is_not_enough(name: str) -> 
     assert seen(factories.pod(tolerations=[own])).patched["spec"]["tolerations"] == [own, TAINT]
 
 
+def test_tolerating_one_value_does_not_cover_every_value() -> None:
+    every = "tolerations: [{key: spot, operator: Exists, effect: NoSchedule}]"
+    result = _scene.judge("spot", every, factories.pod(tolerations=[TAINT]))
+    assert result.patched["spec"]["tolerations"] == [
+        TAINT,
+        {"key": "spot", "operator": "Exists", "effect": "NoSchedule"},
+    ]
+
+
 LEFT_ALONE: dict[str, dict[str, Any]] = {
     "with a node name": factories.pod(nodeName="n1"),
     "a mirror pod": factories.pod(annotations={"kubernetes.io/config.mirror": "x"}),

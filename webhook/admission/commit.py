@@ -34,7 +34,7 @@ def commit(decision: Decision, subject: Subject, ledger: LedgerStore, uid: str) 
         "to fix: retry, lower the requests, or ask the budget's owner to raise it"
     )
     outcomes = tuple(
-        item._replace(outcome="refused") if item.guardrail == "budget" and item.policy == outcome.budget else item
+        msgspec.structs.replace(item, outcome="refused") if item.guardrail == "budget" and item.policy == outcome.budget else item
         for item in decision.outcomes
     )
     return msgspec.structs.replace(decision, allowed=False, would_allow=False, message=message, outcomes=outcomes)
@@ -61,4 +61,4 @@ def _with_fault(item: Outcome, decision: Decision, reason: str) -> Outcome:
     if item.guardrail != "budget" or not any(charge.budget == item.policy for charge in decision.charges):
         return item
     denied = item.policy in decision.deny_on_fault
-    return item._replace(outcome="fault_denied" if denied else "fault_allowed", note=reason)
+    return msgspec.structs.replace(item, outcome="fault_denied" if denied else "fault_allowed", note=reason)

@@ -28,8 +28,8 @@ OutcomeName = Literal[
 Severity = Literal["enforce", "warn", "audit"]
 
 
-class Outcome(NamedTuple):
-    """One guardrail (or budget) that looked at the object."""
+class Outcome(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One guardrail (or budget) that looked at the object; this is also its form in the log."""
 
     policy: str
     guardrail: str

@@ -4,16 +4,17 @@ It runs after the answer was sent and never raises: a full disk or a closed pipe
 be written is counted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from webhook.admission.decision import Decision, Outcome
 from webhook.admission.metrics import Metrics
-from webhook.admission.response import monthly
+from webhook.admission.response import cost_text
 from webhook.admission.subject import Subject
+from webhook.kube.patch import Operation
 
 
 class LineWriter(Protocol):
@@ -21,6 +22,36 @@ class LineWriter(Protocol):
 
     def write(self, line: bytes) -> None:
         """Take one line, newline included."""
+
+
+class Entry(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
+    """One line of the decision log, and one object of ``podgate review -o json``.
+
+    Money is a decimal string in units of the currency per month; ``patch`` is what is applied, ``wouldPatch`` what a
+    mode holds back.
+    """
+
+    decision: str
+    path: str
+    kind: str
+    namespace: str
+    name: str
+    operation: str
+    user: str
+    verdict: str
+    would: str
+    guardrails: Sequence[Outcome]
+    subresource: str = ""
+    dry_run: bool = False
+    owner: str = ""
+    message: str = ""
+    warnings: Sequence[str] = ()
+    patch: msgspec.Raw | None = None
+    would_patch: Sequence[Operation] = ()
+    unreserved: str = ""
+    cost: msgspec.Raw | None = None
+    time: str = ""
+    microseconds: int = 0
 
 
 class Recorder:
@@ -39,79 +70,36 @@ class Recorder:
             is_new_pod = subject.is_patchable and not subject.dry_run
             self._metrics.observe(path, decision, seconds, counts_money=is_new_pod)
             entry = describe(path, uid, subject, decision, currency)
-            if decision.patch:
-                entry["patch"] = msgspec.Raw(decision.patch)
-            entry["time"] = self._now().isoformat()
-            entry["microseconds"] = int(seconds * 1_000_000)
+            entry.time = self._now().isoformat()
+            entry.microseconds = int(seconds * 1_000_000)
             self._writer.write(self._encoder.encode(entry) + b"\n")
         except Exception:  # noqa: BLE001  the answer is out; whatever failed here is counted, not raised
             self._metrics.recorder_fault()
 
 
-def describe(path: str, uid: str, subject: Subject, decision: Decision, currency: str) -> dict[str, Any]:
-    """Return the decision as a plain document: what is in the log, and what ``podgate review -o json`` prints."""
-    entry: dict[str, Any] = {
-        "decision": uid,
-        "path": path,
-        "kind": subject.kind,
-        "namespace": subject.namespace,
-        "name": subject.name,
-        "operation": subject.operation,
-        "user": subject.requester.username,
-        "verdict": "allowed" if decision.allowed else "refused",
-        "would": "allowed" if decision.would_allow else "refused",
-        "guardrails": [_outcome(outcome) for outcome in decision.outcomes],
-    }
-    if subject.subresource:
-        entry["subresource"] = subject.subresource
-    if subject.dry_run:
-        entry["dryRun"] = True
-    if subject.controller is not None:
-        entry["owner"] = f"{subject.controller.kind}/{subject.controller.name}"
-    if decision.message:
-        entry["message"] = decision.message
-    if decision.warnings:
-        entry["warnings"] = decision.warnings
-    if decision.operations:
-        entry["patch"] = decision.operations
-    if decision.would_operations:
-        entry["wouldPatch"] = decision.would_operations
-    if decision.reservation_fault:
-        entry["unreserved"] = decision.reservation_fault
-    cost = decision.cost
-    if cost is not None:
-        entry["cost"] = {
-            "currency": currency,
-            "monthlyBefore": monthly(cost.before, cost.hours),
-            "monthlyAfter": monthly(cost.after, cost.hours),
-            "microsPerHourBefore": cost.before,
-            "microsPerHourAfter": cost.after,
-            "pods": cost.pods,
-            "source": cost.source,
-        }
-    return entry
-
-
-def _outcome(outcome: Outcome) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "policy": outcome.policy,
-        "guardrail": outcome.guardrail,
-        "mode": outcome.mode,
-        "outcome": outcome.outcome,
-    }
-    if outcome.outcome == "passed" and not outcome.findings:
-        return entry
-    if outcome.note:
-        entry["note"] = outcome.note
-    if outcome.findings:
-        entry["findings"] = [
-            {
-                "rule": finding.rule,
-                "message": finding.message if outcome.outcome == "refused" else finding.would or finding.message,
-                "fix": finding.cure,
-                **({"paths": finding.paths} if finding.paths else {}),
-                **({"notice": True} if finding.notice else {}),
-            }
-            for finding in outcome.findings
-        ]
+def describe(path: str, uid: str, subject: Subject, decision: Decision, currency: str) -> Entry:
+    """Return the decision as it is written down."""
+    entry = Entry(
+        uid,
+        path,
+        subject.kind,
+        subject.namespace,
+        subject.name,
+        subject.operation,
+        subject.requester.username,
+        "allowed" if decision.allowed else "refused",
+        "allowed" if decision.would_allow else "refused",
+        decision.outcomes,
+        subject.subresource,
+        subject.dry_run,
+        f"{subject.controller.kind}/{subject.controller.name}" if subject.controller is not None else "",
+        decision.message,
+        decision.warnings,
+    )
+    if decision.patch:
+        entry.patch = msgspec.Raw(decision.patch)
+    entry.would_patch = decision.would_operations
+    entry.unreserved = decision.reservation_fault
+    if decision.cost is not None:
+        entry.cost = msgspec.Raw(cost_text(decision.cost, currency))
     return entry

@@ -72,27 +72,22 @@ def annotations(uid: str, decision: Decision, currency: str) -> dict[str, str]:
     if decision.would_operations:
         notes["patch"] = _bounded(_ENCODER.encode(decision.would_operations).decode())
     if decision.cost is not None:
-        notes["cost"] = _cost_text(decision.cost, currency)
+        notes["cost"] = cost_text(decision.cost, currency)
     return notes
 
 
 @lru_cache(maxsize=4096)
-def _cost_text(cost: Cost, currency: str) -> str:
+def cost_text(cost: Cost, currency: str) -> str:
+    """Return a cost as JSON: monthly amounts as decimal strings. Pods of one workload ask again and again."""
     return _ENCODER.encode(
         {
             "currency": currency,
-            "monthlyBefore": monthly(cost.before, cost.hours),
-            "monthlyAfter": monthly(cost.after, cost.hours),
+            "monthlyBefore": money.decimal_text(money.over_hours(cost.before, cost.hours)),
+            "monthlyAfter": money.decimal_text(money.over_hours(cost.after, cost.hours)),
             "pods": cost.pods,
             "source": cost.source,
         }
     ).decode()
-
-
-@lru_cache(maxsize=4096)
-def monthly(micros: int, hours: int) -> str:
-    """Return what a rate comes to in `hours` as a decimal string; pods of one workload ask again and again."""
-    return money.decimal_text(money.over_hours(micros, hours))
 
 
 def _bounded(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import msgspec
 
 from webhook import assembly
 from webhook.admission import recorder
@@ -185,8 +186,9 @@ def _json(results: _Results, currency: str) -> None:
             )
             continue
         entry = recorder.describe("offline", "", item.subject, item.decision, currency)
-        del entry["decision"], entry["path"]
-        entries.append({"origin": item.origin, **entry})
+        fields = json.loads(msgspec.json.encode(entry))
+        del fields["decision"], fields["path"]
+        entries.append({"origin": item.origin, **fields})
     click.echo(json.dumps(entries, indent=2, ensure_ascii=False, default=list))
 
 

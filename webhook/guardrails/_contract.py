@@ -18,7 +18,7 @@ from webhook.pricing.book import PriceBook
 from webhook.pricing.pod import PodPrice
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
     """One thing that is wrong, or worth saying, about a pod.
 
     Texts are one line and never contain the pod's own name, so that repeated events aggregate.

@@ -34,7 +34,7 @@ def run(checks: Plan, metadata: ObjectMeta | None, spec: PodSpec) -> list[Violat
     """Judge a pod by checks that were looked up before."""
     visit = Visit(metadata, spec)
     violations = []
-    for function in checks.functions:
+    for function in checks.for_visit(visit).functions:
         violation = function(visit)
         if violation is not None:
             violations.append(violation)

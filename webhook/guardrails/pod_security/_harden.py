@@ -40,6 +40,8 @@ def harden(draft: Draft, checks: Plan, leave: Leave | None) -> bool:
         return True
     everything = Visit(draft.pod.metadata, spec, is_silent=True)
     steps: list[Step] = []
+    if leave is None:
+        checks = checks.for_visit(everything)
     for check, function in zip(checks.ids, checks.functions, strict=True):
         visit = everything
         if leave is not None:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from webhook.guardrails.pod_security._check import Check, CheckFunction
+from webhook.guardrails.pod_security._visitor import Visit
 from webhook.policy import pod_security as policy
 
 Level = Literal["privileged", "baseline", "restricted"]
@@ -27,6 +28,12 @@ class Plan(NamedTuple):
 
     ids: tuple[str, ...]
     functions: tuple[CheckFunction, ...]
+    common: "Plan | None" = None
+    """Those that are not rare: all that a pod needs which sets no rare field. None where there are no others."""
+
+    def for_visit(self, visit: Visit) -> "Plan":
+        """Return the checks that can say something about this pod."""
+        return self if self.common is None or visit.sets_rare_fields() else self.common
 
 
 _NOTHING = Plan((), ())
@@ -73,8 +80,13 @@ def build(checks: Iterable[Check]) -> Registry:
 
 
 def _plan(checks: Iterable[Check], minor: int) -> Plan:
-    active = [(check.id, function) for check in checks if (function := _revision_at(check, minor)) is not None]
-    return Plan(tuple(name for name, _ in active), tuple(function for _, function in active))
+    active = [(check, function) for check in checks if (function := _revision_at(check, minor)) is not None]
+    common = [(check, function) for check, function in active if not check.rare]
+    return Plan(
+        tuple(check.id for check, _ in active),
+        tuple(function for _, function in active),
+        Plan(tuple(check.id for check, _ in common), tuple(function for _, function in common)),
+    )
 
 
 def _revision_at(check: Check, minor: int) -> CheckFunction | None:
