@@ -1,8 +1,9 @@
 """The benchmark: what a review costs, compared with a FastAPI route that does nothing. Run it with ``make bench``.
 
 The policies enforce every guardrail. The mutating call gets reviews as recorded, the validating call gets what the API
-server would send next: the pod with the patch applied. Servers share one core, the load generator has another. Rounds are interleaved (baseline, mutate, validate,
-baseline …), so that every ratio comes from measurements that lie seconds apart. An answer other than 200 fails the run.
+server would send next: the pod with the patch applied. Servers share one core, the load generator has another. Rounds
+are interleaved (baseline, mutate, validate, baseline …), so that every ratio comes from measurements that lie seconds
+apart. An answer other than 200 fails the run.
 
 REVIEWS is a .jsonl or .jsonl.gz file of AdmissionReviews, one a line; by default those that the repository holds.
 """
@@ -66,7 +67,9 @@ class Target(NamedTuple):
 
 @click.command(help=__doc__)
 @click.argument("reviews", type=click.Path(path_type=Path, exists=True, dir_okay=False), default=_RECORDED)
-@click.option("--policies", type=click.Path(path_type=Path), default=_POLICIES, help="Default: every guardrail, enforced.")
+@click.option(
+    "--policies", type=click.Path(path_type=Path), default=_POLICIES, help="Default: every guardrail, enforced."
+)
 @click.option(
     "--cluster",
     "cluster_directory",

@@ -33,11 +33,16 @@ def commit(decision: Decision, subject: Subject, ledger: LedgerStore, uid: str) 
         f"policy {outcome.budget}, budget: another pod took the money a moment ago and this one no longer fits; "
         "to fix: retry, lower the requests, or ask the budget's owner to raise it"
     )
-    outcomes = tuple(
-        msgspec.structs.replace(item, outcome="refused") if item.guardrail == "budget" and item.policy == outcome.budget else item
-        for item in decision.outcomes
-    )
+    outcomes = tuple(_refused(item) if _is_about(item, outcome.budget) else item for item in decision.outcomes)
     return msgspec.structs.replace(decision, allowed=False, would_allow=False, message=message, outcomes=outcomes)
+
+
+def _is_about(item: Outcome, budget: str) -> bool:
+    return item.guardrail == "budget" and item.policy == budget
+
+
+def _refused(item: Outcome) -> Outcome:
+    return msgspec.structs.replace(item, outcome="refused")
 
 
 def _unreserved(decision: Decision, reason: str) -> Decision:

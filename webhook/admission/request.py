@@ -19,7 +19,7 @@ API_VERSION = "admission.k8s.io/v1"
 MAXIMUM_DEPTH_TEXT = "nested too deeply"
 
 
-class BadReview(Exception):
+class BadReview(Exception):  # noqa: N818  it says whose fault it is
     """The body is not an AdmissionReview that can be judged. `reason` is one line, without the body's content."""
 
     def __init__(self, reason: str, status: int = 400) -> None:

@@ -37,7 +37,7 @@ Phase = Literal["mutate", "validate", "security", "cost", "offline"]
 """Which call this is. ``offline`` mutates and validates in one go."""
 
 
-class ProposalFault(Exception):
+class ProposalFault(Exception):  # noqa: N818  a fault of ours, decided by onFault
     """A guardrail failed while it was changing the pod, which now is neither as received nor as meant.
 
     The caller decodes the request anew and reviews it with that guardrail listed in `faults`.
@@ -224,7 +224,8 @@ class _Run:
             if note is not None:
                 self.outcomes.append(Outcome(rule.name, "budget", mode, "exempt", severity, note=note))
                 return
-            findings = tuple(budget.judge(rule, context, ledger.committed(rule.name, without=self._key()), now, spent_micros=spent))
+            committed = ledger.committed(rule.name, without=self._key())
+            findings = tuple(budget.judge(rule, context, committed, now, spent_micros=spent))
         except Exception as error:  # noqa: BLE001  whatever fails, the review gets a definite answer
             self.outcomes.append(_fault(rule.name, "budget", rule.on_fault, mode, severity, _text(error)))
             return

@@ -11,7 +11,7 @@ from webhook.admission.matching import CompiledMatch, Entry, Globs, Matcher
 from webhook.admission.subject import Subject
 from webhook.cluster.view import View
 from webhook.guardrails import _money, _registry, budget
-from webhook.guardrails._contract import Context, Exemption
+from webhook.guardrails._contract import Context, Exemption, Guardrail
 from webhook.kube import selectors
 from webhook.policy._base import MODE_RANK, Mode, Section, stricter_cap
 from webhook.policy._policy_set import PolicySet
@@ -155,7 +155,12 @@ def check_section(name: str, section: Section) -> None:
 
 
 def _entry(
-    policy: str, spec: GuardrailPolicySpec, guardrail: Any, section: Section, match: CompiledMatch, cap: Mode
+    policy: str,
+    spec: GuardrailPolicySpec,
+    guardrail: Guardrail[Any, Any],
+    section: Section,
+    match: CompiledMatch,
+    cap: Mode,
 ) -> Entry:
     mode = stricter_cap(spec.mode_of(guardrail.name), cap)
     violation = stricter_cap(spec.violation_mode_of(guardrail.name), mode)

@@ -139,8 +139,8 @@ class Context:
         self._controller = controller
         self._controller_known = controller is not None
         self.price: PodPrice | None = None
-        """Price of the pod as it is now, once somebody computed it (see `webhook.guardrails._money`). Several guardrails
-        ask; whoever changes the pod sets it to None."""
+        """Price of the pod as it is now, once somebody computed it (see `webhook.guardrails._money`). Several
+        guardrails ask; whoever changes the pod sets it to None."""
 
     @property
     def labels(self) -> Mapping[str, str]:

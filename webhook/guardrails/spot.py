@@ -56,7 +56,7 @@ def compile_rule(section: SpotSection) -> SpotRule:
     affinity = section.node_affinity
     return SpotRule(
         tolerations=tuple(
-            Toleration(key=item.key or None, operator=item.operator, value=item.value, effect=item.effect)
+            Toleration(key=item.key or None, operator=item.operator, value=item.value or None, effect=item.effect)
             for item in section.tolerations
         ),
         affinity=PreferredNodes(affinity.weight, affinity.key, tuple(affinity.values)) if affinity else None,

@@ -100,13 +100,15 @@ def with_requests(document: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _with_requests(container: Any) -> Any:
-    resources = container.get("resources") if isinstance(container, dict) else None
+def _with_requests(container: object) -> object:
+    if not isinstance(container, dict):
+        return container
+    resources = container.get("resources")
     limits = resources.get("limits") if isinstance(resources, dict) else None
     if not isinstance(resources, dict) or not isinstance(limits, dict):
         return container
-    requests = resources.get("requests")
-    requests = requests if isinstance(requests, dict) else {}
+    given = resources.get("requests")
+    requests: dict[str, object] = given if isinstance(given, dict) else {}
     missing = {name: limit for name, limit in limits.items() if name not in requests}
     if not missing:
         return container

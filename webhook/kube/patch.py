@@ -240,10 +240,10 @@ class Draft:
             self._add_in(ref, "/securityContext", {})
         return ref.container.security_context
 
-    def _add(self, path: str, value: Any) -> None:
+    def _add(self, path: str, value: object) -> None:
         self.operations.append({"op": "add", "path": path, "value": value})
 
-    def _add_in(self, ref: ContainerRef, path: str, value: Any) -> None:
+    def _add_in(self, ref: ContainerRef, path: str, value: object) -> None:
         base = f"/spec/{ref.list}/{ref.index}"
         # A container without a name is refused by the API server whatever is changed; testing for a name that is absent
         # would make the patch fail instead, and hide that reason.

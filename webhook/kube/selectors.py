@@ -27,8 +27,7 @@ def compile_selector(selector: LabelSelector) -> LabelPredicate:
         SelectorError: an unknown operator, or values where none belong or none where some belong.
     """
     checks: list[LabelPredicate] = [_equals(key, value) for key, value in (selector.match_labels or {}).items()]
-    for requirement in selector.match_expressions or ():
-        checks.append(_requirement(requirement.key, requirement.operator, requirement.values or []))
+    checks += [_requirement(item.key, item.operator, item.values or []) for item in selector.match_expressions or ()]
     if not checks:
         return lambda _labels: True
     if len(checks) == 1:
