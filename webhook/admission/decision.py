@@ -160,10 +160,11 @@ def summary(operations: Sequence[Operation], most: int = 6) -> str:
 
 
 def _words(path: str, value: object, names: dict[str, str]) -> str:
-    for base, name in names.items():
-        if path.startswith(f"{base}/"):
-            rest = path[len(base) + 1 :].removeprefix("resources/").removesuffix("/-").replace("/", ".")
-            return f"{name} {_unescape(rest)}={_short(value)}"
+    parts = path.split("/", 4)
+    name = names.get("/".join(parts[:4])) if len(parts) == 5 else None
+    if name is not None:
+        rest = parts[4].removeprefix("resources/").removesuffix("/-").replace("/", ".")
+        return f"{name} {_unescape(rest)}={_short(value)}"
     for prefix, word in (("/metadata/labels/", "label "), ("/metadata/annotations/", "annotation ")):
         if path.startswith(prefix):
             return f"{word}{_unescape(path[len(prefix) :])}={_short(value)}"

@@ -92,18 +92,22 @@ def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping
     entries = rules.matcher.resolve(subject.namespace, info, context.labels, subject.requester)
     exempt = rules.exempt(context, entries, around.now) if rules.has_exceptions(subject.namespace) else _NOTHING
     run = _Run(context, around, phase, faults or {}, exempt)
-    cost_before = run.price() if phase != "security" else None
-    context.received_price = cost_before
     for entry in entries:
         if phase in ("mutate", "validate", "offline") or entry.guardrail.half == phase:
             run.admit(entry)
     judges_budgets = bool(rules.budgets) and phase in ("validate", "cost", "offline") and budget.judges(context)
+    if not (run.enforcing or run.holding or run.outcomes or judges_budgets):
+        return ALLOWED
+    cost_before = run.price() if phase != "security" else None
+    context.received_price = cost_before
     run.enforced()
     if judges_budgets:
         run.judge_budgets(enforced=True)
     run.held_back()
     if judges_budgets:
         run.judge_budgets(enforced=False)
+    if not (run.enforcing or run.holding or run.outcomes):
+        return ALLOWED  # No policy speaks for it, and no budget pays for it.
     return run.decide(cost_before)
 
 

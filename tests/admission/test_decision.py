@@ -1,0 +1,50 @@
+"""What a patch and a decision say to people."""
+
+import time
+from typing import Any
+
+import pytest
+
+from webhook.admission.decision import summary
+
+
+def setting(path: str, value: Any) -> dict[str, Any]:  # noqa: ANN401  any JSON
+    return {"op": "add", "path": path, "value": value}
+
+
+def a_test_of(index: int, name: str) -> dict[str, Any]:
+    return {"op": "test", "path": f"/spec/containers/{index}/name", "value": name}
+
+
+@pytest.mark.parametrize(
+    ("operations", "words"),
+    [
+        pytest.param([setting("/metadata/labels/cost-center", "alpha")], "label cost-center=alpha", id="a label"),
+        pytest.param([setting("/metadata/labels/a~1b~0c", "x")], "label a/b~c=x", id="an escaped key"),
+        pytest.param([setting("/metadata/labels", {"a": "b"})], "label a=b", id="a map of labels"),
+        pytest.param([setting("/metadata/labels", {})], "", id="an empty parent says nothing"),
+        pytest.param([setting("/metadata/annotations/podgate.dev/x", "y")], "", id="our own annotations say nothing"),
+        pytest.param(
+            [a_test_of(1, "app"), setting("/spec/containers/1/resources/requests/cpu", "50m")],
+            "app requests.cpu=50m",
+            id="a request of a named container",
+        ),
+        pytest.param([setting("/spec/schedulerName", "tight")], "schedulerName=tight", id="a field of the spec"),
+        pytest.param(
+            [setting(f"/metadata/labels/k{number}", "v") for number in range(8)],
+            ", ".join(f"label k{number}=v" for number in range(6)) + ", and 2 more",
+            id="no more than six",
+        ),
+    ],
+)
+def test_a_patch_is_said_in_a_few_words(operations: list[dict[str, Any]], words: str) -> None:
+    assert summary(operations) == words
+
+
+def test_the_words_for_ten_thousand_containers_take_linear_time() -> None:
+    operations = []
+    for number in range(10_000):
+        operations += [a_test_of(number, f"c{number}"), setting(f"/spec/containers/{number}/resources/limits/cpu", "1")]
+    started = time.process_time()
+    assert summary(operations).startswith("c0 limits.cpu=1, c1 limits.cpu=1")
+    assert time.process_time() - started < 2
