@@ -307,3 +307,12 @@ def test_one_budget_that_denies_on_a_fault_is_enough(order: tuple[str, str]) -> 
     answer = world(*budgets, ledger=ledger_that(reserve=FULL)).validate(factories.pod())
     assert not answer.allowed
     assert f"policy b{order.index('deny')}, budget: could not be booked" in answer.message
+
+
+def test_a_pod_that_runs_without_being_booked_is_booked_by_an_update_and_never_refused() -> None:
+    scene = world(budget("1"))
+    old = factories.stored(factories.pod(labels={"tier": "a"}))
+    new = factories.stored(factories.pod(labels={"tier": "b"}))
+    answer = scene.call("/validate", factories.review(new, old=old, operation="UPDATE"))
+    assert answer.allowed
+    assert scene.ledger.committed("alpha") == RATE

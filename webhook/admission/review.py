@@ -222,7 +222,9 @@ class _Run:
             spent = ledger.spent(rule.name, rule.period) if rule.basis == "monthEnd" else 0
             if context.scale is None and mode != "audit":
                 charge = budget.charge(rule, context.prices.hours_per_month, now, spent_micros=spent)
-                self.charges.append(charge if note is None else charge._replace(limit=None))
+                # What runs already is booked and never refused: only an increase needs room.
+                is_refusable = note is None and (context.operation == "CREATE" or budget.added_rate(rule, context) > 0)
+                self.charges.append(charge if is_refusable else charge._replace(limit=None))
                 if rule.on_fault == "deny" and mode == "enforce":
                     self.deny_on_fault.append(rule.name)
             if note is not None:

@@ -67,7 +67,7 @@ def _folded(results: Sequence[Replayed]) -> list[_Row]:
     for item in results:
         if item.verdict not in _ORDER:
             continue
-        text = item.text or summary(item.patch) or "see the decision log for the patch"
+        text = item.text or summary(item.patch)
         verb = "" if item.operation == "CREATE" else f" {item.operation}"
         what = f"{item.kind} {item.name}{verb}"
         key = (item.verdict, item.namespace, what, text)

@@ -16,6 +16,8 @@ from typing import Any, Literal, NamedTuple
 import httpx
 import jsonpatch
 
+from webhook.admission.decision import summary
+
 Verdict = Literal["refused", "warned", "changed", "would refuse", "would change", "passed", "not judged"]
 
 _TIMEOUT_SECONDS = 10.0
@@ -140,8 +142,11 @@ def _summary(
     verdict, text = _verdict(mutated, validated, patch)
     owner = ((request.get("object") or {}).get("metadata") or {}).get("ownerReferences") or [{}]
     name = f"{owner[0]['name']} (pod)" if owner[0].get("name") else str(request.get("name") or "")
+    kind = request["kind"]["kind"]
+    if verdict == "would change" and kind != "Pod":
+        text = f"its pods get {text}"
     return Replayed(
-        kind=request["kind"]["kind"],
+        kind=kind,
         namespace=str(request.get("namespace") or ""),
         name=name,
         operation="/".join(filter(None, (request["operation"], request.get("subResource")))),
@@ -172,5 +177,14 @@ def _verdict(
     if notes.get("would") == "refused":
         return "would refuse", notes.get("findings", "").replace("\n", " | ")
     if "patch" in mutating_notes:
-        return "would change", ""
+        return "would change", _held_back(mutating_notes["patch"])
     return "passed", ""
+
+
+def _held_back(patch: str) -> str:
+    """Return in words what a mode holds back, or what the pods of a workload will get."""
+    try:
+        operations = json.loads(patch)
+    except ValueError:
+        return "a patch too long for the audit annotation; it is in the decision log"
+    return summary(operations)
