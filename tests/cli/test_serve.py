@@ -60,7 +60,9 @@ def test_a_caller_with_another_authority_is_not_answered(server: Server) -> None
 def test_replay_prints_the_table_and_books_in_that_server_alone(server: Server, tmp_path: Path) -> None:
     recording = tmp_path / "short.jsonl"
     reviews = [
-        factories.review(factories.safe_pod(), namespace="recorded", uid="r1"),
+        factories.review(
+            factories.safe_pod(factories.container(cpu="100m", memory="64Mi")), namespace="recorded", uid="r1"
+        ),
         factories.review(factories.pod(hostNetwork=True), namespace="recorded", uid="r2"),
         factories.review(factories.deployment(2), namespace="recorded", uid="r3"),
         factories.review(factories.pod(), namespace="kube-system", uid="r4"),
