@@ -1,6 +1,6 @@
 # `make` alone prints what there is to do.
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix lint types layers docs bench lock clean
+.PHONY: help run test check fix lint types layers docs bench memory crds lock clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -48,6 +48,12 @@ docs: $(VENV)/development ## Write docs/guardrails and docs/policies.md from the
 
 bench: $(VENV)/development ## Load both servers over HTTPS and print the ratios (minutes; not a test)
 	@$(BIN)/python -m tests.bench
+
+memory: $(VENV)/development ## Watch 100,000 pods and 5,000 VPAs and print the memory it takes (a minute; not a test)
+	@$(BIN)/python -m tests.bench.memory
+
+crds: $(VENV)/development ## Write manifests/crds anew from the policy models
+	@$(BIN)/python -m webhook.policy._crds manifests/crds
 
 lock: $(VENV)/development ## Resolve the dependency ranges of pyproject.toml anew
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

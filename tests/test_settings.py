@@ -39,10 +39,14 @@ def test_what_is_not_given_takes_its_default(tmp_path: Path) -> None:
         port=8443,
         ops_port=8080,
         certs=Path(".local/certs"),
+        certs_secret=None,
+        webhooks="podgate",
         client_ca=None,
         exclude_namespaces=(),
         namespace="podgate",
         shutdown_delay=5.0,
+        kubeconfig=None,
+        scheduler_namespaces=("kube-system",),
         log_file=None,
     )
 
@@ -79,6 +83,21 @@ def test_excluded_namespaces_come_as_a_list_or_as_words(tmp_path: Path, given: o
     assert settings.exclude_namespaces == globs
 
 
+@pytest.mark.parametrize("policies", [None, "here"])
+def test_a_live_cluster_has_policies_in_files_or_as_resources(tmp_path: Path, policies: str | None) -> None:
+    given = tmp_path if policies is not None else None
+    settings = Settings.build(policies=given, cluster="live")
+
+    assert (settings.cluster, settings.policies) == (None, given)
+
+
+@pytest.mark.parametrize("given", [(), None])
+def test_leases_of_schedulers_are_believed_in_kube_system_unless_told_otherwise(tmp_path: Path, given: object) -> None:
+    settings = Settings.build(policies=tmp_path, cluster="live", scheduler_namespaces=given)
+
+    assert settings.scheduler_namespaces == ("kube-system",)
+
+
 def test_port_0_takes_a_free_one_for_both(tmp_path: Path) -> None:
     settings = Settings.build(policies=tmp_path, cluster=tmp_path, port=0, ops_port=0)
 
@@ -90,11 +109,21 @@ def test_port_0_takes_a_free_one_for_both(tmp_path: Path) -> None:
     [
         pytest.param({"policies": None}, "--policies: is missing; give DIR", id="no policies"),
         pytest.param({"policies": "/none"}, "--policies: /none is not a directory; give one that exists", id="gone"),
-        pytest.param({"cluster": ""}, "--cluster: is empty; give DIR", id="empty cluster"),
+        pytest.param({"cluster": ""}, "--cluster: is empty; give live|DIR", id="empty cluster"),
         pytest.param(
-            {"cluster": "live"},
-            "--cluster: live watches are not part of this release; give a directory of Kubernetes YAML",
-            id="live",
+            {"cluster": "live", "policies": "/none"},
+            "--policies: /none is not a directory; give one that exists",
+            id="live with policies that are gone",
+        ),
+        pytest.param(
+            {"cluster": "live", "kubeconfig": "/none"},
+            "--kubeconfig: /none is not a file; give a kubeconfig that exists",
+            id="kubeconfig gone",
+        ),
+        pytest.param(
+            {"scheduler_namespaces": "Kube_System"},
+            "--scheduler-namespaces: 'Kube_System' is no namespace name; use lower case letters, digits and -",
+            id="scheduler namespace",
         ),
         pytest.param({"mode": "warn"}, "--mode: 'warn' is not known; use enforce or audit", id="unknown mode"),
         pytest.param({"port": 65536}, "--port: 65536 is no port; use a number from 0 to 65535", id="port too large"),

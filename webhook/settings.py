@@ -48,11 +48,16 @@ class Option:
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option("policies", "Directory of policy YAML, read recursively and again when it changes.", "DIR", required=True),
+    Option(
+        "policies",
+        "Directory of policy YAML, read recursively and again when it changes; with `--cluster live`, policies may be "
+        "custom resources as well or instead.",
+        "DIR",
+    ),
     Option(
         "cluster",
-        "What is known about the cluster: a directory of Kubernetes YAML or JSON.",
-        "DIR",
+        "What is known about the cluster: a directory of Kubernetes YAML or JSON, or `live` for watches.",
+        "live|DIR",
         required=True,
     ),
     Option(
@@ -70,6 +75,13 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "certs", "Directory of ca.crt, tls.crt and tls.key; what is missing is made.", "DIR", default=".local/certs"
     ),
+    Option(
+        "certs_secret",
+        "With `--cluster live`: Secret in Podgate's own namespace whose certificates all replicas share; made, renewed "
+        "and published in the webhook objects by the leader. Replaces --certs.",
+        "NAME",
+    ),
+    Option("webhooks", "Name of the two webhook objects whose caBundle follows --certs-secret.", "NAME", "podgate"),
     Option("client_ca", "PEM file: only callers with a certificate of this authority are answered.", "FILE"),
     Option(
         "exclude_namespaces",
@@ -80,6 +92,15 @@ OPTIONS: tuple[Option, ...] = (
     Option("namespace", "Podgate's own namespace: never judged, and part of the certificate's names.", "NS", "podgate"),
     # Endpoints take a few seconds to leave every API server's view of the Service.
     Option("shutdown_delay", "Seconds to go on serving after SIGTERM.", "SECONDS", default=5.0),
+    Option("kubeconfig", "With `--cluster live`: kubeconfig to use instead of the pod's service account.", "FILE"),
+    Option(
+        "scheduler_namespaces",
+        "Namespaces in which Leases of schedulers are believed, beside Podgate's own; may be repeated.",
+        "NS",
+        # Whoever may write a Lease there can make pods wait for a scheduler that does not run.
+        default="kube-system",
+        multiple=True,
+    ),
     Option("log_file", "File that gets one JSON line a decision; without it, standard output.", "FILE"),
 )
 
@@ -88,19 +109,26 @@ OPTIONS: tuple[Option, ...] = (
 class Settings:
     """What `serve` runs with. Made by `Settings.build`."""
 
-    policies: Path
-    cluster: Path
-    """The snapshot directory."""
+    policies: Path | None
+    """None only where the cluster is live: policies are custom resources alone."""
+    cluster: Path | None
+    """The snapshot directory; None is a live cluster."""
     mode: Cap
     host: str
     port: int
     ops_port: int
     certs: Path
+    certs_secret: str | None
+    """None: certificates are in the directory."""
+    webhooks: str
     client_ca: Path | None
     exclude_namespaces: tuple[str, ...]
     namespace: str
     shutdown_delay: float
     """Seconds."""
+    kubeconfig: Path | None
+    """None: the pod's service account, else the usual kubeconfig."""
+    scheduler_namespaces: tuple[str, ...]
     log_file: Path | None
 
     @classmethod
@@ -119,17 +147,21 @@ class Settings:
         reader = _Reader(values)
         mode: Cap = "audit" if reader.choice("mode") == "audit" else "enforce"
         settings = cls(
-            policies=reader.directory("policies"),
+            policies=reader.policies(),
             cluster=reader.cluster(),
             mode=mode,
             host=reader.text("host"),
             port=reader.port("port"),
             ops_port=reader.port("ops_port"),
             certs=Path(reader.text("certs")),
-            client_ca=reader.optional_file("client_ca"),
+            certs_secret=reader.certs_secret(),
+            webhooks=reader.text("webhooks"),
+            client_ca=reader.optional_file("client_ca", "PEM file"),
             exclude_namespaces=reader.globs("exclude_namespaces"),
             namespace=reader.namespace("namespace"),
             shutdown_delay=reader.seconds("shutdown_delay"),
+            kubeconfig=reader.optional_file("kubeconfig", "kubeconfig"),
+            scheduler_namespaces=reader.namespaces("scheduler_namespaces"),
             log_file=None if not values["log_file"] else Path(str(values["log_file"])),
         )
         reader.distinct_ports(settings)
@@ -140,6 +172,7 @@ class Settings:
 
 _BY_NAME = {option.name: option for option in OPTIONS}
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 _GLOB = re.compile(r"[-a-z0-9*?\[\]!]{1,253}", re.ASCII)
 _LONGEST_DELAY = 3600.0
 
@@ -193,18 +226,30 @@ class _Reader:
             self._problem(name, f"{text} is not a directory", "give one that exists")
         return Path(text)
 
-    def cluster(self) -> Path:
-        if self._values["cluster"] == "live":
-            self._problem("cluster", "live watches are not part of this release", "give a directory of Kubernetes YAML")
-            return Path()
-        return self.directory("cluster")
+    def policies(self) -> Path | None:
+        if self._values["cluster"] == "live" and not self._values["policies"]:
+            return None
+        return self.directory("policies")
 
-    def optional_file(self, name: str) -> Path | None:
+    def cluster(self) -> Path | None:
+        return None if self._values["cluster"] == "live" else self.directory("cluster")
+
+    def certs_secret(self) -> str | None:
+        given = self._values["certs_secret"]
+        if not given:
+            return None
+        if self._values["cluster"] != "live":
+            self._problem("certs_secret", "there is no Secret without a cluster", "use --cluster live, or --certs DIR")
+        if not _OBJECT_NAME.fullmatch(str(given)):
+            self._problem("certs_secret", f"{given!r} is no object name", "use lower case letters, digits, - and .")
+        return str(given)
+
+    def optional_file(self, name: str, content: str) -> Path | None:
         if not self._values[name]:
             return None
         path = Path(str(self._values[name]))
         if not path.is_file():
-            self._problem(name, f"{path} is not a file", "give a PEM file that exists")
+            self._problem(name, f"{path} is not a file", f"give a {content} that exists")
         return path
 
     def globs(self, name: str) -> tuple[str, ...]:
@@ -214,6 +259,15 @@ class _Reader:
         for part in parts:
             if not _GLOB.fullmatch(part):
                 self._problem(name, f"{part!r} can match no namespace", "use letters, digits, - and * ? [ ]")
+        return tuple(dict.fromkeys(parts))
+
+    def namespaces(self, name: str) -> tuple[str, ...]:
+        given = self._values[name] or _BY_NAME[name].default or ()
+        texts = given if isinstance(given, list | tuple) else [given]
+        parts = [part for text in texts for part in str(text).split()]
+        for part in parts:
+            if not _NAMESPACE.fullmatch(part):
+                self._problem(name, f"{part!r} is no namespace name", "use lower case letters, digits and -")
         return tuple(dict.fromkeys(parts))
 
     def namespace(self, name: str) -> str:

@@ -73,7 +73,8 @@ def test_an_unknown_kind_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: py
 
 
 SERVE = {
-    "no flags": ([], ["podgate: Missing option '--policies'"]),
+    "no flags": ([], ["podgate: Missing option '--cluster'"]),
+    "no policies": (["--cluster", "."], ["podgate: --policies: is missing; give DIR"]),
     "no such directories": (
         ["--policies", "/nope", "--cluster", "/nope"],
         ["podgate: --policies: /nope is not a directory", "podgate: --cluster: /nope is not a directory"],

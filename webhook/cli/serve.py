@@ -3,20 +3,22 @@
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import click
 import prometheus_client
 
 import certs
 from webhook import assembly, settings
+from webhook.admission.engine import Answered
 from webhook.admission.log import DecisionLog
 from webhook.admission.request import BadReview
 from webhook.cli._fault import Fault
 from webhook.cluster.snapshot import SnapshotError
-from webhook.server import lane, listener, ops, tls
+from webhook.kube.client import ConfigError, connect
+from webhook.server import lane, listener, ops, secret_tls, tls
 
 
 def _serve(**raw: object) -> None:
@@ -25,16 +27,22 @@ def _serve(**raw: object) -> None:
         chosen = settings.Settings.build(**raw)
         with _decision_stream(chosen) as stream:
             status = _run(chosen, DecisionLog(stream))
-    except (settings.SettingsError, SnapshotError, certs.CertificateError, tls.TlsError, listener.ListenError) as error:
+    except (
+        settings.SettingsError,
+        SnapshotError,
+        ConfigError,
+        certs.CertificateError,
+        tls.TlsError,
+        listener.ListenError,
+    ) as error:
         raise Fault(str(error)) from None
     sys.exit(status)
 
 
 def _run(chosen: settings.Settings, log: DecisionLog) -> int:
-    parts = assembly.embedded(chosen, log)
-    keeper = tls.CertificateKeeper(chosen.certs, certs.server_names(chosen.namespace), assembly.utc_now)
-    server_tls = tls.ServerTls(keeper.paths.tls_crt, keeper.paths.tls_key, chosen.client_ca)
-    keeper.attach(server_tls)
+    parts = assembly.live(chosen, log) if chosen.cluster is None else assembly.embedded(chosen, log)
+    registry = parts.metrics.registry
+    made = _shared_certificates(chosen, registry) if chosen.certs_secret else _own_certificates(chosen, registry)
     if chosen.client_ca is None:
         logging.getLogger("podgate").warning(
             "anybody who reaches port %d may reserve budget; give --client-ca so that only the API server may",
@@ -43,35 +51,91 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
     health = ops.Health()
     health.add_check("policies", partial(assembly.policy_problem, parts))
     health.add_notice("policies", partial(assembly.policy_notices, parts))
-    health.add_check("certificate", keeper.problem)
-    health.add_notice("certificate", keeper.notices)
+    health.add_check("cluster", partial(assembly.cluster_problem, parts))
+    health.add_notice("cluster", partial(assembly.cluster_notices, parts))
+    health.add_check("certificate", made.problem)
+    health.add_notice("certificate", made.notices)
     admission_lane = lane.Lane(
-        partial(_answer, parts), ops.bare_application("reviews are posted to /mutate or /validate")
+        partial(_answer, parts),
+        ops.bare_application("reviews are posted to /mutate or /validate"),
+        shed=partial(_answer_overloaded, parts),
     )
-    registry = parts.metrics.registry
     registry.register(ops.LaneCollector(admission_lane))
+    return listener.serve(
+        listener.Admission(admission_lane, made.tls, chosen.host, chosen.port),
+        [listener.Site("operations", "--ops-port", ops.application(health, registry), chosen.host, chosen.ops_port)],
+        health,
+        shutdown_delay=chosen.shutdown_delay,
+        background=[assembly.watching(parts), *made.background, admission_lane.lag.watching()],
+        announce=partial(click.echo, err=True),
+    )
+
+
+class _Certificates(NamedTuple):
+    """Where certificates come from, as far as `serve` cares."""
+
+    tls: tls.ServerTls
+    problem: ops.Check
+    notices: ops.Notice
+    background: list[contextlib.AbstractAsyncContextManager[None]]
+
+
+def _own_certificates(chosen: settings.Settings, registry: prometheus_client.CollectorRegistry) -> _Certificates:
+    keeper = tls.CertificateKeeper(chosen.certs, certs.server_names(chosen.namespace), assembly.utc_now)
+    server_tls = tls.ServerTls(keeper.paths.tls_crt, keeper.paths.tls_key, chosen.client_ca)
+    keeper.attach(server_tls)
     expiry = prometheus_client.Gauge(
         "podgate_certificate_expiry_seconds", "Seconds until a certificate ends.", ("part",), registry=registry
     )
     for part in keeper.seconds_left():
         expiry.labels(part).set_function(partial(_seconds_left, keeper, part))
-    return listener.serve(
-        listener.Admission(admission_lane, server_tls, chosen.host, chosen.port),
-        [listener.Site("operations", "--ops-port", ops.application(health, registry), chosen.host, chosen.ops_port)],
-        health,
-        shutdown_delay=chosen.shutdown_delay,
-        background=[assembly.watching(parts), keeper.watching()],
-        announce=partial(click.echo, err=True),
+    return _Certificates(server_tls, keeper.problem, keeper.notices, [keeper.watching()])
+
+
+def _shared_certificates(chosen: settings.Settings, registry: prometheus_client.CollectorRegistry) -> _Certificates:
+    server_tls = tls.ServerTls(None, None, chosen.client_ca)
+    shared = secret_tls.share(
+        connect(chosen.kubeconfig),
+        server_tls,
+        namespace=chosen.namespace,
+        secret=chosen.certs_secret or "",
+        webhooks=chosen.webhooks,
+        now=assembly.utc_now,
+    )
+    registry.register(secret_tls.CertificateCollector(shared.certificates, shared.election.is_leader))
+    return _Certificates(
+        server_tls,
+        shared.certificates.problem,
+        shared.certificates.notices,
+        [shared.election.running(), shared.certificates.watching()],
     )
 
 
-def _answer(parts: assembly.Parts, path: str, body: bytes, _timeout: float | None) -> lane.Answer:
+def _answer_overloaded(parts: assembly.Parts, path: str, body: bytes) -> lane.Answer:
     try:
-        encoded, after = parts.engine.answer(path, body)
+        return lane.Answer(200, *parts.engine.answer(path, body, overloaded=True))
     except BadReview as error:
         parts.metrics.error(path, error.status)
         raise
-    return lane.Answer(200, encoded, after)
+
+
+def _answer(
+    parts: assembly.Parts, path: str, body: bytes, timeout: float | None
+) -> lane.Answer | Awaitable[lane.Answer]:
+    try:
+        answered = assembly.answer(parts, path, body, timeout)
+    except BadReview as error:
+        parts.metrics.error(path, error.status)
+        raise
+    return lane.Answer(200, *answered) if isinstance(answered, tuple) else _answer_later(parts, path, answered)
+
+
+async def _answer_later(parts: assembly.Parts, path: str, answered: Awaitable[Answered]) -> lane.Answer:
+    try:
+        return lane.Answer(200, *await answered)
+    except BadReview as error:
+        parts.metrics.error(path, error.status)
+        raise
 
 
 def _seconds_left(keeper: tls.CertificateKeeper, part: str) -> float:

@@ -74,8 +74,16 @@ def compile_predicate(workload: Workload) -> selectors.LabelPredicate:
     Raises:
         ValueError: the selector is one that Kubernetes would refuse.
     """
-    selector = selector_of(workload)
-    if selector is None and workload.kind == "Job":
+    return predicate_of(workload.kind, selector_of(workload))
+
+
+def predicate_of(kind: str, selector: LabelSelector | None) -> selectors.LabelPredicate:
+    """Return whether the pods with given labels are those of a workload of this kind with this selector.
+
+    Raises:
+        ValueError: the selector is one that Kubernetes would refuse.
+    """
+    if selector is None and kind == "Job":
         return _everything
     if selector is None or selectors.is_empty(selector):
         return _nothing

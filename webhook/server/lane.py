@@ -14,6 +14,7 @@ import asyncio
 import functools
 import logging
 import re
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, NamedTuple
@@ -21,6 +22,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from webhook.admission.request import BadReview
+from webhook.server import lag as lags
+from webhook.server import turnstile
 
 PATHS: Final = frozenset({"/mutate", "/validate", "/validate/security", "/validate/cost"})
 """The admission paths; all of them take POST only."""
@@ -55,6 +58,12 @@ class Answer(NamedTuple):
 Handler = Callable[[str, bytes, float | None], Answer | Awaitable[Answer]]
 """Judges one review: path, body, and the seconds the caller said it will wait (None where it did not say)."""
 
+Shed = Callable[[str, bytes], Answer]
+"""Answers a review that waited too long, without judging it: path and body. Raises `BadReview` as a handler does."""
+
+_TELL_SECONDS: Final = 10.0
+"""Between two log lines about reviews that were not judged."""
+
 _log = logging.getLogger("podgate.lane")
 
 
@@ -64,15 +73,26 @@ class Lane:
     Args:
         handler: judges one review. It raises `BadReview` for a body that is none, and nothing else.
         fallback: the application for all other paths.
+        shed: answers what has waited longer than it may, see `webhook.server.lag`; None judges everything.
+        lag: knows how far the event loop is behind.
     """
 
-    def __init__(self, handler: Handler, fallback: Application) -> None:
+    def __init__(
+        self, handler: Handler, fallback: Application, *, shed: Shed | None = None, lag: lags.LoopLag | None = None
+    ) -> None:
         self.refused: Counter[int] = Counter()
         """Requests answered with another status than 200, by status."""
         self.faults: Counter[str] = Counter()
         """Unexpected errors, by where: ``handler`` or ``after``."""
+        self.overloaded: Counter[str] = Counter()
+        """Reviews that waited too long and were answered without being judged, by path."""
+        self.lag = lag or lags.LoopLag()
+        self._turnstile = turnstile.Turnstile()
         self._handler = handler
+        self._shed = shed
         self._fallback = fallback
+        self._told_at = float("-inf")
+        self._untold = 0
         self._json = (b"content-type", b"application/json")
         self._draining = False
 
@@ -104,7 +124,14 @@ class Lane:
                 return
             body = rest
         query = scope["query_string"]
-        answer = await self._ask(path, body, parse_timeout(query) if query else None)
+        timeout = parse_timeout(query) if query else None
+        waiting = self._turnstile.enter()
+        if waiting is not None:
+            await waiting
+        if self._shed is not None and self._is_late(scope.get(lags.ARRIVED), timeout):
+            answer = await self._ask(functools.partial(self._answer_late, self._shed), path, body, timeout)
+        else:
+            answer = await self._ask(self._handler, path, body, timeout)
         content = answer.body
         headers = [self._json, (b"content-length", b"%d" % len(content))]
         if self._draining:
@@ -117,10 +144,28 @@ class Lane:
             # The event loop writes to sockets when its current turn ends; one turn later the answer is on its way.
             asyncio.get_running_loop().call_soon(self._afterwards, answer.after)
 
-    async def _ask(self, path: str, body: bytes, timeout: float | None) -> Answer:  # noqa: ASYNC109
+    def _is_late(self, arrived: float | None, timeout: float | None) -> bool:
+        if arrived is None:
+            return False
+        return time.monotonic() - self.lag.waiting_since(arrived) > lags.deadline(timeout)
+
+    def _answer_late(self, shed: Shed, path: str, body: bytes, _timeout: float | None) -> Answer:
+        self.overloaded[path] += 1
+        self._untold += 1
+        now = time.monotonic()
+        if now - self._told_at >= _TELL_SECONDS:
+            _log.warning(
+                "overloaded: %d reviews waited too long and were answered by each guardrail's onFault; "
+                "give podgate more CPU or more replicas",
+                self._untold,
+            )
+            self._told_at, self._untold = now, 0
+        return shed(path, body)
+
+    async def _ask(self, handler: Handler, path: str, body: bytes, timeout: float | None) -> Answer:  # noqa: ASYNC109
         # The time-out is the caller's own, told to the handler; nothing is cancelled here.
         try:
-            answer = self._handler(path, body, timeout)
+            answer = handler(path, body, timeout)
             if not isinstance(answer, Answer):
                 answer = await answer
         except BadReview as error:

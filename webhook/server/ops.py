@@ -14,7 +14,7 @@ from typing import NamedTuple
 import prometheus_client
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from starlette.exceptions import HTTPException
@@ -116,12 +116,12 @@ def bare_application(hint: str) -> FastAPI:
 
 
 class LaneCollector(Collector):
-    """What the lane counts, as metrics; labels are HTTP statuses it can answer with and two words."""
+    """What the lane counts, as metrics; labels are HTTP statuses it can answer with, its paths, and two words."""
 
     def __init__(self, counted: lane.Lane) -> None:
         self._lane = counted
 
-    def collect(self) -> Iterable[CounterMetricFamily]:
+    def collect(self) -> Iterable[Metric]:
         """Return the current counts."""
         refused = CounterMetricFamily(
             "podgate_http_refused", "Requests answered without a verdict, by HTTP status.", labels=["status"]
@@ -133,7 +133,17 @@ class LaneCollector(Collector):
         )
         for where in ("handler", "after"):
             faults.add_metric([where], self._lane.faults[where])
-        return [refused, faults]
+        overload = CounterMetricFamily(
+            "podgate_overload", "Reviews that waited too long and were answered without being judged.", labels=["path"]
+        )
+        for path in sorted(lane.PATHS):
+            overload.add_metric([path], self._lane.overloaded[path])
+        lag = GaugeMetricFamily(
+            "podgate_loop_lag_seconds",
+            "How far the event loop was behind at worst since the last scrape.",
+            self._lane.lag.take_worst(),
+        )
+        return [refused, faults, overload, lag]
 
 
 def _run(check: Check) -> str | None:

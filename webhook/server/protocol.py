@@ -6,9 +6,12 @@ piece, as those of API servers do.
 """
 
 import asyncio
+import time
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from webhook.server.lag import ARRIVED
 
 HEAD_SECONDS = 10.0
 """How long a head may take from its first byte to its last."""
@@ -59,6 +62,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._stop_head_timer()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note when the request was whole: from here on it is waiting for us."""
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # further keys are allowed, its type has none
+        scope[ARRIVED] = time.monotonic()
+        super().on_message_complete()
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -30,7 +31,8 @@ class ServerTls:
     """The context of the admission port and the files behind it.
 
     Args:
-        certificate: PEM file of the serving certificate and its intermediates.
+        certificate: PEM file of the serving certificate and its intermediates; None where certificates do not come
+            from files. No handshake succeeds then until `load` is given one.
         key: PEM file of its key.
         client_ca: PEM file; where given, every client must show a certificate signed by it.
 
@@ -38,7 +40,7 @@ class ServerTls:
         TlsError: a file that is missing, unreadable, or no such thing.
     """
 
-    def __init__(self, certificate: Path, key: Path, client_ca: Path | None = None) -> None:
+    def __init__(self, certificate: Path | None, key: Path | None, client_ca: Path | None = None) -> None:
         self.context = _context()
         self._certificate = certificate
         self._key = key
@@ -51,7 +53,32 @@ class ServerTls:
                 raise TlsError(
                     f"{client_ca}: {_reason(error)}; --client-ca takes a PEM file with the authority of the API server"
                 ) from None
-        self.reload_certificates()
+        if certificate is not None:
+            self.reload_certificates()
+
+    def load(self, certificate: bytes, key: bytes) -> bool:
+        """Serve a pair that is given as PEM; return whether it is another than before.
+
+        To be called in the thread of the event loop: certificate and key are exchanged one after the other, and a
+        handshake that began between the two would find a pair that does not match.
+
+        Raises:
+            TlsError: the pair cannot be used; what was in service stays in service.
+        """
+        content = certificate + key
+        if content == self._loaded:
+            return False
+        # OpenSSL reads files only. An anonymous file in memory needs no disk, and no key is left on one.
+        with open(os.memfd_create("podgate-certificate", os.MFD_CLOEXEC), "wb", buffering=0) as memory:  # noqa: PTH123
+            memory.write(certificate.rstrip() + b"\n" + key)
+            path = f"/proc/self/fd/{memory.fileno()}"
+            try:
+                _context().load_cert_chain(path, password=_no_pass_phrase)
+                self.context.load_cert_chain(path, password=_no_pass_phrase)
+            except (OSError, ssl.SSLError, ValueError) as error:
+                raise TlsError(f"{_reason(error)}; give a PEM certificate and the key that belongs to it") from None
+        self._loaded = content
+        return True
 
     def reload_certificates(self) -> bool:
         """Read the pair again; return whether it changed.
@@ -59,6 +86,8 @@ class ServerTls:
         Raises:
             TlsError: the pair cannot be used; what was in service stays in service.
         """
+        if self._certificate is None or self._key is None:
+            return False
         try:
             content = self._certificate.read_bytes() + self._key.read_bytes()
             if content == self._loaded:
@@ -96,17 +125,27 @@ class CertificateKeeper:
 
     def look(self) -> tuple[str, ...]:
         """Look at the directory once; return what changed, one line each. Never raises: see `problem`."""
+        return (*self._mend(), *self._exchange())
+
+    def _mend(self) -> tuple[str, ...]:
         try:
             self.paths = certs.ensure(self._directory, self._names, self._now())
-            changes = list(self.paths.changes)
-            if self._tls is not None and self._tls.reload_certificates():
-                changes.append(f"serving the certificate in {self.paths.tls_crt} from now on")
+        except certs.CertificateError as error:
+            self._problem = str(error)
+            return ()
+        self._problem = None
+        return self.paths.changes
+
+    def _exchange(self) -> tuple[str, ...]:
+        if self._problem is not None:
+            return ()
+        try:
+            is_new = self._tls is not None and self._tls.reload_certificates()
             self._expiries = certs.expiries(self.paths)
         except (certs.CertificateError, TlsError) as error:
             self._problem = str(error)
             return ()
-        self._problem = None
-        return tuple(changes)
+        return (f"serving the certificate in {self.paths.tls_crt} from now on",) if is_new else ()
 
     def problem(self) -> str | None:
         """Say what the last look found wrong, or None. A served certificate that has expired is always a problem."""
@@ -142,8 +181,9 @@ class CertificateKeeper:
             await asyncio.sleep(interval)
             before = self._problem
             # Reading files and making keys takes a few milliseconds, too long for the loop that answers reviews.
-            changes = await asyncio.to_thread(self.look)
-            for change in changes:
+            changes = await asyncio.to_thread(self._mend)
+            # In the loop's own thread: a handshake that began between certificate and key would find no match.
+            for change in (*changes, *self._exchange()):
                 _log.info("%s", change)
             if self._problem is not None and self._problem != before:
                 _log.warning("%s", self._problem)

@@ -1,0 +1,225 @@
+"""The live view answers as every view does, follows changes, and tells what it lacks."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.contracts.view import LABELS, NS, WEB, WEB_RS, MakeView, ViewContract, obj, owned_by, owner, vpa
+from tests.fakes.apiserver import PATHS, FakeApiServer
+from tests.fakes.live import NOW, Live, eventually, live
+from webhook.cluster.view import Controller, View
+from webhook.kube.objects import OwnerReference
+
+
+@pytest.fixture
+def running() -> Iterator[Live]:
+    with FakeApiServer() as server:
+        server.apply(obj("Namespace", NS), WEB, WEB_RS)
+        with live(server) as made:
+            yield made
+
+
+class TestLiveView(ViewContract):
+    @pytest.fixture
+    def make_view(self) -> Iterator[MakeView]:
+        with ExitStack() as stack:
+
+            def make(objects: list[dict[str, Any]]) -> View:
+                server = stack.enter_context(FakeApiServer())
+                server.apply(*objects)
+                return stack.enter_context(live(server)).view
+
+            yield make
+
+
+def test_changes_of_the_cluster_are_seen(running: Live) -> None:
+    view = running.view
+    assert view.vertical_pod_autoscaler(NS, Controller("Deployment", "web"), LABELS) is None
+    made = vpa("v", "Deployment", "web")
+    running.server.apply(made)
+    eventually(lambda: view.vertical_pod_autoscaler(NS, Controller("Deployment", "web"), LABELS) is not None)
+    running.server.apply(vpa("v", "Deployment", "other"))
+    eventually(lambda: view.vertical_pod_autoscaler(NS, Controller("Deployment", "web"), LABELS) is None)
+    eventually(lambda: view.vertical_pod_autoscaler(NS, Controller("Deployment", "other"), {}) is not None)
+    running.server.delete(made)
+    eventually(lambda: view.sizes()["verticalPodAutoscalers"] == 0)
+    running.server.apply(obj("Node", "n"))
+    eventually(lambda: [node.name for node in view.nodes()] == ["n"])
+    running.server.apply(obj("Namespace", NS, labels={"team": "b"}))
+    eventually(lambda: (found := view.namespace(NS)) is not None and found.labels.get("team") == "b")
+
+
+def test_a_pod_that_ends_leaves_the_view(running: Live) -> None:
+    pod = obj("Pod", "p", {}, uid="u-1")
+    running.server.apply({**pod, "status": {"phase": "Running"}})
+    eventually(lambda: [each.uid for each in running.view.pods()] == ["u-1"])
+    running.server.apply({**pod, "status": {"phase": "Succeeded"}})
+    eventually(lambda: not running.view.pods())
+
+
+def test_pods_of_one_template_share_what_they_have_in_common(running: Live) -> None:
+    owner_of = owned_by("ReplicaSet", "web-7d4b9c", "rs-1")
+    spec = {"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "1"}}}]}
+    pods = [
+        obj("Pod", f"p{n}", {**spec, "nodeName": f"n{n}"}, uid=f"u-{n}", labels=LABELS, ownerReferences=owner_of)
+        for n in range(3)
+    ]
+    running.server.apply(*pods)
+    eventually(lambda: len(running.view.pods()) == 3)
+    found = list(running.view.pods())
+    assert len({id(each.pod.spec) for each in found}) == 1
+    assert {each.uid for each in found} == {"u-0", "u-1", "u-2"}
+    first = running.view.pods()[0].pod
+    assert first.spec is not None
+    assert first.spec.containers is not None
+    assert first.spec.containers[0].resources is not None
+    assert first.spec.containers[0].resources.requests == {"cpu": "1"}
+    assert first.metadata is not None
+    assert (first.metadata.labels, first.metadata.owner_references) == (
+        LABELS,
+        [owner("ReplicaSet", "web-7d4b9c", "rs-1")],
+    )
+    assert running.view.sizes()["podSpecs"] == 1
+
+
+def test_a_workload_that_a_controller_owns_is_kept_without_its_template(running: Live) -> None:
+    template = {"spec": {"nodeName": "n"}}
+    running.server.apply(
+        {**WEB_RS, "spec": {**WEB_RS["spec"], "replicas": 3, "template": template}},
+        obj("CronJob", "c", {"jobTemplate": {"spec": {"template": {"metadata": {"labels": {"a": "b"}}}}}}),
+    )
+    eventually(lambda: running.view.workload(NS, "CronJob", "c") is not None)
+
+    def replicas() -> int | None:
+        found = running.view.workload(NS, "ReplicaSet", "web-7d4b9c")
+        return found.spec.replicas if found is not None and found.spec is not None else None
+
+    eventually(lambda: replicas() == 3)
+    owned = running.view.workload(NS, "ReplicaSet", "web-7d4b9c")
+    assert owned is not None
+    assert owned.spec is not None
+    assert owned.spec.template is None
+    assert owned.spec.selector == {"matchLabels": WEB_RS["spec"]["selector"]["matchLabels"], "matchExpressions": None}
+    cron_job = running.view.workload(NS, "CronJob", "c")
+    assert cron_job is not None
+    assert cron_job.spec is not None
+    assert cron_job.spec.job_template is not None
+    selector = running.view.owner_selector(NS, Controller("CronJob", "c"))
+    assert selector is not None
+    assert selector.match_labels == {"a": "b"}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "reference", "missing"),
+    [
+        pytest.param(NS, owner("ReplicaSet", "web-7d4b9c", "rs-1"), (), id="all is known"),
+        pytest.param(NS, None, (), id="no owner"),
+        pytest.param(NS, owner("Rollout", "unknown"), (), id="a custom kind is never watched"),
+        pytest.param(NS, owner("ReplicaSet", "web-new"), ("ReplicaSet",), id="unknown owner"),
+        pytest.param(NS, owner("ReplicaSet", "web-7d4b9c", "rs-2"), ("ReplicaSet",), id="another of that name"),
+        pytest.param("new", None, ("Namespace",), id="unknown namespace"),
+        pytest.param("new", owner("Job", "j"), ("Namespace", "Job"), id="both"),
+    ],
+)
+def test_the_view_tells_what_waiting_may_bring(
+    running: Live, namespace: str, reference: OwnerReference | None, missing: tuple[str, ...]
+) -> None:
+    assert running.view.lacks(namespace, reference) == missing
+    eventually(lambda: all(map(running.watches.is_watching, missing)))
+
+
+# --- readiness and staleness ----------------------------------------------------------------------------------------
+
+
+def test_nothing_is_complete_before_everything_was_listed() -> None:
+    with FakeApiServer() as server:
+        server.forbidden.add(PATHS["HorizontalPodAutoscaler"])
+        with live(server, start=False) as it:
+            assert (it.watches.problem() or "").startswith("not listed yet: cronjobs, ")
+            it.watches.start()
+            eventually(lambda: "grant it in the ClusterRole" in (it.watches.problem() or ""))
+            eventually(lambda: (it.watches.problem() or "").startswith("not listed yet: horizontalpodautoscalers; "))
+            server.forbidden.clear()
+            eventually(lambda: it.watches.problem() is None)
+
+
+def test_a_cluster_without_vpas_is_complete_and_says_so() -> None:
+    with FakeApiServer() as server:
+        server.absent.add(PATHS["VerticalPodAutoscaler"])
+        with live(server) as it:
+            assert any(line.startswith("verticalpodautoscalers: not installed") for line in it.watches.notices())
+
+
+def test_a_watch_that_breaks_is_a_notice_and_the_view_answers_on(running: Live) -> None:
+    assert running.watches.notices() == []
+    running.server.forbidden.add(PATHS["Namespace"])
+    running.server.drop_watches()
+    eventually(lambda: any(line.startswith("namespaces: answers may be") for line in running.watches.notices()))
+    assert running.watches.problem() is None
+    assert running.view.namespace(NS) is not None
+    assert not running.watches.is_watching("Namespace")
+
+
+def test_an_object_that_does_not_decode_keeps_its_last_good_version(running: Live) -> None:
+    running.server.apply(obj("LimitRange", "l", {"limits": [{"type": "Container", "max": {"cpu": "1"}}]}))
+    eventually(lambda: len(running.view.limit_ranges(NS)) == 1)
+    running.server.apply(
+        obj("LimitRange", "l", {"limits": "none"}),
+        obj("Deployment", "bad", {"selector": 3}),
+        {**obj("Pod", "p"), "spec": "x"},
+    )
+
+    def malformed() -> int:
+        return sum(each.state.errors.get("malformed", 0) for each in running.watches.report())
+
+    eventually(lambda: malformed() == 3)
+    assert len(running.view.limit_ranges(NS)) == 1
+    assert running.view.workload(NS, "Deployment", "bad") is None
+
+
+# --- schedulers -----------------------------------------------------------------------------------------------------
+
+
+def lease(name: str, namespace: str = "kube-system", age: float = 0, holder: str = "pod-1") -> dict[str, Any]:
+    renewed = (NOW - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    spec = {"holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": renewed}
+    made = obj("Lease", name, spec)
+    made["metadata"]["namespace"] = namespace
+    return made
+
+
+def test_only_leases_of_schedulers_that_policies_name_are_watched(running: Live) -> None:
+    path = PATHS["Lease"]
+    assert running.server.watches(path) == []
+    running.server.apply(lease("packer"), lease("node-1", "kube-node-lease"))
+    running.watches.follow_schedulers({"packer"})
+    eventually(lambda: running.view.is_scheduler_alive("packer"))
+    assert running.view.sizes()["leases"] == 1
+    assert not running.view.is_scheduler_alive("node-1")
+    assert [call.query["fieldSelector"] for call in running.server.lists(path)] == ["metadata.name=packer"]
+    running.watches.follow_schedulers(())
+    assert not running.view.is_scheduler_alive("packer")
+    assert not any(each.name.startswith("leases/") for each in running.watches.report())
+    running.server.apply(lease("packer", age=1))
+    assert running.view.sizes()["leases"] == 0
+
+
+def test_a_scheduler_dies_with_its_lease(running: Live) -> None:
+    running.server.apply(lease("packer"))
+    running.watches.follow_schedulers({"packer"})
+    eventually(lambda: running.view.is_scheduler_alive("packer"))
+    running.server.apply(lease("packer", holder=""))
+    eventually(lambda: not running.view.schedulers()["packer"])
+    before = running.view.not_alive["packer"]
+    assert not running.view.is_scheduler_alive("packer")
+    assert running.view.not_alive["packer"] == before + 1
+
+
+def test_a_lease_in_a_namespace_of_a_team_is_not_believed(running: Live) -> None:
+    running.server.apply(lease("packer", "team-alpha"))
+    running.watches.follow_schedulers({"packer"})
+    eventually(lambda: running.view.sizes()["leases"] == 1)
+    assert not running.view.is_scheduler_alive("packer")

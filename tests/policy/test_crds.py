@@ -1,0 +1,118 @@
+"""The CustomResourceDefinitions say what the models say, in the little that a structural schema can say."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from webhook.policy import _crds, _discovery, _schema
+from webhook.policy._envelope import API_VERSION
+
+ROOT = Path(__file__).parents[2]
+FILES = ROOT / "manifests" / "crds"
+KINDS = sorted(_discovery.kinds())
+
+_STRUCTURAL = frozenset(_crds._COPIED) | {
+    "properties",
+    "items",
+    "additionalProperties",
+    "minProperties",
+    "maxProperties",
+    "x-kubernetes-preserve-unknown-fields",
+    "x-kubernetes-int-or-string",
+}
+
+
+def schema(kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = _crds.crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return found
+
+
+def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("properties", {}).values():
+        yield from nodes(child)
+    for name in ("items", "additionalProperties"):
+        if name in node:
+            yield from nodes(node[name])
+
+
+def test_the_files_are_up_to_date() -> None:
+    made = dict(_crds.files())
+    found = {path.name: path.read_text(encoding="utf-8") for path in FILES.glob("*.yaml") if path.name in made}
+    assert found == made, "run `make crds`"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_schema_is_structural(kind: str) -> None:
+    for node in nodes(schema(kind)):
+        assert set(node) <= _STRUCTURAL
+        is_open = "x-kubernetes-preserve-unknown-fields" in node or "x-kubernetes-int-or-string" in node
+        assert isinstance(node.get("type"), str) is not is_open
+        assert not ("properties" in node and "additionalProperties" in node)
+        assert "default" not in node
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_field_of_the_models_is_in_the_schema(kind: str) -> None:
+    def walk(model: dict[str, Any], made: dict[str, Any], path: str) -> None:
+        model = _crds._resolved(model, root)
+        assert set(model.get("properties", {})) == set(made.get("properties", {})), path
+        for name, child in model.get("properties", {}).items():
+            walk(child, made["properties"][name], f"{path}.{name}")
+
+    root = _schema.schema(kind)
+    walk(_schema.at(kind, ("spec",)), schema(kind)["properties"]["spec"], "spec")
+
+
+def documents() -> list[dict[str, Any]]:
+    files = [*(ROOT / "policies").rglob("*.yaml"), ROOT / "tests" / "data" / "policy" / "contract.yaml"]
+    found = [each for path in files for each in yaml.safe_load_all(path.read_text(encoding="utf-8")) if each]
+    return [each for each in found if each.get("apiVersion") == API_VERSION]
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda each: f"{each['kind']} {each['metadata']['name']}")
+def test_the_shipped_policies_are_valid_by_the_schema(document: dict[str, Any]) -> None:
+    jsonschema.validate(document, schema(document["kind"]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        pytest.param("GuardrailPolicy", {}, id="no mode"),
+        pytest.param("GuardrailPolicy", {"mode": "strict"}, id="unknown mode"),
+        pytest.param("GuardrailPolicy", {"mode": "audit", "priority": 10**7}, id="priority out of range"),
+        pytest.param("Budget", {"mode": "audit", "amount": "1", "currency": "USD", "scope": {}}, id="no scope"),
+        pytest.param(
+            "Budget",
+            {"mode": "audit", "amount": "1", "currency": "USD", "scope": {"cluster": True, "namespaces": ["a"]}},
+            id="two scopes",
+        ),
+        pytest.param(
+            "Budget",
+            {"mode": "audit", "amount": 1, "currency": "USD", "scope": {"cluster": True}},
+            id="money is a number",
+        ),
+        pytest.param("PolicyException", {"guardrails": [], "owner": "a", "reason": "b"}, id="no guardrail"),
+    ],
+)
+def test_what_a_schema_can_refuse_is_refused(kind: str, spec: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"metadata": {}, "spec": spec}, schema(kind))
+
+
+def test_names_and_scopes_are_those_of_the_contract() -> None:
+    made = {kind: _crds.crd(kind) for kind in KINDS}
+    assert {kind: each["spec"]["names"]["plural"] for kind, each in made.items()} == {
+        "Budget": "budgets",
+        "GuardrailPolicy": "guardrailpolicies",
+        "PolicyException": "policyexceptions",
+        "PriceList": "pricelists",
+    }
+    assert {kind for kind, each in made.items() if each["spec"]["scope"] == "Namespaced"} == {"PolicyException"}
+    for each in made.values():
+        assert each["metadata"]["name"] == f"{each['spec']['names']['plural']}.podgate.dev"
+        assert [version["name"] for version in each["spec"]["versions"]] == ["v1alpha1"]

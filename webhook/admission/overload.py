@@ -1,0 +1,71 @@
+"""The answer to a review that waited too long to be judged: what each guardrail says a fault means.
+
+No guardrail runs, so nothing is changed and nothing is priced or booked; the pod's policies are still found, for they
+say what shall happen. A guardrail whose ``onFault`` is ``deny`` and whose mode is ``enforce`` refuses, the others let
+pass with a warning.
+
+The mutating call refuses nothing here: the validating call follows, and either judges what was left undone or
+finds itself overloaded too, and then it refuses.
+"""
+
+from webhook.admission.decision import ALLOWED, Decision, Outcome, OutcomeName, Severity, decide
+from webhook.admission.review import Phase, Surroundings
+from webhook.admission.subject import Subject
+from webhook.guardrails import budget
+from webhook.guardrails._contract import Context, is_creation
+from webhook.policy._base import Mode, OnFault
+
+REASON = "Podgate is overloaded and answered in time rather than judge; retry, or give it more CPU or replicas"
+
+
+def unjudged(subject: Subject, around: Surroundings, phase: Phase) -> Decision:
+    """Decide without judging.
+
+    Args:
+        subject: the object; it is left as it is.
+        around: policies, cluster, clock.
+        phase: the call.
+    """
+    rules = around.rules
+    if rules.is_excluded(subject, around.view):
+        return ALLOWED
+    info = around.view.namespace(subject.namespace)
+    context = Context(
+        pod=subject.pod,
+        namespace=subject.namespace,
+        view=around.view,
+        prices=rules.prices,
+        namespace_info=info,
+        operation=subject.operation,
+        subresource=subject.subresource,
+        old_pod=subject.old_pod,
+        scale=subject.scale,
+        old_scale=subject.old_scale,
+        requester=subject.requester,
+        controller=subject.controller,
+    )
+    entries = rules.matcher.resolve(subject.namespace, info, context.labels, subject.requester)
+    exempt = rules.exempt(context, entries, around.now) if rules.has_exceptions(subject.namespace) else {}
+    may_refuse = phase != "mutate" and subject.scale is None
+    outcomes: list[Outcome] = []
+    for entry in entries:
+        guardrail = entry.guardrail
+        is_asked = guardrail.propose is not None if phase == "mutate" else phase in ("validate", guardrail.half)
+        if is_asked and guardrail.name not in exempt and (guardrail.judges or is_creation)(context):
+            on_fault: OnFault = entry.on_fault if may_refuse else "allow"
+            outcomes.append(_outcome(entry.policy, guardrail.name, entry.mode, on_fault, entry.severity))
+    if phase in ("validate", "cost") and rules.budgets and "budget" not in exempt and budget.judges(context):
+        labels = info.labels if info is not None else {}
+        for rule in rules.budgets:
+            if rule.covers(context.namespace, labels, context.labels):
+                on_fault = rule.on_fault if may_refuse else "allow"
+                outcomes.append(_outcome(rule.name, "budget", rule.mode, on_fault, _SEVERITIES[rule.mode]))
+    return decide(outcomes, (), (), None) if outcomes else ALLOWED
+
+
+_SEVERITIES: dict[Mode, Severity] = {"enforce": "enforce", "warn": "warn", "audit": "audit", "off": "audit"}
+
+
+def _outcome(policy: str, guardrail: str, mode: Mode, on_fault: OnFault, severity: Severity) -> Outcome:
+    name: OutcomeName = "fault_denied" if on_fault == "deny" and mode == "enforce" else "fault_allowed"
+    return Outcome(policy, guardrail, mode, name, severity, note=REASON)

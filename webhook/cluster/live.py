@@ -1,0 +1,225 @@
+"""The cluster view over watches of a real API server.
+
+`LiveView` answers from memory alone: it holds no client, so no answer can ever become a call. What fills it are the
+reflectors of `webhook.cluster.watches`, one thread and one store each.
+
+An answer may be older than the cluster by the lag of a watch, usually some milliseconds. Where that lag matters, for a
+pod that is faster than the watch of its owner or of its namespace, `lacks` tells that waiting a moment may help.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final, overload
+
+from webhook.cluster import leases, matching, owners, view
+from webhook.cluster.projections import KnownWorkload, LimitRange, NamedLease, PodProjection, PodRecord
+from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Workload
+from webhook.kube.stores import Grouped, Store
+
+_Key = tuple[str, str, str]
+"""(namespace, kind, name)"""
+
+SCHEDULER_NAMESPACES: Final = frozenset({"kube-system"})
+"""Where Leases of schedulers are believed. Anybody with a namespace of his own can write a Lease there."""
+
+
+class PodStore(Store[PodRecord]):
+    """Pods by UID, and what they share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.project = PodProjection()
+
+    def put(self, key: str, value: PodRecord) -> None:
+        """Add or change one pod."""
+        super().put(key, value)
+        self.project.sweep(self.values)
+
+    def replace(self, items: Mapping[str, PodRecord], kept: frozenset[str] = frozenset()) -> None:
+        """Be exactly `items`, and of what is there the keys in `kept`."""
+        super().replace(items, kept)
+        self.project.sweep(self.values)
+
+
+class Pods(Sequence[view.ClusterPod]):
+    """The pods of one moment; each is put together when it is looked at."""
+
+    def __init__(self, records: tuple[PodRecord, ...]) -> None:
+        self._records = records
+
+    @overload
+    def __getitem__(self, index: int) -> view.ClusterPod: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Pods": ...
+    def __getitem__(self, index: int | slice) -> "view.ClusterPod | Pods":
+        if isinstance(index, slice):
+            return Pods(self._records[index])
+        return self._records[index].as_pod()
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[view.ClusterPod]:
+        return (record.as_pod() for record in self._records)
+
+
+class LiveView:
+    """A `webhook.cluster.view.View` that changes as the cluster does. All methods may be called from any thread."""
+
+    def __init__(
+        self, now: Callable[[], datetime], scheduler_namespaces: frozenset[str] = SCHEDULER_NAMESPACES
+    ) -> None:
+        """Args:
+        now: the time, with its zone; Leases are compared with it.
+        scheduler_namespaces: where Leases of schedulers are believed.
+        """
+        self._now = now
+        self._scheduler_namespaces = scheduler_namespaces
+        self.namespaces: Store[view.Namespace] = Store()
+        self.nodes_by_name: Store[view.Node] = Store()
+        self.pods_by_uid = PodStore()
+        self.workloads: dict[str, Store[KnownWorkload]] = {kind: Store() for kind in sorted(WORKLOAD_KINDS)}
+        self.limit_ranges_by_namespace: Grouped[LimitRange] = Grouped(lambda each: each.namespace)
+        self.vertical: Grouped[view.VerticalPodAutoscaler] = Grouped(_target, matching.oldest_first)
+        self.horizontal: Grouped[view.HorizontalPodAutoscaler] = Grouped(_target)
+        self.leases: dict[str, Store[NamedLease]] = {}
+        """Of the schedulers that policies name, by that name."""
+        self.not_alive: Counter[str] = Counter()
+        """How often a scheduler was asked for and was not alive, for those that policies name."""
+        self._nodes: tuple[int, tuple[view.Node, ...]] = (-1, ())
+
+    # --- answers ----------------------------------------------------------------------------------------------------
+
+    def namespace(self, name: str) -> view.Namespace | None:
+        """Return the namespace, or None where it is not known (yet)."""
+        return self.namespaces.items.get("/" + name)
+
+    def top_controller(
+        self, namespace: str, owner: OwnerReference | None, labels: Mapping[str, str]
+    ) -> view.Controller | None:
+        """Return the top-most known controller; see `webhook.cluster.owners`."""
+        return owners.top_controller(
+            owner,
+            labels,
+            find=lambda kind, name: self._head(namespace, kind, name),
+            is_target=lambda kind, name: bool(
+                self.vertical.of((namespace, kind, name)) or self.horizontal.of((namespace, kind, name))
+            ),
+        )
+
+    def workload(self, namespace: str, kind: str, name: str) -> Workload | None:
+        """Return a workload, with its pod template unless a controller owns it."""
+        known = self._known(namespace, kind, name)
+        return known.whole() if known is not None else None
+
+    def vertical_pod_autoscaler(
+        self, namespace: str, controller: view.Controller, labels: Mapping[str, str]
+    ) -> view.VerticalPodAutoscaler | None:
+        """Return the VPA of a controller's pods; see `webhook.cluster.matching`."""
+        found = self.vertical.of((namespace, controller.kind, controller.name))
+        if not found:
+            return None
+        known = self._known(namespace, controller.kind, controller.name)
+        return found[0] if known is None or known.selects()(labels) else None
+
+    def horizontal_pod_autoscalers(
+        self, namespace: str, controller: view.Controller
+    ) -> Sequence[view.HorizontalPodAutoscaler]:
+        """Return the HPAs whose target is `controller`."""
+        return self.horizontal.of((namespace, controller.kind, controller.name))
+
+    def limit_ranges(self, namespace: str) -> Sequence[view.LimitRangeItem]:
+        """Return all items of all LimitRanges of the namespace."""
+        found = self.limit_ranges_by_namespace.of(namespace)
+        if len(found) == 1:
+            return found[0].items
+        return tuple(item for each in found for item in each.items)
+
+    def owner_selector(self, namespace: str, controller: view.Controller) -> LabelSelector | None:
+        """Return the label selector of a controller, or None."""
+        known = self._known(namespace, controller.kind, controller.name)
+        return known.selector if known is not None else None
+
+    def nodes(self) -> Sequence[view.Node]:
+        """Return all nodes."""
+        changes, found = self._nodes
+        if changes != self.nodes_by_name.changes:
+            changes = self.nodes_by_name.changes
+            found = self.nodes_by_name.values()
+            self._nodes = (changes, found)
+        return found
+
+    def is_scheduler_alive(self, name: str) -> bool:
+        """Whether the scheduler of that name holds a fresh Lease; see `webhook.cluster.leases`."""
+        followed = self.leases.get(name)
+        if followed is None:
+            return False
+        alive = self._holds_fresh_lease(followed)
+        if not alive:
+            self.not_alive[name] += 1
+        return alive
+
+    def pods(self) -> Sequence[view.ClusterPod]:
+        """Return the pods that exist, terminal ones excluded."""
+        return Pods(self.pods_by_uid.values())
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the number of entries of each cache."""
+        return {
+            "namespaces": len(self.namespaces),
+            "pods": len(self.pods_by_uid),
+            "podSpecs": len(self.pods_by_uid.project.specs),
+            "podLabels": len(self.pods_by_uid.project.labels),
+            "podOwners": len(self.pods_by_uid.project.owners),
+            "workloads": sum(map(len, self.workloads.values())),
+            "verticalPodAutoscalers": len(self.vertical),
+            "horizontalPodAutoscalers": len(self.horizontal),
+            "limitRanges": len(self.limit_ranges_by_namespace),
+            "nodes": len(self.nodes_by_name),
+            "leases": sum(len(store) for store in list(self.leases.values())),
+        }
+
+    # --- more than a view answers -----------------------------------------------------------------------------------
+
+    def lacks(self, namespace: str, owner: OwnerReference | None) -> tuple[str, ...]:
+        """Return what a pod needs to be judged by and the caches have not seen yet, as kinds; empty for nearly all.
+
+        Args:
+            namespace: of the request.
+            owner: the pod's controller reference. Custom kinds are never watched, so they are never missing.
+        """
+        missing: tuple[str, ...] = ()
+        if self.namespace(namespace) is None:
+            missing = ("Namespace",)
+        if owner is not None and owner.kind in self.workloads:
+            known = self._head(namespace, owner.kind, owner.name)
+            uid = known.metadata.uid if known is not None and known.metadata is not None else ""
+            if known is None or (owner.uid and uid and owner.uid != uid):
+                missing = (*missing, owner.kind)
+        return missing
+
+    def schedulers(self) -> Mapping[str, bool]:
+        """Return the schedulers that policies name, and whether each is alive."""
+        return {name: self._holds_fresh_lease(store) for name, store in list(self.leases.items())}
+
+    def _holds_fresh_lease(self, followed: Store[NamedLease]) -> bool:
+        now = self._now()
+        return any(
+            each.namespace in self._scheduler_namespaces and leases.is_fresh(each.lease, now)
+            for each in followed.values()
+        )
+
+    def _known(self, namespace: str, kind: str, name: str) -> KnownWorkload | None:
+        store = self.workloads.get(kind)
+        return store.items.get(f"{namespace}/{name}") if store is not None else None
+
+    def _head(self, namespace: str, kind: str, name: str) -> Workload | None:
+        known = self._known(namespace, kind, name)
+        return known.head if known is not None else None
+
+
+def _target(autoscaler: view.VerticalPodAutoscaler | view.HorizontalPodAutoscaler) -> _Key | None:
+    if not autoscaler.target_kind or not autoscaler.target_name:
+        return None
+    return autoscaler.namespace, autoscaler.target_kind, autoscaler.target_name

@@ -1,0 +1,322 @@
+"""What is kept of an object that is watched: a few hundred bytes of it, straight from the bytes of the API server.
+
+Pods and workloads come by the ten thousand and are nearly all alike, so they are projected here with care: pods of one
+template share one spec, one set of labels and one owner in memory, and of a workload the template lies compressed
+until somebody asks for it. Kinds that come by the hundred are read like any manifest (`webhook.cluster._read`).
+"""
+
+import hashlib
+import sys
+import zlib
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from webhook.cluster import _read, leases, matching, view
+from webhook.kube import objects
+from webhook.kube.objects import LabelSelector, Object, ObjectMeta, OwnerReference, PodSpec, Workload
+from webhook.kube.selectors import LabelPredicate
+from webhook.kube.watch_wire import Malformed, Meta
+
+TERMINAL: Final = frozenset({"Succeeded", "Failed"})
+_OWN_PREFIX: Final = "podgate.dev/"
+_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+"""A second copy of the whole object, written by ``kubectl apply``."""
+
+T = TypeVar("T")
+
+_ANY = msgspec.json.Decoder(dict[str, Any])
+_WORKLOAD = msgspec.json.Decoder(Workload)
+_TEMPLATE = msgspec.json.Decoder(objects.PodTemplate)
+_JOB_TEMPLATE = msgspec.json.Decoder(objects.JobTemplate)
+_SPEC = msgspec.json.Decoder(PodSpec)
+_ENCODER = msgspec.json.Encoder(order="sorted")
+
+
+# --- kinds that come by the hundred -----------------------------------------------------------------------------------
+
+
+def reader(api_version: str, kind: str) -> Callable[[msgspec.Raw, Meta], Any]:
+    """Return a projection of objects of a kind to what the cluster view answers with.
+
+    Items of a list do not say their own kind, so it is given here.
+    """
+
+    def read(raw: msgspec.Raw, _meta: Meta) -> Any:  # noqa: ANN401  the kind decides
+        try:
+            document = _ANY.decode(raw)
+        except msgspec.DecodeError as error:
+            raise Malformed(f"does not decode: {error}") from None
+        document["apiVersion"], document["kind"] = api_version, kind
+        metadata = document.get("metadata")
+        if isinstance(metadata, dict):
+            metadata.pop("managedFields", None)
+            annotations = metadata.get("annotations")
+            if isinstance(annotations, dict):
+                annotations.pop(_LAST_APPLIED, None)
+        try:
+            item = _read.read(document)
+        except _read.ReadError as error:
+            raise Malformed(str(error)) from None
+        assert item is not None  # noqa: S101  the kind is one of those that are read
+        return item.value
+
+    return read
+
+
+class LimitRange(msgspec.Struct, frozen=True):
+    """The items of one LimitRange."""
+
+    namespace: str
+    items: tuple[view.LimitRangeItem, ...]
+
+
+_LIMIT_RANGE = reader("v1", "LimitRange")
+
+
+def limit_range(raw: msgspec.Raw, meta: Meta) -> LimitRange:
+    """Project a LimitRange."""
+    return LimitRange(meta.namespace, _LIMIT_RANGE(raw, meta))
+
+
+class NamedLease(msgspec.Struct, frozen=True):
+    """A Lease and where it is."""
+
+    namespace: str
+    lease: leases.Lease
+
+
+def lease(raw: msgspec.Raw, meta: Meta) -> NamedLease:
+    """Project a Lease."""
+    try:
+        return NamedLease(meta.namespace, leases.decode(raw))
+    except ValueError as error:
+        raise Malformed(f"{error}; its holder should write it anew") from None
+
+
+# --- workloads --------------------------------------------------------------------------------------------------------
+
+
+class KnownWorkload:
+    """A workload as it is kept: who it is and whom it selects; its template, if anybody may ask for it, compressed."""
+
+    __slots__ = ("_predicate", "_template", "head", "selector")
+
+    def __init__(self, head: Workload, selector: LabelSelector | None, template: bytes | None) -> None:
+        self.head = head
+        """Without template and selector; for looking up owners."""
+        self.selector = selector
+        self._template = template
+        self._predicate: LabelPredicate | None = None
+
+    def selects(self) -> LabelPredicate:
+        """Return whether pods with given labels are this workload's; compiled when it is first asked for."""
+        if self._predicate is None:
+            self._predicate = matching.predicate_of(self.head.kind, self.selector)
+        return self._predicate
+
+    def whole(self) -> Workload:
+        """Return the workload with its selector, and with its template unless a controller owns it."""
+        spec = self.head.spec
+        if spec is None:
+            return self.head
+        changes: dict[str, Any] = {}
+        if self.selector is not None and self.head.kind != "CronJob":
+            is_plain = self.head.kind == "ReplicationController"
+            changes["selector"] = (
+                dict(self.selector.match_labels or {}) if is_plain else msgspec.to_builtins(self.selector)
+            )
+        if self._template is not None:
+            text = zlib.decompress(self._template)
+            if self.head.kind == "CronJob":
+                changes["job_template"] = _JOB_TEMPLATE.decode(text)
+            else:
+                changes["template"] = _TEMPLATE.decode(text)
+        return msgspec.structs.replace(self.head, spec=msgspec.structs.replace(spec, **changes))
+
+
+def workload(api_version: str, kind: str) -> Callable[[msgspec.Raw, Meta], KnownWorkload]:
+    """Return a projection of workloads of a kind."""
+
+    def project(raw: msgspec.Raw, _meta: Meta) -> KnownWorkload:
+        try:
+            full = _WORKLOAD.decode(raw)
+        except msgspec.DecodeError as error:
+            raise Malformed(f"does not decode: {error}") from None
+        full.kind, full.api_version = kind, api_version
+        try:
+            matching.compile_predicate(full)
+            selector = matching.selector_of(full)
+        except ValueError as error:
+            raise Malformed(str(error)) from None
+        metadata = full.metadata or ObjectMeta()
+        owner = objects.controller_of(metadata)
+        head = Workload(api_version, kind, _head_metadata(metadata, owner), None)
+        template: bytes | None = None
+        if full.spec is not None:
+            body = full.spec.job_template if kind == "CronJob" else full.spec.template
+            # What a controller owns is judged through its owner, so nobody asks for its template.
+            if body is not None and owner is None:
+                template = zlib.compress(msgspec.json.encode(body), 1)
+            head.spec = msgspec.structs.replace(full.spec, template=None, job_template=None, selector=None)
+        return KnownWorkload(head, selector, template)
+
+    return project
+
+
+def _head_metadata(metadata: ObjectMeta, owner: OwnerReference | None) -> ObjectMeta:
+    annotations = {key: text for key, text in (metadata.annotations or {}).items() if key.startswith(_OWN_PREFIX)}
+    return ObjectMeta(
+        name=metadata.name,
+        namespace=sys.intern(metadata.namespace or ""),
+        uid=metadata.uid,
+        annotations=annotations or None,
+        owner_references=[owner] if owner is not None else None,
+    )
+
+
+# --- pods -------------------------------------------------------------------------------------------------------------
+
+
+class PodRecord(msgspec.Struct, frozen=True, gc=False):
+    """A pod that exists, as budgets count it. Labels, owner and spec are shared with pods that have the same."""
+
+    uid: str
+    namespace: str
+    labels: dict[str, str] | None
+    owner: OwnerReference | None
+    spec: PodSpec
+
+    def as_pod(self) -> view.ClusterPod:
+        """Return it as the view answers; the inner objects are shared and must not be changed."""
+        metadata = ObjectMeta(
+            namespace=self.namespace,
+            uid=self.uid,
+            labels=self.labels,
+            owner_references=[self.owner] if self.owner is not None else None,
+        )
+        return view.ClusterPod(self.uid, self.namespace, objects.Pod(metadata=metadata, spec=self.spec))
+
+
+class _PodContainer(Object, omit_defaults=True):
+    name: str = ""
+    restart_policy: str | None = None
+    resources: objects.ResourceRequirements | None = None
+
+
+class _RequiredAffinity(Object, omit_defaults=True):
+    required: objects.NodeSelector | None = msgspec.field(
+        name="requiredDuringSchedulingIgnoredDuringExecution", default=None
+    )
+
+
+class _PodAffinity(Object, omit_defaults=True):
+    node_affinity: _RequiredAffinity | None = None
+
+
+class _PodSpec(Object, omit_defaults=True):
+    """What pricing reads."""
+
+    containers: list[_PodContainer] | None = None
+    init_containers: list[_PodContainer] | None = None
+    node_selector: dict[str, str] | None = None
+    affinity: _PodAffinity | None = None
+    overhead: objects.ResourceMap | None = None
+    resources: objects.ResourceRequirements | None = None
+
+
+class _PodMeta(Object):
+    uid: str = ""
+    labels: dict[str, str] | None = None
+    owner_references: list[OwnerReference] | None = None
+
+
+class _PodStatus(Object):
+    phase: str = ""
+
+
+class _Pod(Object):
+    metadata: _PodMeta = msgspec.field(default_factory=_PodMeta)
+    spec: _PodSpec | None = None
+    status: _PodStatus | None = None
+
+
+_POD = msgspec.json.Decoder(_Pod)
+
+
+class Shared(Generic[T]):
+    """One object for equal contents. What nobody uses any more is swept out, so it never grows beyond twice its use."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, T] = {}
+        self._sweep_at = 4_096
+
+    def get(self, content: bytes, make: Callable[[bytes], T]) -> T:
+        """Return the object for this content, made of it at the first time."""
+        digest = hashlib.blake2b(content, digest_size=16).digest()
+        found = self._known.get(digest)
+        if found is None:
+            found = self._known[digest] = make(content)
+        return found
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to sweep."""
+        return len(self._known) >= self._sweep_at
+
+    def sweep(self, used: Iterable[object]) -> None:
+        """Forget all objects but those in use."""
+        identities = {id(each) for each in used}
+        self._known = {digest: each for digest, each in self._known.items() if id(each) in identities}
+        self._sweep_at = max(4_096, 2 * len(self._known))
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+class PodProjection:
+    """Projects pods; one for all pods, called by one thread."""
+
+    def __init__(self) -> None:
+        self.specs: Shared[PodSpec] = Shared()
+        self.labels: Shared[dict[str, str]] = Shared()
+        self.owners: Shared[OwnerReference] = Shared()
+
+    def __call__(self, raw: msgspec.Raw, meta: Meta) -> PodRecord | None:
+        """Return the projection of a pod; None for one that has ended, which costs nothing any more."""
+        try:
+            pod = _POD.decode(raw)
+        except msgspec.DecodeError as error:
+            raise Malformed(f"does not decode: {error}") from None
+        if pod.status is not None and pod.status.phase in TERMINAL:
+            return None
+        labels = pod.metadata.labels
+        owner = next((each for each in pod.metadata.owner_references or () if each.controller), None)
+        return PodRecord(
+            uid=meta.uid or f"{meta.namespace}/{meta.name}",
+            namespace=sys.intern(meta.namespace),
+            labels=self.labels.get(_ENCODER.encode(labels), _labels) if labels else None,
+            owner=self.owners.get(_ENCODER.encode(owner), _owner) if owner is not None else None,
+            spec=self.specs.get(_ENCODER.encode(pod.spec or _PodSpec()), _SPEC.decode),
+        )
+
+    def sweep(self, records: Callable[[], Iterable[PodRecord]]) -> None:
+        """Forget what no pod shares any more, where that has become much."""
+        if self.specs.is_full:
+            self.specs.sweep(record.spec for record in records())
+        if self.labels.is_full:
+            self.labels.sweep(record.labels for record in records())
+        if self.owners.is_full:
+            self.owners.sweep(record.owner for record in records())
+
+
+def _labels(content: bytes) -> dict[str, str]:
+    found = msgspec.json.decode(content, type=dict[str, str])
+    return {sys.intern(key): sys.intern(value) for key, value in found.items()}
+
+
+def _owner(content: bytes) -> OwnerReference:
+    found = msgspec.json.decode(content, type=OwnerReference)
+    found.api_version, found.kind = sys.intern(found.api_version), sys.intern(found.kind)
+    return found

@@ -1,0 +1,41 @@
+"""Blocking calls to the API server beside the event loop, in threads that nobody has to wait for.
+
+The loop's own pool is joined when the process ends. A call to an API server that does not answer would hold it up for
+half a minute, longer than a pod is given.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def aside(work: Callable[[], T]) -> T:
+    """Return what `work` returns, or raise what it raises; a caller that is cancelled leaves the thread to itself."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def deliver(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]  # without an error it is what `work` returned
+
+    def run() -> None:
+        result: T | None = None
+        failure: BaseException | None = None
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001  raised again where it is waited for
+            failure = error
+        with contextlib.suppress(RuntimeError):
+            # The loop may be closed by now; then nobody waits any more.
+            loop.call_soon_threadsafe(deliver, result, failure)
+
+    threading.Thread(target=run, name="podgate-aside", daemon=True).start()
+    return await future
