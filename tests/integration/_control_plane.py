@@ -33,10 +33,44 @@ class ControlPlane(NamedTuple):
     directory: Path
     url: str
     kubeconfig: Path
+    apiserver: "Program"
+    """The API server's own process; etcd keeps what it stored while it is down."""
 
     def client(self) -> client.Client:
         """Return a client that may do everything."""
         return client.connect(self.kubeconfig)
+
+    def wait(self) -> None:
+        """Return once the API server is ready."""
+        _wait(self)
+
+
+class Program:
+    """A process that can be stopped and started again; its output goes to a log in its directory."""
+
+    def __init__(self, command: list[str], directory: Path) -> None:
+        self._command = command
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; the log is continued."""
+        with (self._directory / f"{Path(self._command[0]).name}.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603  from the assets
+                self._command, cwd=self._directory, stdout=log, stderr=log
+            )
+
+    def stop(self) -> None:
+        """Ask it to end, and insist after a while."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 @contextlib.contextmanager
@@ -50,7 +84,7 @@ def control_plane(directory: Path) -> Iterator[ControlPlane]:
     if etcd is None or apiserver is None:
         pytest.skip(f"no etcd and kube-apiserver in {assets}; {HOW}")
     _write_credentials(directory)
-    port, etcd_port, peer_port = (_free_port() for _ in range(3))
+    port, etcd_port, peer_port = (free_port() for _ in range(3))
     url = f"https://127.0.0.1:{port}"
     _write_kubeconfig(directory, url)
     etcd_url, peer_url = f"http://127.0.0.1:{etcd_port}", f"http://127.0.0.1:{peer_port}"
@@ -65,9 +99,11 @@ def control_plane(directory: Path) -> Iterator[ControlPlane]:
         "--endpoint-reconciler-type=none",
     }
     with contextlib.ExitStack() as stack:
-        for program, flags in commands.items():
-            stack.enter_context(_running([program, *flags.split()], directory))
-        plane = ControlPlane(directory, url, directory / "kubeconfig")
+        for command, flags in commands.items():
+            program = Program([command, *flags.split()], directory)
+            program.start()
+            stack.callback(program.stop)
+        plane = ControlPlane(directory, url, directory / "kubeconfig", program)
         _wait(plane)
         yield plane
 
@@ -102,22 +138,6 @@ def _write_kubeconfig(directory: Path, url: str) -> None:
     (directory / "kubeconfig").write_text(json.dumps(document))
 
 
-@contextlib.contextmanager
-def _running(command: list[str], directory: Path) -> Iterator[None]:
-    name = Path(command[0]).name
-    with (directory / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log)  # noqa: S603  from the assets
-        try:
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
 def _wait(plane: ControlPlane) -> None:
     api = plane.client()
     deadline = time.monotonic() + 90
@@ -133,7 +153,8 @@ def _wait(plane: ControlPlane) -> None:
             return
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens at right now."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port: int = bound.getsockname()[1]
         return port

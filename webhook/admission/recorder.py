@@ -50,7 +50,7 @@ class Entry(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     would_patch: Sequence[Operation] = ()
     unreserved: str = ""
     cost: msgspec.Raw | None = None
-    time: str = ""
+    time: datetime | None = None
     microseconds: int = 0
 
 
@@ -70,7 +70,7 @@ class Recorder:
             is_new_pod = subject.is_patchable and not subject.dry_run
             self._metrics.observe(path, decision, seconds, counts_money=is_new_pod)
             entry = describe(path, uid, subject, decision, currency)
-            entry.time = self._now().isoformat()
+            entry.time = self._now()
             entry.microseconds = int(seconds * 1_000_000)
             self._writer.write(self._encoder.encode(entry) + b"\n")
         except Exception:  # noqa: BLE001  the answer is out; whatever failed here is counted, not raised

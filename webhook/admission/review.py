@@ -133,6 +133,7 @@ def judge(
 
 
 _NOTHING: Mapping[str, Any] = {}
+_NO_OPERATIONS: list[Operation] = []
 
 
 class _Run:
@@ -307,30 +308,32 @@ class _Run:
         operations = draft.operations
         is_workload = context.scale is not None
         proposes = self.phase in ("mutate", "offline") or draft is self.shadow or is_workload
+        # The mutating call does not refuse: the validating one sees what all webhooks together made of the pod.
         inspects = self.phase != "mutate" or is_workload
-        proposed: list[tuple[Sequence[Finding], int, int]] = []
+        proposed: list[tuple[Entry, Sequence[Finding], list[Operation]]] = []
         for entry in items:
-            before = len(operations)
+            guardrail = entry.guardrail
             notices: Sequence[Finding] = ()
-            propose = entry.guardrail.propose
-            if proposes and propose is not None:
+            added: list[Operation] = _NO_OPERATIONS
+            if proposes and guardrail.propose is not None:
+                before = len(operations)
                 try:
-                    notices = propose(entry.rule, context, draft)
+                    notices = guardrail.propose(entry.rule, context, draft)
                 except Exception as error:
-                    raise ProposalFault(entry.guardrail.name, error) from error
-            proposed.append((notices, before, len(operations)))
-            prices_as_spot = entry.guardrail.prices_as_spot
-            if prices_as_spot is not None and prices_as_spot(entry.rule, context):
+                    raise ProposalFault(guardrail.name, error) from error
+                if len(operations) > before:
+                    added = operations[before:]
+            if guardrail.prices_as_spot is not None and guardrail.prices_as_spot(entry.rule, context):
                 context.priced_as_spot = True
                 context.price = None
+            if inspects:
+                proposed.append((entry, notices, added))
+            elif added or notices:
+                self._note(entry, entry.severity, tuple(notices), added)
         if draft.changes_resources:
             context.price = None
-        for entry, (notices, start, end) in zip(items, proposed, strict=True):
-            if inspects:
-                self._inspect(entry, notices, operations[start:end])
-            elif notices or end > start:
-                # The mutating call does not refuse: the validating one sees what all webhooks together made of the pod.
-                self._note(entry, entry.severity, tuple(notices), operations[start:end])
+        for entry, notices, added in proposed:
+            self._inspect(entry, notices, added)
 
     def _inspect(self, entry: Entry, notices: Sequence[Finding], operations: list[Operation]) -> None:
         try:

@@ -22,9 +22,13 @@ def is_placed_already(context: Context) -> bool:
     spec = context.pod.spec
     if spec is None:
         return True
-    if spec.node_name or _MIRROR_ANNOTATION in context.annotations:
+    if spec.node_name:
         return True
-    if (spec.priority_class_name or "").startswith("system-") or (spec.priority or 0) >= _SYSTEM_CRITICAL_PRIORITY:
+    if spec.priority_class_name is not None and spec.priority_class_name.startswith("system-"):
+        return True
+    if spec.priority is not None and spec.priority >= _SYSTEM_CRITICAL_PRIORITY:
+        return True
+    if _MIRROR_ANNOTATION in context.annotations:
         return True
     controller = context.controller
     return controller is not None and controller.kind == "Node"

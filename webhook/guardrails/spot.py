@@ -24,27 +24,36 @@ Source
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from webhook.guardrails._contract import Context, Finding, Guardrail, is_creation
 from webhook.guardrails._skip import is_daemon, is_placed_already, is_skipped, is_stateful
-from webhook.kube.objects import NodeSelectorTerm, PodSpec, Toleration
-from webhook.kube.patch import Draft
-from webhook.policy.spot import SpotSection
+from webhook.kube.objects import (
+    NodeSelectorTerm,
+    PodSpec,
+    PreferredSchedulingTerm,
+    SelectorRequirement,
+    Toleration,
+)
+from webhook.kube.patch import Draft, toleration_json
+from webhook.policy.spot import NodeAffinityModel, SpotSection
 
 
 class PreferredNodes(NamedTuple):
     """The preferred affinity: ``key In values`` with a weight of 1 to 100."""
 
-    weight: int
     key: str
     values: tuple[str, ...]
+    term: PreferredSchedulingTerm
+    document: dict[str, Any]
+    """The term as JSON; made once, since it is the same for every pod."""
 
 
 class SpotRule(NamedTuple):
     """The compiled section."""
 
-    tolerations: tuple[Toleration, ...]
+    tolerations: tuple[tuple[Toleration, dict[str, Any]], ...]
+    """Each with its JSON."""
     affinity: PreferredNodes | None
     skip_stateful: bool
     price_as_spot: bool
@@ -53,16 +62,28 @@ class SpotRule(NamedTuple):
 
 def compile_rule(section: SpotSection) -> SpotRule:
     """Compile the section."""
-    affinity = section.node_affinity
+    tolerations = [
+        Toleration(key=item.key or None, operator=item.operator, value=item.value or None, effect=item.effect)
+        for item in section.tolerations
+    ]
     return SpotRule(
-        tolerations=tuple(
-            Toleration(key=item.key or None, operator=item.operator, value=item.value or None, effect=item.effect)
-            for item in section.tolerations
-        ),
-        affinity=PreferredNodes(affinity.weight, affinity.key, tuple(affinity.values)) if affinity else None,
+        tolerations=tuple((toleration, toleration_json(toleration)) for toleration in tolerations),
+        affinity=_preferred(section.node_affinity) if section.node_affinity is not None else None,
         skip_stateful=section.skip_stateful,
         price_as_spot=section.price_as == "spot",
         allow_skip=section.allow_skip,
+    )
+
+
+def _preferred(model: NodeAffinityModel) -> PreferredNodes:
+    values = list(model.values)
+    requirement = SelectorRequirement(key=model.key, operator="In", values=values)
+    expression = {"key": model.key, "operator": "In", "values": values}
+    return PreferredNodes(
+        key=model.key,
+        values=tuple(values),
+        term=PreferredSchedulingTerm(weight=model.weight, preference=NodeSelectorTerm(match_expressions=[requirement])),
+        document={"weight": model.weight, "preference": {"matchExpressions": [expression]}},
     )
 
 
@@ -72,11 +93,12 @@ def propose(rule: SpotRule, context: Context, draft: Draft) -> Sequence[Finding]
         return ()
     spec = context.pod.spec
     assert spec is not None  # noqa: S101  _is_eligible has looked
-    for toleration in rule.tolerations:
+    for toleration, document in rule.tolerations:
         if not _is_tolerated(spec, toleration):
-            draft.append_toleration(toleration)
-    if rule.affinity is not None and not is_daemon(context) and not _author_prefers(spec, rule.affinity.key):
-        draft.append_preferred_node_affinity(rule.affinity.weight, rule.affinity.key, list(rule.affinity.values))
+            draft.append_toleration(toleration, document)
+    affinity = rule.affinity
+    if affinity is not None and not is_daemon(context) and not _author_prefers(spec, affinity.key):
+        draft.append_preferred_node_affinity(affinity.term, affinity.document)
     return ()
 
 
@@ -90,7 +112,7 @@ def prices_as_spot(rule: SpotRule, context: Context) -> bool:
     if not rule.price_as_spot or not _is_eligible(rule, context):
         return False
     spec = context.pod.spec
-    return spec is not None and all(_is_tolerated(spec, toleration) for toleration in rule.tolerations)
+    return spec is not None and all(_is_tolerated(spec, toleration) for toleration, _ in rule.tolerations)
 
 
 def _is_eligible(rule: SpotRule, context: Context) -> bool:

@@ -17,7 +17,6 @@ from webhook.kube.objects import (
     Affinity,
     Capabilities,
     NodeAffinity,
-    NodeSelectorTerm,
     ObjectMeta,
     Pod,
     PodSecurityContext,
@@ -25,7 +24,6 @@ from webhook.kube.objects import (
     PreferredSchedulingTerm,
     ResourceRequirements,
     SecurityContext,
-    SelectorRequirement,
     Toleration,
     TopologySpreadConstraint,
     TypedProfile,
@@ -111,18 +109,18 @@ class Draft:
             spec.scheduler_name = name
             self._add("/spec/schedulerName", name)
 
-    def append_toleration(self, toleration: Toleration) -> None:
-        """Append a toleration unless the very same one is there."""
+    def append_toleration(self, toleration: Toleration, document: dict[str, Any] | None = None) -> None:
+        """Append a toleration unless the very same one is there; `document` is its JSON, where the caller has it."""
         spec = self._spec()
         if spec.tolerations is None:
             spec.tolerations = []
             self._add("/spec/tolerations", [])
         if toleration not in spec.tolerations:
             spec.tolerations.append(toleration)
-            self._add("/spec/tolerations/-", _without_absent(msgspec.to_builtins(toleration)))
+            self._add("/spec/tolerations/-", document or toleration_json(toleration))
 
-    def append_preferred_node_affinity(self, weight: int, key: str, values: list[str]) -> None:
-        """Append a preferred node affinity term ``key In values``."""
+    def append_preferred_node_affinity(self, term: PreferredSchedulingTerm, document: dict[str, Any]) -> None:
+        """Append a preferred node affinity term; `document` is its JSON. Neither is changed, so both may be shared."""
         spec = self._spec()
         if spec.affinity is None:
             spec.affinity = Affinity()
@@ -135,12 +133,8 @@ class Draft:
         if affinity.preferred is None:
             affinity.preferred = []
             self._add(path, [])
-        requirement = SelectorRequirement(key=key, operator="In", values=values)
-        affinity.preferred.append(
-            PreferredSchedulingTerm(weight=weight, preference=NodeSelectorTerm(match_expressions=[requirement]))
-        )
-        term = {"matchExpressions": [{"key": key, "operator": "In", "values": values}]}
-        self._add(f"{path}/-", {"weight": weight, "preference": term})
+        affinity.preferred.append(term)
+        self._add(f"{path}/-", document)
 
     def append_topology_spread(
         self, max_skew: int, topology_key: str, when_unsatisfiable: str, label_selector: dict[str, Any]
@@ -253,5 +247,6 @@ class Draft:
         self.operations.append({"op": "add", "path": base + path, "value": value})
 
 
-def _without_absent(value: dict[str, Any]) -> dict[str, Any]:
-    return {key: item for key, item in value.items() if item is not None}
+def toleration_json(toleration: Toleration) -> dict[str, Any]:
+    """Return a toleration as the JSON of the API, absent fields left out."""
+    return {key: item for key, item in msgspec.to_builtins(toleration).items() if item is not None}

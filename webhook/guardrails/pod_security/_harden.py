@@ -17,11 +17,13 @@ from webhook.guardrails.pod_security._evaluation import Leave
 from webhook.guardrails.pod_security._registry import Plan
 from webhook.guardrails.pod_security._visitor import Seat, Visit
 from webhook.guardrails.pod_security.capabilities_restricted import ALL, added_beyond, drops_all
+from webhook.kube.objects import PodSpec
 from webhook.kube.patch import Draft
 
 Step = Callable[[], None]
 _SYS_ADMIN = frozenset({"SYS_ADMIN", "CAP_SYS_ADMIN"})
 _RUNTIME_DEFAULT = "RuntimeDefault"
+_GOOD_PROFILES = frozenset({_RUNTIME_DEFAULT, "Localhost"})
 
 
 def harden(draft: Draft, checks: Plan, leave: Leave | None) -> bool:
@@ -39,9 +41,15 @@ def harden(draft: Draft, checks: Plan, leave: Leave | None) -> bool:
     if spec is None:
         return True
     everything = Visit(draft.pod.metadata, spec, is_silent=True)
-    steps: list[Step] = []
     if leave is None:
         checks = checks.for_visit(everything)
+        if checks.ids == _USUAL and not everything.is_windows and not everything.has_user_namespace:
+            return _harden_usual(draft, checks, everything)
+    return _harden_any(draft, checks, leave, everything, spec)
+
+
+def _harden_any(draft: Draft, checks: Plan, leave: Leave | None, everything: Visit, spec: PodSpec) -> bool:
+    steps: list[Step] = []
     for check, function in zip(checks.ids, checks.functions, strict=True):
         visit = everything
         if leave is not None:
@@ -57,6 +65,55 @@ def harden(draft: Draft, checks: Plan, leave: Leave | None) -> bool:
         steps.extend(found)
     for step in steps:
         step()
+    return True
+
+
+_USUAL = (
+    "allowPrivilegeEscalation",
+    "capabilities_restricted",
+    "restrictedVolumes",
+    "runAsNonRoot",
+    "seccompProfile_restricted",
+)
+"""What is left to look at, at level restricted of today, in a pod that sets no rare field: nearly every pod."""
+
+
+def _harden_usual(draft: Draft, checks: Plan, visit: Visit) -> bool:
+    """Do what `_harden_any` does for `_USUAL` checks, in one walk over the containers.
+
+    A pod without rare fields has no privileged container, adds no capability and runs nothing as user 0.
+    """
+    if checks.functions[_USUAL.index("restrictedVolumes")](visit) is not None:
+        return False
+    pod = visit.pod_context
+    pod_type = pod.seccomp_profile.type if pod.seccomp_profile is not None else None
+    has_pod_profile = pod_type in _GOOD_PROFILES
+    if pod.run_as_non_root is False or (pod.seccomp_profile is not None and not has_pod_profile):
+        return False
+    escalating, holding, is_root_allowed, is_unconfined = [], [], False, False
+    for seat in visit.seats:
+        context = seat.context
+        profile = context.seccomp_profile
+        if (
+            context.allow_privilege_escalation
+            or context.run_as_non_root is False
+            or (profile is not None and profile.type not in _GOOD_PROFILES)
+        ):
+            return False
+        if context.allow_privilege_escalation is None:
+            escalating.append(seat.ref)
+        if not drops_all(seat):
+            holding.append(seat.ref)
+        is_root_allowed = is_root_allowed or (context.run_as_non_root is None and not pod.run_as_non_root)
+        is_unconfined = is_unconfined or (profile is None and not has_pod_profile)
+    for ref in escalating:
+        draft.set_allow_privilege_escalation(ref, False)
+    for ref in holding:
+        draft.append_dropped_capability(ref, ALL)
+    if is_root_allowed:
+        draft.set_pod_run_as_non_root()
+    if is_unconfined:
+        draft.set_pod_seccomp_profile(_RUNTIME_DEFAULT)
     return True
 
 
