@@ -60,7 +60,7 @@ def test_a_log_line_is_one_line_of_json_with_time_and_duration() -> None:
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
     assert answer.entry is not None
-    assert answer.entry["time"] == "2026-11-22T12:00:00+00:00"
+    assert answer.entry["time"] == "2026-11-22T12:00:00Z"
     assert answer.entry["microseconds"] >= 0
     assert answer.entry["user"] == "jane\ndoe"
 
