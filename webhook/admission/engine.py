@@ -15,7 +15,7 @@ from webhook.admission import request as requests
 from webhook.admission.commit import commit
 from webhook.admission.decision import ALLOWED, Decision
 from webhook.admission.recorder import Recorder
-from webhook.admission.review import Phase, Surroundings, judge
+from webhook.admission.review import Phase, ProposalFault, Surroundings, judge, review
 from webhook.admission.ruleset import Ruleset
 from webhook.cluster.view import View
 from webhook.kube.objects import OwnerReference, controller_of
@@ -106,22 +106,19 @@ class Engine:
             owner = controller_of(judged.pod.metadata) if judged.is_patchable else None
             if self._lacks(judged.namespace, owner) and not around.rules.is_excluded(judged, self._view):
                 raise NotSeenYet(judged.namespace, owner)
-        first: subject.Subject | None = judged
-
-        def make_subject() -> subject.Subject:
-            nonlocal first
-            if first is not None:
-                made, first = first, None
-                return made
-            again = subject.of(requests.decode(body), self._view)
-            assert not isinstance(again, str)  # noqa: S101  the same bytes were a subject before
-            return again
-
         phase = PHASES[path]
-        judged, decision = judge(make_subject, around, phase, request.uid)
+        try:
+            decision = review(judged, around, phase)
+        except ProposalFault as fault:
+            judged, decision = judge(partial(self._subject_again, body), around, phase, request.uid, fault)
         if decision.charges and decision.allowed and phase in ("validate", "cost") and not judged.dry_run:
             decision = commit(decision, judged, self._ledger, request.uid)
         return self._told(path, request.uid, judged, decision, around, started)
+
+    def _subject_again(self, body: bytes) -> subject.Subject:
+        again = subject.of(requests.decode(body), self._view)
+        assert not isinstance(again, str)  # noqa: S101  the same bytes were a subject before
+        return again
 
     def _told(
         self,

@@ -112,7 +112,11 @@ def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping
 
 
 def judge(
-    make_subject: Callable[[], Subject], around: Surroundings, phase: Phase, uid: str = ""
+    make_subject: Callable[[], Subject],
+    around: Surroundings,
+    phase: Phase,
+    uid: str = "",
+    first: ProposalFault | None = None,
 ) -> tuple[Subject, Decision]:
     """Review an object; where a guardrail fails while it changes the pod, review a fresh one without that guardrail.
 
@@ -121,15 +125,19 @@ def judge(
         around: policies, cluster, clock.
         phase: the call.
         uid: named in the log beside a failure.
+        first: a failure that a review of this object has met already.
     """
     faults: dict[str, str] = {}
+    failed = first
     while True:
+        if failed is not None:
+            _log.error("guardrail %s failed on review %s", failed.guardrail, uid, exc_info=failed.error)
+            faults[failed.guardrail] = _text(failed.error)
         subject = make_subject()
         try:
             return subject, review(subject, around, phase, faults)
         except ProposalFault as fault:
-            _log.error("guardrail %s failed on review %s", fault.guardrail, uid, exc_info=fault.error)
-            faults[fault.guardrail] = _text(fault.error)
+            failed = fault
 
 
 _NOTHING: Mapping[str, Any] = {}

@@ -150,8 +150,8 @@ def _of_scale(request: ScaleRequest, view: View) -> Subject | str:
         requester=requester_of(request),
         pod=pod,
         old_pod=_template_pod(workload),
-        scale=workloads.replicas(request.object.spec.replicas or 0),
-        old_scale=workloads.replicas(old_replicas if old_replicas is not None else 1),
+        scale=workloads.replicas(request.object.spec.replicas or 0)._replace(kind=kind),
+        old_scale=workloads.replicas(old_replicas if old_replicas is not None else 1)._replace(kind=kind),
         controller=Controller(kind, request.name or "", workload.api_version),
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from webhook.guardrails.pod_security import _harden
+from webhook.guardrails.pod_security import _harden, _usual
 from webhook.guardrails.pod_security._registry import plan
 from webhook.guardrails.pod_security._visitor import Visit
 from webhook.kube.objects import Pod
@@ -49,7 +49,7 @@ def test_there_are_many_usual_pods() -> None:
 
 def test_the_usual_checks_are_those_of_today() -> None:
     assert CHECKS.common is not None
-    assert CHECKS.common.ids == _harden._USUAL
+    assert CHECKS.common.ids == _usual.CHECKS
 
 
 @pytest.mark.parametrize("first", range(10))
@@ -62,3 +62,19 @@ def test_one_walk_and_one_check_after_the_other_give_the_same_patch(first: int) 
         assert _harden.harden(by_walk, CHECKS, None) is passes
         assert by_walk.operations == by_checks.operations
         assert by_walk.pod == by_checks.pod
+
+
+@pytest.mark.parametrize("hardened", [False, True], ids=["as written", "hardened"])
+def test_a_pod_passes_at_a_glance_exactly_where_every_check_passes(hardened: bool) -> None:
+    assert CHECKS.common is not None
+    passed = 0
+    for document in DOCUMENTS:
+        pod = msgspec.convert(document, Pod)
+        if hardened:
+            _harden.harden(Draft(pod), CHECKS, None)
+        assert pod.spec is not None
+        visit = Visit(pod.metadata, pod.spec)
+        expected = all(function(visit) is None for function in CHECKS.functions)
+        assert _usual.passes(CHECKS.common, visit) is expected
+        passed += expected
+    assert 0 < passed < len(DOCUMENTS)

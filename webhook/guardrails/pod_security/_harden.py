@@ -13,6 +13,7 @@ refuse or that would break a container which an exception covers:
 from collections.abc import Callable
 from functools import partial
 
+from webhook.guardrails.pod_security import _usual
 from webhook.guardrails.pod_security._evaluation import Leave
 from webhook.guardrails.pod_security._registry import Plan
 from webhook.guardrails.pod_security._visitor import Seat, Visit
@@ -23,7 +24,6 @@ from webhook.kube.patch import Draft
 Step = Callable[[], None]
 _SYS_ADMIN = frozenset({"SYS_ADMIN", "CAP_SYS_ADMIN"})
 _RUNTIME_DEFAULT = "RuntimeDefault"
-_GOOD_PROFILES = frozenset({_RUNTIME_DEFAULT, "Localhost"})
 
 
 def harden(draft: Draft, checks: Plan, leave: Leave | None) -> bool:
@@ -43,7 +43,7 @@ def harden(draft: Draft, checks: Plan, leave: Leave | None) -> bool:
     everything = Visit(draft.pod.metadata, spec, is_silent=True)
     if leave is None:
         checks = checks.for_visit(everything)
-        if checks.ids == _USUAL and not everything.is_windows and not everything.has_user_namespace:
+        if checks.ids == _usual.CHECKS and _usual.applies(everything):
             return _harden_usual(draft, checks, everything)
     return _harden_any(draft, checks, leave, everything, spec)
 
@@ -68,26 +68,16 @@ def _harden_any(draft: Draft, checks: Plan, leave: Leave | None, everything: Vis
     return True
 
 
-_USUAL = (
-    "allowPrivilegeEscalation",
-    "capabilities_restricted",
-    "restrictedVolumes",
-    "runAsNonRoot",
-    "seccompProfile_restricted",
-)
-"""What is left to look at, at level restricted of today, in a pod that sets no rare field: nearly every pod."""
-
-
 def _harden_usual(draft: Draft, checks: Plan, visit: Visit) -> bool:
-    """Do what `_harden_any` does for `_USUAL` checks, in one walk over the containers.
+    """Do what `_harden_any` does for the usual checks, in one walk over the containers.
 
     A pod without rare fields has no privileged container, adds no capability and runs nothing as user 0.
     """
-    if checks.functions[_USUAL.index("restrictedVolumes")](visit) is not None:
+    if _usual.has_restricted_volumes(checks, visit):
         return False
     pod = visit.pod_context
     pod_type = pod.seccomp_profile.type if pod.seccomp_profile is not None else None
-    has_pod_profile = pod_type in _GOOD_PROFILES
+    has_pod_profile = pod_type in _usual.PROFILES
     if pod.run_as_non_root is False or (pod.seccomp_profile is not None and not has_pod_profile):
         return False
     escalating, holding, is_root_allowed, is_unconfined = [], [], False, False
@@ -97,7 +87,7 @@ def _harden_usual(draft: Draft, checks: Plan, visit: Visit) -> bool:
         if (
             context.allow_privilege_escalation
             or context.run_as_non_root is False
-            or (profile is not None and profile.type not in _GOOD_PROFILES)
+            or (profile is not None and profile.type not in _usual.PROFILES)
         ):
             return False
         if context.allow_privilege_escalation is None:
