@@ -9,10 +9,10 @@ finds itself overloaded too, and then it refuses.
 """
 
 from webhook.admission.decision import ALLOWED, Decision, Outcome, OutcomeName, Severity, decide
-from webhook.admission.review import Phase, Surroundings
+from webhook.admission.review import Phase, Surroundings, what_speaks_for
 from webhook.admission.subject import Subject
 from webhook.guardrails import budget
-from webhook.guardrails._contract import Context, is_creation
+from webhook.guardrails._contract import is_creation
 from webhook.policy._base import Mode, OnFault
 
 REASON = "Podgate is overloaded and answered in time rather than judge; retry, or give it more CPU or replicas"
@@ -29,23 +29,8 @@ def unjudged(subject: Subject, around: Surroundings, phase: Phase) -> Decision:
     rules = around.rules
     if rules.is_excluded(subject, around.view):
         return ALLOWED
-    info = around.view.namespace(subject.namespace)
-    context = Context(
-        pod=subject.pod,
-        namespace=subject.namespace,
-        view=around.view,
-        prices=rules.prices,
-        namespace_info=info,
-        operation=subject.operation,
-        subresource=subject.subresource,
-        old_pod=subject.old_pod,
-        scale=subject.scale,
-        old_scale=subject.old_scale,
-        requester=subject.requester,
-        controller=subject.controller,
-    )
-    entries = rules.matcher.resolve(subject.namespace, info, context.labels, subject.requester)
-    exempt = rules.exempt(context, entries, around.now) if rules.has_exceptions(subject.namespace) else {}
+    context, entries, exempt = what_speaks_for(subject, around)
+    info = context.namespace_info
     may_refuse = phase != "mutate" and subject.scale is None
     outcomes: list[Outcome] = []
     for entry in entries:

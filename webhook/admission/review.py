@@ -74,23 +74,7 @@ def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping
     rules = around.rules
     if rules.is_excluded(subject, around.view):
         return ALLOWED
-    info = around.view.namespace(subject.namespace)
-    context = Context(
-        pod=subject.pod,
-        namespace=subject.namespace,
-        view=around.view,
-        prices=rules.prices,
-        namespace_info=info,
-        operation=subject.operation,
-        subresource=subject.subresource,
-        old_pod=subject.old_pod,
-        scale=subject.scale,
-        old_scale=subject.old_scale,
-        requester=subject.requester,
-        controller=subject.controller,
-    )
-    entries = rules.matcher.resolve(subject.namespace, info, context.labels, subject.requester)
-    exempt = rules.exempt(context, entries, around.now) if rules.has_exceptions(subject.namespace) else _NOTHING
+    context, entries, exempt = what_speaks_for(subject, around)
     run = _Run(context, around, phase, faults or {}, exempt)
     for entry in entries:
         if phase in ("mutate", "validate", "offline") or entry.guardrail.half == phase:
@@ -109,6 +93,30 @@ def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping
     if not (run.enforcing or run.holding or run.outcomes):
         return ALLOWED  # No policy speaks for it, and no budget pays for it.
     return run.decide(cost_before)
+
+
+def what_speaks_for(subject: Subject, around: Surroundings) -> tuple[Context, list[Entry], Mapping[str, str]]:
+    """Return the context of a review, the entries that speak for the object, and the guardrails that are exempt as a
+    whole with the exception's name."""
+    rules = around.rules
+    info = around.view.namespace(subject.namespace)
+    context = Context(
+        pod=subject.pod,
+        namespace=subject.namespace,
+        view=around.view,
+        prices=rules.prices,
+        namespace_info=info,
+        operation=subject.operation,
+        subresource=subject.subresource,
+        old_pod=subject.old_pod,
+        scale=subject.scale,
+        old_scale=subject.old_scale,
+        requester=subject.requester,
+        controller=subject.controller,
+    )
+    entries = rules.matcher.resolve(subject.namespace, info, context.labels, subject.requester)
+    exempt = rules.exempt(context, entries, around.now) if rules.has_exceptions(subject.namespace) else _NOTHING
+    return context, entries, exempt
 
 
 def judge(
