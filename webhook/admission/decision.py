@@ -16,9 +16,10 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from webhook.guardrails._contract import Finding
+from webhook.guardrails._contract import Finding, WorkloadScale
 from webhook.kube.patch import Operation
 from webhook.ledger.store import Charge
+from webhook.pricing import money
 
 OutcomeName = Literal[
     "passed", "changed", "would_change", "refused", "warned", "would_refuse", "exempt", "fault_allowed", "fault_denied"
@@ -136,6 +137,16 @@ def line(outcome: Outcome, finding: Finding, text: str) -> str:
     """Return a finding as people read it: which policy and guardrail, what is wrong, and the cure."""
     cure = f"; to fix: {finding.cure}" if finding.cure else ""
     return f"policy {outcome.policy}, {outcome.guardrail}: {text}{cure}"
+
+
+def workload_line(scale: WorkloadScale, cost: Cost, currency: str) -> str:
+    """Return what a workload costs a month, in one line."""
+    total = money.format_money(money.over_hours(cost.after, cost.hours), currency)
+    text = f"this {scale.kind or 'workload'} costs {total} a month ({scale.source}, {cost.source})"
+    if cost.before > cost.after:
+        saved = money.format_money(money.over_hours(cost.before - cost.after, cost.hours), currency)
+        text += f", {saved} less than as written"
+    return text
 
 
 def summary(operations: Sequence[Operation], most: int = 6) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from webhook.admission.decision import ALLOWED, Cost, Decision, Outcome, OutcomeName, Severity, decide
+from webhook.admission.decision import ALLOWED, Cost, Decision, Outcome, OutcomeName, Severity, decide, workload_line
 from webhook.admission.matching import Entry
 from webhook.admission.ruleset import Ruleset
 from webhook.admission.subject import Subject
@@ -29,7 +29,6 @@ from webhook.kube.patch import Draft, Operation
 from webhook.kube.quantity import QuantityError
 from webhook.ledger.store import Charge, LedgerStore
 from webhook.policy._base import Mode
-from webhook.pricing import money
 
 _log = logging.getLogger("podgate.review")
 
@@ -283,7 +282,9 @@ class _Run:
             if scale is not None and scale.hours is not None:
                 hours = min(scale.hours, hours)
             cost = Cost(before.micros * pods, after.micros * pods, pods, after.source, hours)
-        extra = (self._workload_line(cost),) if cost is not None and self.context.scale is not None else ()
+        extra: tuple[str, ...] = ()
+        if cost is not None and self.context.scale is not None:
+            extra = (workload_line(self.context.scale, cost, self.context.prices.currency),)
         proposes = self.phase in ("mutate", "offline")
         is_workload = self.context.scale is not None
         held_back = [*self.draft.operations, *self.shadow.operations] if is_workload else self.shadow.operations
@@ -299,17 +300,6 @@ class _Run:
                 decision, rate=self.rate, charges=tuple(self.charges), deny_on_fault=tuple(self.deny_on_fault)
             )
         return decision
-
-    def _workload_line(self, cost: Cost) -> str:
-        scale = self.context.scale
-        assert scale is not None  # noqa: S101  the caller has looked
-        currency = self.context.prices.currency
-        total = money.format_money(money.over_hours(cost.after, cost.hours), currency)
-        text = f"this {scale.kind or 'workload'} costs {total} a month ({scale.source}, {cost.source})"
-        if cost.before > cost.after:
-            saved = money.format_money(money.over_hours(cost.before - cost.after, cost.hours), currency)
-            text += f", {saved} less than as written"
-        return text
 
     def _add_fault(self, entry: Entry, text: str) -> None:
         # A workload is never refused because Podgate failed; its pods are judged again.
