@@ -87,7 +87,8 @@ def _first_of_each(rows: Sequence[_Row], most: int) -> list[_Row]:
 
 def _gain(item: Replayed) -> Decimal:
     if item.verdict in ("refused", "would refuse"):
-        return Decimal(item.after or 0)
+        # An update that is refused leaves a pod, and its cost, as they are.
+        return Decimal(item.after or 0) if item.operation == "CREATE" else Decimal(0)
     return Decimal(item.before or 0) - Decimal(item.after or 0)
 
 

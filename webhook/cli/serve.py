@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, BinaryIO, NamedTuple
@@ -17,8 +18,9 @@ from webhook.admission.log import DecisionLog
 from webhook.admission.request import BadReview
 from webhook.cli._fault import Fault
 from webhook.cluster.snapshot import SnapshotError
-from webhook.kube.client import ConfigError, connect
-from webhook.server import lane, listener, ops, secret_tls, tls
+from webhook.kube.client import Client, ConfigError, connect, in_pod
+from webhook.kube.leader import Election
+from webhook.server import conditions, lane, listener, ops, secret_tls, tls
 
 
 def _serve(**raw: object) -> None:
@@ -42,7 +44,12 @@ def _serve(**raw: object) -> None:
 def _run(chosen: settings.Settings, log: DecisionLog) -> int:
     parts = assembly.live(chosen, log) if chosen.cluster is None else assembly.embedded(chosen, log)
     registry = parts.metrics.registry
-    made = _shared_certificates(chosen, registry) if chosen.certs_secret else _own_certificates(chosen, registry)
+    # Writes go through connections of their own, so that no watch has to share with them.
+    rest = connect(chosen.kubeconfig) if parts.cluster is not None or chosen.certs_secret else None
+    if rest is not None and chosen.certs_secret:
+        made = _shared_certificates(chosen, rest, registry)
+    else:
+        made = _own_certificates(chosen, registry)
     if chosen.client_ca is None:
         logging.getLogger("podgate").warning(
             "anybody who reaches port %d may reserve budget; give --client-ca so that only the API server may",
@@ -55,6 +62,7 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
     health.add_notice("cluster", partial(assembly.cluster_notices, parts))
     health.add_check("certificate", made.problem)
     health.add_notice("certificate", made.notices)
+    telling = _conditions(chosen, parts.cluster, rest, made.election, health, registry)
     admission_lane = lane.Lane(
         partial(_answer, parts),
         ops.bare_application("reviews are posted to /mutate or /validate"),
@@ -66,7 +74,7 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
         [listener.Site("operations", "--ops-port", ops.application(health, registry), chosen.host, chosen.ops_port)],
         health,
         shutdown_delay=chosen.shutdown_delay,
-        background=[assembly.watching(parts), *made.background, admission_lane.lag.watching()],
+        background=[assembly.watching(parts), *made.background, *telling, admission_lane.lag.watching()],
         announce=partial(click.echo, err=True),
     )
 
@@ -78,6 +86,8 @@ class _Certificates(NamedTuple):
     problem: ops.Check
     notices: ops.Notice
     background: list[contextlib.AbstractAsyncContextManager[None]]
+    election: Election | None = None
+    """None where replicas share nothing."""
 
 
 def _own_certificates(chosen: settings.Settings, registry: prometheus_client.CollectorRegistry) -> _Certificates:
@@ -92,10 +102,12 @@ def _own_certificates(chosen: settings.Settings, registry: prometheus_client.Col
     return _Certificates(server_tls, keeper.problem, keeper.notices, [keeper.watching()])
 
 
-def _shared_certificates(chosen: settings.Settings, registry: prometheus_client.CollectorRegistry) -> _Certificates:
+def _shared_certificates(
+    chosen: settings.Settings, rest: Client, registry: prometheus_client.CollectorRegistry
+) -> _Certificates:
     server_tls = tls.ServerTls(None, None, chosen.client_ca)
     shared = secret_tls.share(
-        connect(chosen.kubeconfig),
+        rest,
         server_tls,
         namespace=chosen.namespace,
         secret=chosen.certs_secret or "",
@@ -108,7 +120,40 @@ def _shared_certificates(chosen: settings.Settings, registry: prometheus_client.
         shared.certificates.problem,
         shared.certificates.notices,
         [shared.election.running(), shared.certificates.watching()],
+        shared.election,
     )
+
+
+def _conditions(
+    chosen: settings.Settings,
+    cluster: assembly.LiveCluster | None,
+    rest: Client | None,
+    election: Election | None,
+    health: ops.Health,
+    registry: prometheus_client.CollectorRegistry,
+) -> list[contextlib.AbstractAsyncContextManager[None]]:
+    """Have the leader tell authors of custom resources what came of them.
+
+    Replicas that share certificates have a leader. Others elect one for this alone, but only in pods: who tries
+    Podgate on a cluster from outside must not speak for the installation that is in it.
+    """
+    if cluster is None or rest is None:
+        return []
+    background: list[contextlib.AbstractAsyncContextManager[None]] = []
+    leads: Callable[[], bool] | None = None
+    if election is None:
+        if chosen.kubeconfig is not None or not in_pod():
+            logging.getLogger("podgate").info("conditions of policies are written only by replicas in the cluster")
+            return []
+        election = secret_tls.candidate(rest, chosen.namespace, conditions.LEASE, assembly.utc_now)
+        background.append(election.running())
+        leads = election.is_leader
+    writer = conditions.ConditionWriter(
+        cluster.standings, rest, leads=election.is_leader, now=assembly.utc_now, monotonic=time.monotonic
+    )
+    health.add_notice("conditions", writer.notices)
+    registry.register(conditions.ConditionCollector(writer, leads))
+    return [*background, writer.watching()]
 
 
 def _answer_overloaded(parts: assembly.Parts, path: str, body: bytes) -> lane.Answer:
