@@ -5,7 +5,8 @@ import asyncio
 import contextlib
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from webhook.admission.engine import PHASES
 from webhook.admission.log import DecisionLog
 from webhook.admission.request import BadReview
 from webhook.kube import client
+from webhook.ledger.memory import MemoryLedger
+from webhook.ledger.store import Booking, LedgerError
 from webhook.settings import Settings
 
 OPTIONS = {"scale": 0.01}
@@ -269,6 +272,28 @@ async def test_what_runs_counts_against_budgets_as_it_comes_and_goes(server: Fak
         await it.eventually(lambda: it.sample("podgate_cache_entries", cache="ledger_pods") == 1)
         server.delete(pod)
         await it.eventually(lambda: it.sample("podgate_cache_entries", cache="ledger_pods") == 0)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["counted", "not countable"])
+async def test_a_budget_knows_what_runs_before_it_judges(
+    server: FakeApiServer, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    budget = '{mode: enforce, scope: {cluster: true}, amount: "100000", currency: USD}'
+    pod = {**factories.stored(factories.pod(factories.container(cpu="2"))), "status": {"phase": "Running"}}
+    pod["metadata"]["namespace"] = "team-alpha"
+    server.apply(resource(budget, "all", "Budget"), pod)
+    recount = MemoryLedger.recount
+
+    def slow(ledger: MemoryLedger, pods: Iterable[Booking]) -> None:
+        time.sleep(0.1)
+        if fails:
+            raise LedgerError("full")
+        recount(ledger, pods)
+
+    monkeypatch.setattr(MemoryLedger, "recount", slow)
+    async with running(server) as it:
+        await it.ready()
+        assert it.sample("podgate_cache_entries", cache="ledger_pods") == (0 if fails else 1)
 
 
 async def test_pods_go_to_the_packing_scheduler_only_while_its_lease_is_fresh(server: FakeApiServer) -> None:

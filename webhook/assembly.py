@@ -35,7 +35,7 @@ from webhook.policy import _loader
 from webhook.policy._policy_set import PolicySet
 from webhook.policy._problems import PolicyProblem
 from webhook.policy._reload import DirectoryWatcher, PolicyState
-from webhook.policy._resources import ResourcePolicies
+from webhook.policy._resources import Combined, ResourcePolicies, Standing
 from webhook.policy.bin_packing import BinPackingSection
 from webhook.settings import Settings
 
@@ -139,6 +139,8 @@ def live(
     for source in resources.sources:
         watches.add(source.resource, source.decode, source)
     ledger = MemoryLedger(clock=now, ttl=RESERVATION)
+    # A pod that ends between two recounts was never confirmed, and would keep its room for as long as one never seen.
+    view.pods_by_uid.on_end = ledger.release
 
     def lacks(namespace: str, owner: OwnerReference | None) -> bool:
         missing = view.lacks(namespace, owner)
@@ -204,12 +206,21 @@ class LiveCluster:
         self._seen: tuple[object, ...] = ()
         self._recounted: tuple[object, ...] = ()
         self._next_recount = 0.0
+        self._combined: Combined | None = None
         self.problems: tuple[PolicyProblem, ...] = ()
         """What is wrong with custom resources as they are now."""
 
     def on_loaded(self, state: PolicyState) -> None:
         """Take a policy directory over; it holds from the next look on."""
         self._directory = state.set
+
+    def standings(self) -> list[Standing] | None:
+        """Return what each policy that is a custom resource should say of itself; None while that is not known.
+
+        May be called from any thread.
+        """
+        combined = self._combined
+        return self._resources.standings(combined) if combined is not None else None
 
     async def run(self) -> None:
         """Follow changes until cancelled."""
@@ -228,32 +239,43 @@ class LiveCluster:
         if changes != self._seen:
             # Before the attempt: what fails is tried again when something changes, not five times a second.
             self._seen = changes
-            self._put_in_force()
+            await self._put_in_force()
         await self._recount()
 
-    def _put_in_force(self) -> None:
+    async def _put_in_force(self) -> None:
         combined = self._resources.combine(self._directory)
         for problem in combined.problems:
             if problem not in self.problems:
                 _log.error("policy refused: %s", problem)
-        self.problems = combined.problems
+        self._combined, self.problems = None, combined.problems
         rules = Ruleset(combined.set, self._excluded, self._cap)
         self.watches.follow_schedulers(_schedulers(combined.set))
+        # A budget must know what runs before the first pod is judged by it: to an empty ledger everything fits.
+        try:
+            await self._count(rules)
+        except Exception as error:  # noqa: BLE001  the other guardrails do not wait for money
+            _log.error("the budgets start without what runs: %s: %s; please report this", type(error).__name__, error)
         self._engine.put_in_force(rules)
+        self._combined = combined
         self._generation += 1
         _tell_loaded(self._metrics, combined.set, self._generation, len(combined.problems))
 
     async def _recount(self) -> None:
         rules = self._engine.rules
-        changes = (rules, self.view.pods_by_uid.changes, self.view.namespaces.changes)
+        if rules is not None and self._recounted != self._countable(rules) and time.monotonic() >= self._next_recount:
+            await self._count(rules)
+
+    async def _count(self, rules: Ruleset) -> None:
         started = time.monotonic()
-        if rules is None or (changes == self._recounted or started < self._next_recount):
-            return
-        self._recounted = changes
+        self._recounted = self._countable(rules)
         # Many pods take seconds; reviews go on meanwhile.
         await asyncio.to_thread(lambda: self._ledger.recount(list(bookings(self.view, rules))))
         took = time.monotonic() - started
         self._next_recount = time.monotonic() + max(self.RECOUNT, took * self.RECOUNT_SHARE)
+
+    def _countable(self, rules: Ruleset) -> tuple[object, ...]:
+        """Return what a count depends on, to tell whether it is old."""
+        return rules, self.view.pods_by_uid.changes, self.view.namespaces.changes
 
 
 class _WaitCollector(Collector):

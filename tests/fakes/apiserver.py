@@ -43,6 +43,7 @@ class Call(NamedTuple):
     path: str
     query: dict[str, str]
     authorization: str = ""
+    method: str = "GET"
 
     @property
     def is_watch(self) -> bool:
@@ -158,6 +159,14 @@ class FakeApiServer:
         """Return the list requests of a path so far."""
         return [call for call in self.calls if call.path == path and not call.is_watch]
 
+    def patches(self) -> list[Call]:
+        """Return the patches so far."""
+        return [call for call in self.calls if call.method == "PATCH"]
+
+    def stored(self, each: Object) -> Object:
+        """Return an object as it is now."""
+        return self._objects[PATHS[each["kind"]]][_key(each)]
+
     def watches(self, path: str) -> list[Call]:
         """Return the watch requests of a path so far."""
         return [call for call in self.calls if call.path == path and call.is_watch]
@@ -186,6 +195,24 @@ class FakeApiServer:
             self._watch(handler, call)
         else:
             self._list(handler, call)
+
+    def patch(self, handler: BaseHTTPRequestHandler) -> None:
+        """Answer one merge patch of a status."""
+        content = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+        place, _, name = handler.path.removesuffix("/status").rpartition("/")
+        namespace = re.search(r"/namespaces/([^/]+)", place)
+        path = place.replace(namespace[0], "") if namespace else place
+        self.calls.append(Call(handler.path, {}, method="PATCH"))
+        stored = self._objects[path].get((namespace[1] if namespace else "", name))
+        if f"{path}/status" in self.forbidden:
+            _send(handler, 403, _status(403, f"cannot patch resource at {path}/status"))
+        elif stored is None:
+            _send(handler, 404, _status(404, f"{name} not found"))
+        elif content["metadata"]["resourceVersion"] != stored["metadata"]["resourceVersion"]:
+            _send(handler, 409, _status(409, "the object has been modified"))
+        else:
+            self.apply({**stored, "status": content["status"]})
+            _send(handler, 200, json.dumps({**stored, "status": content["status"]}).encode())
 
     def _list(self, handler: BaseHTTPRequestHandler, call: Call) -> None:
         with self._changed:
@@ -288,6 +315,9 @@ def _handler(server: FakeApiServer) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             server.answer(self)
+
+        def do_PATCH(self) -> None:
+            server.patch(self)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the signature of the base class
             """Say nothing."""

@@ -40,6 +40,7 @@ class FakeRest:
         if self.before is not None:
             self.before(method, path)
         content: Any = json.loads(body) if body is not None else {}
+        path = path.removesuffix("/status")
         if method == "POST":
             path = f"{path}/{content['metadata']['name']}"
             if path in self.objects:
@@ -49,6 +50,10 @@ class FakeRest:
             raise api.NotFoundError(f"{method} {path}: not found", 404)
         elif method == "PUT":
             self._replace(path, content)
+        elif method == "PATCH" and content_type == "application/merge-patch+json":
+            stored = self.objects[path]
+            version = content["metadata"].get("resourceVersion", stored["metadata"]["resourceVersion"])
+            self._replace(path, {**stored, **content, "metadata": {**stored["metadata"], "resourceVersion": version}})
         elif method == "PATCH":
             assert content_type == "application/json-patch+json"
             patched: Any = jsonpatch.JsonPatch(content).apply(self.objects[path])

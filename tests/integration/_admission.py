@@ -4,11 +4,11 @@ The rights are those of `manifests/base`, and so are the webhook objects; only t
 here, is replaced by an address on loopback.
 """
 
-import contextlib
 import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -161,11 +161,28 @@ class Podgate:
         except OSError as error:
             return False, str(error)
 
-    def metrics(self) -> str:
-        """Return the page that Prometheus reads."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._ops_port}/metrics", timeout=5) as answer:
-            text: str = answer.read().decode()
-            return text
+    def review(self, path: str, pod: Object, authority: str) -> Object:
+        """Ask as the API server would about a new pod, and return the response; `authority` is PEM."""
+        metadata = pod["metadata"]
+        request = {
+            "uid": "0b0b3b4e-4d41-4d4e-9a57-0d3a4a1f7c11",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "operation": "CREATE",
+            "userInfo": {"username": "admin"},
+            "dryRun": True,
+            "object": pod,
+        }
+        body = json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request})
+        call = urllib.request.Request(
+            f"https://127.0.0.1:{self.port}{path}?timeout=3s", body.encode(), {"Content-Type": "application/json"}
+        )
+        context = ssl.create_default_context(cadata=authority)
+        with urllib.request.urlopen(call, timeout=5, context=context) as answer:  # noqa: S310  our own process
+            found: Object = json.load(answer)["response"]
+            return found
 
     def log(self) -> str:
         """Return what it has logged."""
@@ -199,7 +216,7 @@ class Installation(NamedTuple):
 
 
 def install(plane: _control_plane.ControlPlane) -> Installation:
-    """Install Podgate as the documentation says, with the shipped example policies as custom resources, and start it."""
+    """Install Podgate as the documentation says, with shipped policies as custom resources, and start it."""
     kubectl = Kubectl(plane)
     account = plane.directory / "podgate.kubeconfig"
     installed = Installation(plane, kubectl, Podgate(plane.directory, account))
@@ -224,13 +241,6 @@ def _trusts(kubectl: Kubectl) -> bool:
     return all(
         entry["clientConfig"].get("caBundle") for kind in HOOKS for entry in kubectl.get(kind, "podgate")["webhooks"]
     )
-
-
-def unregister(installed: Installation) -> None:
-    """Remove the webhook objects first, as every removal of Podgate does."""
-    with contextlib.suppress(AssertionError):
-        for kind in HOOKS:
-            installed.kubectl.must("delete", kind, "podgate", "--ignore-not-found")
 
 
 # --- objects ----------------------------------------------------------------------------------------------------------

@@ -72,6 +72,13 @@ class Program:
             process.kill()
             process.wait()
 
+    def kill(self) -> None:
+        """End it at once, as a node that fails does."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
 
 @contextlib.contextmanager
 def control_plane(directory: Path) -> Iterator[ControlPlane]:
@@ -96,7 +103,7 @@ def control_plane(directory: Path) -> Iterator[ControlPlane]:
         "--service-account-issuer=https://kubernetes.default.svc --service-account-key-file=server.key "
         "--service-account-signing-key-file=server.key --service-cluster-ip-range=10.0.0.0/24 "
         "--authorization-mode=RBAC --token-auth-file=tokens.csv --disable-admission-plugins=ServiceAccount "
-        "--endpoint-reconciler-type=none",
+        "--endpoint-reconciler-type=none --allow-privileged=true",
     }
     with contextlib.ExitStack() as stack:
         for command, flags in commands.items():

@@ -14,7 +14,7 @@ from webhook.cluster.live import LiveView
 from webhook.cluster.watches import Watches
 from webhook.kube import client
 from webhook.policy._resources import ResourcePolicies
-from webhook.server import secret_tls
+from webhook.server import conditions, secret_tls
 
 
 class Right(NamedTuple):
@@ -49,6 +49,11 @@ FOLLOWED = {
 CLUSTER = {
     Right(group, resource, verb): why for (group, resource), why in FOLLOWED.items() for verb in ("list", "watch")
 }
+STATUS = {
+    Right("podgate.dev", f"{resource}/status", "patch"): "conditions, which tell authors what came of their policies"
+    for group, resource in FOLLOWED
+    if group == "podgate.dev"
+}
 _OBJECTS = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
 TRUST = {
     **{
@@ -68,6 +73,11 @@ SECRET = {
 LEADER = {
     Right("coordination.k8s.io", "leases", "get", "podgate-leader"): "who leads",
     Right("coordination.k8s.io", "leases", "update", "podgate-leader"): "to stay the leader",
+    Right("coordination.k8s.io", "leases", "create"): "the first election",
+}
+CONDITIONS = {
+    Right("coordination.k8s.io", "leases", "get", "podgate-conditions"): "who writes conditions",
+    Right("coordination.k8s.io", "leases", "update", "podgate-conditions"): "to stay the one",
     Right("coordination.k8s.io", "leases", "create"): "the first election",
 }
 WRITING = {"create", "update", "patch", "delete", "deletecollection", "bind", "escalate", "impersonate"}
@@ -103,14 +113,14 @@ def installation(request: pytest.FixtureRequest) -> tuple[list[dict[str, Any]], 
 def test_the_cluster_role_is_the_list_and_nothing_else(installation: tuple[list[dict[str, Any]], bool]) -> None:
     manifests, keeps_certificates = installation
     role = _rendered.of_kind(manifests, "ClusterRole")
-    assert _rights(role) == set(CLUSTER) | (set(TRUST) if keeps_certificates else set())
+    assert _rights(role) == {*CLUSTER, *STATUS} | (set(TRUST) if keeps_certificates else set())
 
 
 def test_the_role_is_the_list_and_nothing_else(installation: tuple[list[dict[str, Any]], bool]) -> None:
     manifests, keeps_certificates = installation
     roles = [entry for entry in manifests if entry["kind"] == "Role"]
-    assert [role["metadata"]["namespace"] for role in roles] == (["podgate"] if keeps_certificates else [])
-    assert [_rights(role) for role in roles] == ([{*LEADER, *SECRET}] if keeps_certificates else [])
+    assert [role["metadata"]["namespace"] for role in roles] == ["podgate"]
+    assert [_rights(role) for role in roles] == [{*LEADER, *SECRET} if keeps_certificates else set(CONDITIONS)]
 
 
 def test_nothing_is_granted_by_wildcard_or_by_path(installation: tuple[list[dict[str, Any]], bool]) -> None:
@@ -126,7 +136,7 @@ def test_no_write_reaches_beyond_the_own_objects(installation: tuple[list[dict[s
     for role in _roles(manifests):
         for right in _rights(role):
             is_first = role["kind"] == "Role" and right.verb == "create"
-            assert right.verb not in WRITING or right.name or is_first, right
+            assert right.verb not in WRITING or right.name or is_first or right in STATUS, right
 
 
 def test_both_bindings_give_the_roles_to_the_one_account(installation: tuple[list[dict[str, Any]], bool]) -> None:
@@ -160,6 +170,7 @@ def test_the_names_are_those_that_the_code_uses() -> None:
     secrets = {right.name for right in SECRET if right.name}
     assert {f"--certs-secret={name}" for name in secrets} <= set(arguments)
     assert {right.name for right in LEADER if right.name} == {secret_tls.LEASE}
+    assert {right.name for right in CONDITIONS if right.name} == {conditions.LEASE}
     (webhooks,) = [option.default for option in settings.OPTIONS if option.name == "webhooks"]
     assert {right.name for right in TRUST} == {webhooks}
 

@@ -23,6 +23,8 @@ _STRUCTURAL = frozenset(_crds._COPIED) | {
     "maxProperties",
     "x-kubernetes-preserve-unknown-fields",
     "x-kubernetes-int-or-string",
+    "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys",
 }
 
 
@@ -116,3 +118,21 @@ def test_names_and_scopes_are_those_of_the_contract() -> None:
     for each in made.values():
         assert each["metadata"]["name"] == f"{each['spec']['names']['plural']}.podgate.dev"
         assert [version["name"] for version in each["spec"]["versions"]] == ["v1alpha1"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_a_status_apart_from_the_spec_and_shows_what_came_of_it(kind: str) -> None:
+    (version,) = _crds.crd(kind)["spec"]["versions"]
+    assert version["subresources"] == {"status": {}}
+    columns = {each["name"]: each["jsonPath"] for each in version["additionalPrinterColumns"]}
+    assert columns["Accepted"] == '.status.conditions[?(@.type=="Accepted")].status'
+    conditions = schema(kind)["properties"]["status"]["properties"]["conditions"]["items"]
+    assert set(conditions["properties"]) == {
+        "type",
+        "status",
+        "reason",
+        "message",
+        "lastTransitionTime",
+        "observedGeneration",
+    }
+    assert "status" not in schema(kind)["required"]

@@ -30,11 +30,19 @@ class PodStore(Store[PodRecord]):
     def __init__(self) -> None:
         super().__init__()
         self.project = PodProjection()
+        self.on_end: Callable[[str], object] | None = None
+        """Told the UID of each pod that ends, by the thread of the watch; what it had is free at once."""
 
     def put(self, key: str, value: PodRecord) -> None:
         """Add or change one pod."""
         super().put(key, value)
         self.project.sweep(self.values)
+
+    def drop(self, key: str) -> None:
+        """Forget one pod: it was deleted, or has run to its end."""
+        super().drop(key)
+        if self.on_end is not None:
+            self.on_end(key)
 
     def replace(self, items: Mapping[str, PodRecord], kept: frozenset[str] = frozenset()) -> None:
         """Be exactly `items`, and of what is there the keys in `kept`."""

@@ -11,6 +11,7 @@ All errors are `ApiError`s, one line each with the cure, and a status of 0 means
 import contextlib
 import datetime as dt
 import email.utils
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,8 @@ call, so it is larger than the number of watches."""
 
 _MAXIMUM_LINE: Final = 16 * 1024 * 1024
 """Bytes of one watch event; an object in etcd is at most 1.5 MiB."""
+
+_TOKEN: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 _TIMEOUT: Final = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
 _BROKEN: Final = (urllib3.exceptions.HTTPError, OSError)
@@ -280,6 +283,12 @@ def connect(kubeconfig: Path | None = None) -> Client:
         raise ConfigError(f"--cluster live: {where}: {'; '.join(tried)}; {cure}") from None
     configuration.connection_pool_maxsize = _POOL_SIZE
     return Client(client.ApiClient(configuration))
+
+
+def in_pod() -> bool:
+    """Whether this process has the service account of a pod, which `connect` prefers to a kubeconfig in its usual
+    place."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ and _TOKEN.is_file()
 
 
 def error_of(method: str, path: str, status: int, body: bytes, retry_after: str | None = None) -> ApiError:

@@ -15,6 +15,7 @@ from webhook.kube import client as api
 
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 
 Document = dict[str, Any]
 """A Kubernetes object as JSON."""
@@ -68,6 +69,11 @@ def patch(rest: Rest, path: str, operations: list[dict[str, Any]]) -> Document:
         return _decode(path, rest.request("PATCH", path, body=body, content_type=JSON_PATCH))
     except api.NotFoundError as error:
         raise api.ConflictError(f"{error}; it was deleted meanwhile", 404) from None
+
+
+def merge(rest: Rest, path: str, content: Document) -> Document:
+    """Apply a merge patch; one that names ``metadata.resourceVersion`` is conditional on it."""
+    return _decode(path, rest.request("PATCH", path, body=json.dumps(content).encode(), content_type=MERGE_PATCH))
 
 
 def resource_version(content: Document) -> str:

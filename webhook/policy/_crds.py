@@ -7,6 +7,7 @@ on purpose: the API server would write them into the stored object, and "not sai
 ``python -m webhook.policy._crds DIR`` writes one file a kind.
 """
 
+import copy
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -39,6 +40,7 @@ _COLUMNS: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
         ("Expires", "string", ".spec.expires"),
     ),
 }
+_ACCEPTED: Final = ("Accepted", "string", '.status.conditions[?(@.type=="Accepted")].status')
 _AGE: Final = ("Age", "date", ".metadata.creationTimestamp")
 
 _COPIED: Final = (
@@ -55,6 +57,32 @@ _COPIED: Final = (
     "maxItems",
     "required",
 )
+
+_STATUS: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "description": "Written by Podgate: whether the policy is in force, and where it is not, why.",
+    "properties": {
+        "conditions": {
+            "type": "array",
+            "description": "`Accepted` says whether the version of `observedGeneration` is in force.",
+            # Whoever adds a condition of another type by server-side apply owns that one alone.
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+            "items": {
+                "type": "object",
+                "required": ["type", "status", "reason", "message", "lastTransitionTime"],
+                "properties": {
+                    "type": {"type": "string", "maxLength": 316},
+                    "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+                    "reason": {"type": "string", "minLength": 1, "maxLength": 1024},
+                    "message": {"type": "string", "maxLength": 32768},
+                    "lastTransitionTime": {"type": "string", "format": "date-time"},
+                    "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
+                },
+            },
+        },
+    },
+}
 
 _HEADER: Final = "# Made by `make crds` from the models in webhook/policy. Do not edit.\n"
 
@@ -73,7 +101,7 @@ def crd(kind: str) -> Schema:
         KeyError: there is no such kind.
     """
     found = _discovery.kinds()[kind]
-    columns = (*_COLUMNS.get(kind, ()), _AGE)
+    columns = (*_COLUMNS.get(kind, ()), _ACCEPTED, _AGE)
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -96,6 +124,8 @@ def crd(kind: str) -> Schema:
                     "additionalPrinterColumns": [
                         {"name": name, "type": kind_of, "jsonPath": path} for name, kind_of, path in columns
                     ],
+                    # What an author writes into the status is dropped, and what Podgate writes there is no new version.
+                    "subresources": {"status": {}},
                     "schema": {"openAPIV3Schema": _document(kind)},
                 }
             ],
@@ -130,6 +160,7 @@ def _document(kind: str) -> Schema:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": spec,
+            "status": copy.deepcopy(dict(_STATUS)),
         },
     }
 

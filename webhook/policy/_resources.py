@@ -6,14 +6,28 @@ version stays, and where there is none the object is as if it were not there. Wh
 
 Rules that hold between objects are kept by setting aside the object that breaks them, never the ones that were there
 first: what the policy directory says comes before custom resources, and price lists before budgets.
+
+What came of each object is told in its condition ``Accepted``:
+
+==================  ===================================================================================================
+``Accepted``        it is in force
+``Invalid``         its newest version is malformed; replicas that saw a good version go on with that
+``ShadowedByFile``  the policy directory holds an object of the same kind and name
+``CurrencyClash``   its currency differs from that of the price list or of the budgets
+==================  ===================================================================================================
+
+Verdicts are for objects as they were when all was put together. Which versions these are is written down only after
+the stores and the list of problems have them, and is read before; so a verdict is never given to a version that it
+was not made for: at worst it is given to one that is no longer the newest, and the API server refuses to write that.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from webhook.kube import conditions
 from webhook.kube.reflector import Resource
 from webhook.kube.stores import Store
 from webhook.kube.watch_wire import Malformed, Meta
@@ -27,11 +41,34 @@ from webhook.policy.price_list import PriceListSpec
 _ANY = msgspec.json.Decoder(dict[str, Any])
 
 
+CONDITION: Final = "Accepted"
+"""Type of the condition."""
+
+_ACCEPTED: Final = conditions.Condition(CONDITION, holds=True, reason="Accepted", message="In force.")
+_KEPT: Final = "Replicas that saw its last good version go on with that one."
+_LONGEST: Final = 1_000
+"""Characters of all problems together in a message."""
+
+_Identity = tuple[str, str, str]
+
+
 class Combined(NamedTuple):
     """What holds, and what is wrong with the rest."""
 
     set: PolicySet
     problems: tuple[PolicyProblem, ...]
+    refused: Mapping[_Identity, conditions.Condition]
+    """The condition of every custom resource whose newest version is not in force, by kind, namespace and name."""
+    changes: int
+    """`ResourcePolicies.changes` before anything was read."""
+
+
+class Standing(NamedTuple):
+    """What a custom resource says of itself, and what it should say."""
+
+    kind: str
+    held: conditions.Held
+    condition: conditions.Condition
 
 
 class KindSource(Store[Document[Model]]):
@@ -47,6 +84,9 @@ class KindSource(Store[Document[Model]]):
         )
         self._check = check
         self._problems: dict[str, tuple[PolicyProblem, ...]] = {}
+        self._versions: dict[str, conditions.Held] = {}
+        self._coming: dict[str, conditions.Held] = {}
+        """Versions that are decoded and not in the store yet."""
 
     def decode(self, raw: msgspec.Raw, meta: Meta) -> Document[Model]:
         """Judge one object alone.
@@ -57,33 +97,60 @@ class KindSource(Store[Document[Model]]):
         name = f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
         try:
             document = {**_ANY.decode(raw), "apiVersion": API_VERSION, "kind": self.kind}
-            loaded = _loader.load_documents([(f"{self.kind} {name}", document)], check=self._check)
-        except PolicyErrors as errors:
-            self._problems[_key(meta)] = errors.problems
-            self.changes += 1
-            raise Malformed(" ".join(str(problem) for problem in errors.problems)) from None
         except msgspec.DecodeError as error:
             raise Malformed(f"does not decode: {error}") from None
-        if self._problems.pop(_key(meta), None) is not None:
+        key, held = _key(meta), conditions.held(self._path(meta), document)
+        try:
+            loaded = _loader.load_documents([(f"{self.kind} {name}", document)], check=self._check)
+        except PolicyErrors as errors:
+            if self._problems.get(key) != errors.problems:
+                self._problems[key] = errors.problems
+                self.changes += 1
+            self._coming.pop(key, None)
+            self._versions[key] = held
+            raise Malformed(" ".join(str(problem) for problem in errors.problems)) from None
+        self._coming[key] = held
+        if self._problems.pop(key, None) is not None:
             self.changes += 1
         return loaded.documents[0]
 
     def replace(self, items: Mapping[str, Document[Model]], kept: frozenset[str] = frozenset()) -> None:
         """Be exactly `items`, and of what is there the keys in `kept`."""
-        super().replace(items, kept)
         self._problems = {key: found for key, found in self._problems.items() if key in kept}
+        super().replace(items, kept)
+        versions = {**self._versions, **self._coming}
+        self._coming = {}
+        self._versions = {key: held for key, held in versions.items() if key in items or key in kept}
+
+    def put(self, key: str, value: Document[Model]) -> None:
+        """Add or change one object; one that says what it said before, such as after a write of its condition, is no
+        change."""
+        if self.items.get(key) != value:
+            super().put(key, value)
+        held = self._coming.pop(key, None)
+        if held is not None:
+            self._versions[key] = held
 
     def drop(self, key: str) -> None:
         """Forget one object, and what was wrong with it."""
+        self._versions.pop(key, None)
         super().drop(key)
         if self._problems.pop(key, None) is not None:
             self.changes += 1
 
-    def problems(self) -> list[PolicyProblem]:
-        """Return what is wrong with the newest versions."""
-        # The copy is one step; sorting the live dictionary would meet the reflector's changes.
-        current = dict(self._problems)
-        return [problem for key in sorted(current) for problem in current[key]]
+    def faults(self) -> dict[str, tuple[PolicyProblem, ...]]:
+        """Return what is wrong with the newest versions, by key."""
+        # The copy is one step; going through the live dictionary would meet the reflector's changes.
+        return dict(self._problems)
+
+    def versions(self) -> dict[str, conditions.Held]:
+        """Return the newest versions, by key."""
+        return dict(self._versions)
+
+    def _path(self, meta: Meta) -> str:
+        head, _, plural = self.resource.path.rpartition("/")
+        place = f"{head}/namespaces/{meta.namespace}/{plural}" if meta.namespace else self.resource.path
+        return f"{place}/{meta.name}"
 
 
 class ResourcePolicies:
@@ -105,25 +172,64 @@ class ResourcePolicies:
 
     def combine(self, base: PolicySet | None = None) -> Combined:
         """Return all that holds together: the directory's set, and every object that breaks no rule with it."""
-        problems = [problem for source in self.sources for problem in source.problems()]
+        changes = self.changes
+        faults = {
+            (source.kind, *_names(key)): found
+            for source in self.sources
+            for key, found in sorted(source.faults().items())
+        }
+        problems = [problem for found in faults.values() for problem in found]
+        refused = {identity: _invalid(found) for identity, found in faults.items()}
         held = list(base.documents) if base is not None else []
         origins = {_identity(document): document.origin for document in held}
         found = sorted((document for source in self.sources for document in source.values()), key=_order)
         for document in found:
             clash = _clash(document, origins.get(_identity(document)), held)
             if clash is not None:
-                problems.append(clash)
+                reason, problem = clash
+                problems.append(problem)
+                refused.setdefault(_identity(document), _refusal(reason, (problem,)))
                 continue
             held.append(document)
             origins[_identity(document)] = document.origin
-        return Combined(_policy_set.assemble(held, _fingerprint(held)), tuple(problems))
+        return Combined(_policy_set.assemble(held, _fingerprint(held)), tuple(problems), refused, changes)
+
+    def standings(self, combined: Combined) -> list[Standing] | None:
+        """Return what every object should say of itself; None where objects have changed since `combined` was made.
+
+        May be called from any thread.
+        """
+        versions = [(source.kind, key, held) for source in self.sources for key, held in source.versions().items()]
+        if self.changes != combined.changes:
+            return None
+        return [
+            Standing(kind, held, combined.refused.get((kind, *_names(key)), _ACCEPTED)) for kind, key, held in versions
+        ]
 
 
 def _key(meta: Meta) -> str:
     return f"{meta.namespace}/{meta.name}"
 
 
-def _identity(document: Document[Model]) -> tuple[str, str, str]:
+def _names(key: str) -> tuple[str, str]:
+    namespace, _, name = key.partition("/")
+    return namespace, name
+
+
+def _invalid(problems: Iterable[PolicyProblem]) -> conditions.Condition:
+    refusal = _refusal("Invalid", problems)
+    return refusal._replace(message=f"{refusal.message} {_KEPT}")
+
+
+def _refusal(reason: str, problems: Iterable[PolicyProblem]) -> conditions.Condition:
+    # The object need not be told its own name.
+    text = " ".join(str(problem._replace(file="")) for problem in problems)
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}… (see the log for the rest.)"
+    return conditions.Condition(CONDITION, holds=False, reason=reason, message=text)
+
+
+def _identity(document: Document[Model]) -> _Identity:
     return document.kind, document.namespace, document.name
 
 
@@ -131,18 +237,24 @@ def _order(document: Document[Model]) -> tuple[Any, ...]:
     return not isinstance(document.spec, PriceListSpec), document.kind, document.namespace, document.name
 
 
-def _clash(document: Document[Model], twin: Origin | None, held: Iterable[Document[Model]]) -> PolicyProblem | None:
-    """Say which rule between objects this one breaks, of this one, whichever of the two the rule names."""
+def _clash(
+    document: Document[Model], twin: Origin | None, held: Iterable[Document[Model]]
+) -> tuple[str, PolicyProblem] | None:
+    """Say which rule between objects this one breaks, of this one, whichever of the two the rule names.
+
+    Returns:
+        The reason of its condition and the problem, or None.
+    """
     here = document.origin.file
     if twin is not None:
-        return PolicyProblem(
-            here, 0, 0, "metadata.name", f"is defined in {twin} as well", "Rename or remove one of them."
-        )
+        message, cure = f"is defined in {twin} as well", "Rename or remove one of them."
+        return "ShadowedByFile", PolicyProblem(here, 0, 0, "metadata.name", message, cure)
     for clash in _policy_set.foreign_currencies([*held, document]):
         path = ".".join(clash.path)
         if clash.origin == document.origin:
-            return PolicyProblem(here, 0, 0, path, clash.message, clash.cure)
-        return PolicyProblem(here, 0, 0, path, f"differs from that of {clash.origin}", "Use one currency for all.")
+            return "CurrencyClash", PolicyProblem(here, 0, 0, path, clash.message, clash.cure)
+        message = f"differs from that of {clash.origin}"
+        return "CurrencyClash", PolicyProblem(here, 0, 0, path, message, "Use one currency for all.")
     return None
 
 

@@ -274,6 +274,13 @@ class Shared(NamedTuple):
     election: Election
 
 
+def candidate(rest: Rest, namespace: str, lease: str, now: Callable[[], dt.datetime]) -> Election:
+    """Return this process as a candidate for a Lease in Podgate's own namespace."""
+    identity = f"{socket.gethostname()}_{secrets.token_hex(4)}"
+    store = LeaseStore(rest, namespace, lease)
+    return Election(store, identity, now=now, monotonic=time.monotonic, random=random.random)
+
+
 def share(
     rest: Rest,
     tls: ServerTls,
@@ -293,9 +300,7 @@ def share(
         webhooks: name of both webhook objects.
         now: the time, aware.
     """
-    identity = f"{socket.gethostname()}_{secrets.token_hex(4)}"
-    lease = LeaseStore(rest, namespace, LEASE)
-    election = Election(lease, identity, now=now, monotonic=time.monotonic, random=random.random)
+    election = candidate(rest, namespace, LEASE, now)
     certificates = SecretCertificates(
         SecretStore(rest, namespace, secret),
         WebhookObjects(rest, webhooks),

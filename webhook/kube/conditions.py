@@ -1,0 +1,110 @@
+"""Conditions in the ``status`` of our own custom resources: what is there, and how one of them is written.
+
+Only the status subresource is patched, so nothing that an author wrote can be changed. The patch names the version
+that was seen: where the object has changed since, the API server answers 409 and the verdict is made anew. A merge
+patch replaces a list as a whole, so conditions of other types are written back as they were seen.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from webhook.kube import rest as objects
+
+
+class Held(NamedTuple):
+    """An object as a watch saw it, as far as conditions go.
+
+    Attributes:
+        path: of the object, without ``/status``.
+        version: its resource version.
+        generation: counts versions of the spec; 0 where the API server gave none.
+        conditions: all that it has.
+    """
+
+    path: str
+    version: str
+    generation: int
+    conditions: tuple[Mapping[str, Any], ...]
+
+
+class Condition(NamedTuple):
+    """One condition, without the times.
+
+    Attributes:
+        type: what it is about.
+        holds: whether it is so.
+        reason: a word in CamelCase.
+        message: one line for people.
+    """
+
+    type: str
+    holds: bool
+    reason: str
+    message: str
+
+
+def held(path: str, document: Mapping[str, Any]) -> Held:
+    """Return what there is to know of an object; what is no condition is left out."""
+    metadata, status = (document.get(name) for name in ("metadata", "status"))
+    metadata = metadata if isinstance(metadata, dict) else {}
+    found = status.get("conditions") if isinstance(status, dict) else None
+    conditions = tuple(each for each in found if isinstance(each, dict)) if isinstance(found, list) else ()
+    generation = metadata.get("generation")
+    return Held(
+        path,
+        str(metadata.get("resourceVersion") or ""),
+        generation if isinstance(generation, int) else 0,
+        conditions,
+    )
+
+
+def says(seen: Held, wanted: Condition) -> bool:
+    """Whether the object says so already, of the version of the spec that it has now. Times are not compared."""
+    found = _of_type(seen, wanted.type)
+    return found is not None and all(found.get(name) == value for name, value in _content(seen, wanted).items())
+
+
+def write(rest: objects.Rest, seen: Held, wanted: Condition, now: dt.datetime) -> bool:
+    """Write one condition; return whether the API server kept it, which it does not where the kind has no status.
+
+    Args:
+        rest: the API server.
+        seen: the object; the write fails where it has changed since.
+        wanted: the condition.
+        now: aware; the time of the transition where there is one.
+
+    Raises:
+        ConflictError: the object has changed since.
+        NotFoundError: it is gone, or its kind has no status.
+        ApiError: the subclass says what is wrong.
+    """
+    before = _of_type(seen, wanted.type)
+    content = _content(seen, wanted)
+    since = before.get("lastTransitionTime") if before is not None else None
+    if before is None or before.get("status") != content["status"] or not since:
+        since = now.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    others = [each for each in seen.conditions if each.get("type") != wanted.type]
+    stored = objects.merge(
+        rest,
+        f"{seen.path}/status",
+        {
+            "metadata": {"resourceVersion": seen.version},
+            "status": {"conditions": [*others, {**content, "lastTransitionTime": since}]},
+        },
+    )
+    return says(held(seen.path, stored)._replace(generation=seen.generation), wanted)
+
+
+def _of_type(seen: Held, wanted: str) -> Mapping[str, Any] | None:
+    return next((each for each in seen.conditions if each.get("type") == wanted), None)
+
+
+def _content(seen: Held, wanted: Condition) -> dict[str, Any]:
+    return {
+        "type": wanted.type,
+        "status": "True" if wanted.holds else "False",
+        "reason": wanted.reason,
+        "message": wanted.message,
+        "observedGeneration": seen.generation,
+    }
