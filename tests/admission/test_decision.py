@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from webhook.admission.decision import summary
+from tests import factories
+from webhook.admission.decision import one_line, summary
 
 
 def setting(path: str, value: Any) -> dict[str, Any]:  # noqa: ANN401  any JSON
@@ -48,3 +49,21 @@ def test_the_words_for_ten_thousand_containers_take_linear_time() -> None:
     started = time.process_time()
     assert summary(operations).startswith("c0 limits.cpu=1, c1 limits.cpu=1")
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("plain", "plain"), ("über 日本", "über 日本"), ("a\nb", "a\\nb"), ("\x1b[31mred\x00", "\\x1b[31mred\\x00")],
+)
+def test_control_characters_are_shown_and_not_obeyed(text: str, line: str) -> None:
+    assert one_line(text) == line
+
+
+def test_a_denial_that_quotes_line_breaks_is_one_line() -> None:
+    world = factories.World(factories.policy("mode: enforce\npodSecurity: {level: restricted}"))
+    pod = factories.safe_pod()
+    pod["spec"]["containers"][0]["securityContext"]["seccompProfile"] = {"type": "a\nb\r\x1b[31m"}
+    answer = world.validate(pod)
+    assert not answer.allowed
+    assert answer.message.isprintable()
+    assert '"a\\nb\\r\\x1b[31m"' in answer.message

@@ -119,7 +119,8 @@ def decide(
             elif severity == "warn":
                 warnings.append(line(outcome, finding, finding.would or finding.message))
         if outcome.mode == "warn" and outcome.operations:
-            warnings.append(f"policy {outcome.policy}, {outcome.guardrail}: would set {summary(outcome.operations)}")
+            text = f"policy {outcome.policy}, {outcome.guardrail}: would set {summary(outcome.operations)}"
+            warnings.append(one_line(text))
     return Decision(
         allowed=not denials,
         message=" | ".join(denials),
@@ -136,7 +137,15 @@ def decide(
 def line(outcome: Outcome, finding: Finding, text: str) -> str:
     """Return a finding as people read it: which policy and guardrail, what is wrong, and the cure."""
     cure = f"; to fix: {finding.cure}" if finding.cure else ""
-    return f"policy {outcome.policy}, {outcome.guardrail}: {text}{cure}"
+    return one_line(f"policy {outcome.policy}, {outcome.guardrail}: {text}{cure}")
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line of printable characters: a value that an author wrote may hold line breaks, or control
+    characters that a terminal would obey. What the API server accepts never does."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def workload_line(scale: WorkloadScale, cost: Cost, currency: str) -> str:
@@ -192,7 +201,7 @@ def _unescape(token: str) -> str:
 
 
 def _fault_line(outcome: Outcome) -> str:
-    return (
+    return one_line(
         f"policy {outcome.policy}, {outcome.guardrail}: could not judge this object ({outcome.note}); "
         "to fix: tell the platform team, who find it in Podgate's log"
     )
