@@ -134,6 +134,11 @@ def decide(
     )
 
 
+def said(outcome: Outcome, finding: Finding) -> str:
+    """Return what is wrong, as fits the outcome: "violates" where it was refused, else "would violate"."""
+    return finding.message if outcome.outcome == "refused" else finding.would or finding.message
+
+
 def line(outcome: Outcome, finding: Finding, text: str) -> str:
     """Return a finding as people read it: which policy and guardrail, what is wrong, and the cure."""
     cure = f"; to fix: {finding.cure}" if finding.cure else ""

@@ -104,7 +104,7 @@ class Engine:
             return self._told(path, request.uid, judged, decision, around, started)
         if patient and self._lacks is not None:
             owner = controller_of(judged.pod.metadata) if judged.is_patchable else None
-            if self._lacks(judged.namespace, owner) and not around.rules.is_excluded(judged, self._view):
+            if self._lacks(judged.namespace, owner) and not around.rules.is_excluded(judged):
                 raise NotSeenYet(judged.namespace, owner)
         phase = PHASES[path]
         try:

@@ -5,7 +5,6 @@ what depends on the object and on who asks. Where several policies configure the
 order of priority (then name) whose conditions all hold is the one: an object has one answer to "which policy?".
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,28 +14,12 @@ from webhook.guardrails._contract import Guardrail, Requester
 from webhook.kube import selectors
 from webhook.policy._base import Mode, OnFault
 from webhook.policy._match import MatchModel
+from webhook.policy._names import compile_globs
 
 _SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 
 _MAXIMUM_NAMESPACES = 4_096
 """Namespaces whose candidates are kept; beyond it the oldest are forgotten and found again when asked for."""
-
-
-class Globs:
-    """Shell-style patterns (``*``, ``?``) over names."""
-
-    __slots__ = ("_pattern",)
-
-    def __init__(self, globs: Iterable[str]) -> None:
-        parts = [re.escape(glob).replace(r"\*", ".*").replace(r"\?", ".") for glob in globs]
-        self._pattern = re.compile("|".join(f"(?:{part})" for part in parts)) if parts else None
-
-    def __bool__(self) -> bool:
-        return self._pattern is not None
-
-    def matches(self, name: str) -> bool:
-        """Whether one of the patterns matches the whole name."""
-        return self._pattern is not None and self._pattern.fullmatch(name) is not None
 
 
 class CompiledMatch:
@@ -45,8 +28,8 @@ class CompiledMatch:
     __slots__ = ("_exclude", "_excluded_groups", "_excluded_users", "_namespaces", "_pods", "_selector", "is_static")
 
     def __init__(self, match: MatchModel) -> None:
-        self._namespaces = Globs(match.namespaces)
-        self._exclude = Globs(match.exclude_namespaces)
+        self._namespaces = compile_globs(match.namespaces) if match.namespaces else None
+        self._exclude = compile_globs(match.exclude_namespaces)
         namespace_selector = match.namespace_selector.to_kube() if match.namespace_selector is not None else None
         self._selector = (
             selectors.compile_selector(namespace_selector)
@@ -72,9 +55,9 @@ class CompiledMatch:
 
         `selector_if_unknown` is what a namespace selector means for a namespace that is not known (yet).
         """
-        if self._namespaces and not self._namespaces.matches(name):
+        if self._namespaces is not None and not self._namespaces(name):
             return False
-        if self._exclude.matches(name):
+        if self._exclude(name):
             return False
         if self._selector is None:
             return True

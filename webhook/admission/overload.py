@@ -27,7 +27,7 @@ def unjudged(subject: Subject, around: Surroundings, phase: Phase) -> Decision:
         phase: the call.
     """
     rules = around.rules
-    if rules.is_excluded(subject, around.view):
+    if rules.is_excluded(subject):
         return ALLOWED
     context, entries, exempt = what_speaks_for(subject, around)
     info = context.namespace_info

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import msgspec
 
-from webhook.admission.decision import Cost, Decision, line
+from webhook.admission.decision import Cost, Decision, line, said
 from webhook.pricing import money
 
 _ANNOTATION_LIMIT = 16_384
@@ -63,9 +63,7 @@ def annotations(uid: str, decision: Decision, currency: str) -> dict[str, str]:
         "would": "allowed" if decision.would_allow else "refused",
     }
     findings = [
-        line(outcome, finding, finding.message if outcome.outcome == "refused" else finding.would or finding.message)
-        for outcome in decision.outcomes
-        for finding in outcome.findings
+        line(outcome, finding, said(outcome, finding)) for outcome in decision.outcomes for finding in outcome.findings
     ]
     if findings:
         notes["findings"] = _bounded("\n".join(findings))

@@ -71,7 +71,7 @@ def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping
         ProposalFault: see there.
     """
     rules = around.rules
-    if rules.is_excluded(subject, around.view):
+    if rules.is_excluded(subject):
         return ALLOWED
     context, entries, exempt = what_speaks_for(subject, around)
     run = _Run(context, around, phase, faults or {}, exempt)

@@ -7,13 +7,13 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from webhook.admission.decision import Outcome, Severity
-from webhook.admission.matching import CompiledMatch, Entry, Globs, Matcher
+from webhook.admission.matching import CompiledMatch, Entry, Matcher
 from webhook.admission.subject import Subject
-from webhook.cluster.view import View
 from webhook.guardrails import _money, _registry, budget
 from webhook.guardrails._contract import Context, Exemption, Guardrail
 from webhook.kube import selectors
 from webhook.policy._base import MODE_RANK, Mode, Section, stricter_cap
+from webhook.policy._names import compile_globs
 from webhook.policy._policy_set import PolicySet
 from webhook.policy.guardrail_policy import ExceptionsModel, GuardrailPolicySpec
 from webhook.policy.policy_exception import PolicyExceptionSpec
@@ -63,11 +63,11 @@ class Ruleset:
         """
         registry = {guardrail.name: guardrail for guardrail in _registry.discover()}
         entries: list[Entry] = []
-        self._exception_terms: dict[str, tuple[ExceptionsModel, Globs]] = {}
+        self._exception_terms: dict[str, tuple[ExceptionsModel, Callable[[str], bool]]] = {}
         for policy in policies.policies:
             spec = policy.spec
             match = CompiledMatch(spec.match)
-            self._exception_terms[policy.name] = (spec.exceptions, Globs(spec.exceptions.namespaces))
+            self._exception_terms[policy.name] = (spec.exceptions, compile_globs(spec.exceptions.namespaces))
             for name, section in spec.sections.items():
                 entries.append(_entry(policy.name, spec, registry[name], section, match, cap))
         self.matcher = Matcher(entries)
@@ -79,17 +79,17 @@ class Ruleset:
         self._exceptions: dict[str, list[CompiledException]] = {}
         for item in policies.exceptions:
             self._exceptions.setdefault(item.namespace or "", []).append(_exception(item.name, item.spec))
-        self._excluded = Globs((*ALWAYS_EXCLUDED, *excluded))
+        self._excluded = compile_globs((*ALWAYS_EXCLUDED, *excluded))
         self._excluded_known: dict[str, bool] = {}
 
-    def is_excluded(self, subject: Subject, _view: View) -> bool:
+    def is_excluded(self, subject: Subject) -> bool:
         """Whether the object passes untouched: an excluded namespace, or a mirror pod that a node asks for."""
         namespace = subject.namespace
         known = self._excluded_known.get(namespace)
         if known is None:
             if len(self._excluded_known) >= 4_096:
                 self._excluded_known.clear()
-            known = self._excluded_known[namespace] = self._excluded.matches(namespace)
+            known = self._excluded_known[namespace] = self._excluded(namespace)
         return known or is_mirror_pod(subject)
 
     def has_exceptions(self, namespace: str) -> bool:
@@ -127,7 +127,7 @@ class Ruleset:
 
     def _is_allowed(self, policy: str, namespace: str, item: CompiledException, now: datetime) -> bool:
         terms, namespaces = self._exception_terms[policy]
-        if not terms.allowed or not namespaces.matches(namespace):
+        if not terms.allowed or not namespaces(namespace):
             return False
         return item.expires <= now + timedelta(days=terms.max_days + 1)
 

@@ -11,7 +11,7 @@ import msgspec
 from webhook import assembly
 from webhook.admission import recorder
 from webhook.admission.bookings import bookings
-from webhook.admission.decision import OutcomeName, line, summary
+from webhook.admission.decision import OutcomeName, line, said, summary
 from webhook.admission.review import Surroundings
 from webhook.admission.ruleset import Ruleset
 from webhook.cli import _terminal
@@ -163,7 +163,7 @@ def _rows(item: judged.Judged) -> Iterator[str]:
         yield f"✎ {whose} {summary(decision.would_operations)}"
     for outcome in decision.outcomes:
         for finding in outcome.findings:
-            text = finding.message if outcome.outcome == "refused" else finding.would or finding.message
+            text = said(outcome, finding)
             mark = "·" if finding.notice else _MARKS.get(outcome.outcome, "·")
             yield f"{mark} {line(outcome, finding, text)}"
         if outcome.note:
