@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from webhook.admission.bookings import bookings
 from webhook.admission.engine import Answered, Engine
 from webhook.admission.log import DecisionLog
-from webhook.admission.metrics import Metrics, SizeCollector
+from webhook.admission.metrics import LookupCollector, Metrics, SizeCollector
 from webhook.admission.patience import Patience
 from webhook.admission.recorder import Recorder
 from webhook.admission.ruleset import Ruleset, check_section
@@ -100,14 +100,14 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
     )
 
     def sizes() -> Mapping[str, int]:
-        rules = engine.rules
         return {
             **{f"cluster_{name}": size for name, size in view.sizes().items()},
             "ledger_pods": ledger.size(),
-            **(rules.sizes() if rules is not None else {}),
+            **engine.sizes(),
         }
 
     registry.register(SizeCollector(sizes))
+    registry.register(LookupCollector(engine.lookups))
     return Parts(engine, metrics, watcher, log)
 
 
@@ -155,15 +155,15 @@ def live(
         )
 
     def sizes() -> Mapping[str, int]:
-        rules = engine.rules
         return {
             **{f"cluster_{name}": size for name, size in view.sizes().items()},
             "policy_resources": len(resources),
             "ledger_pods": ledger.size(),
-            **(rules.sizes() if rules is not None else {}),
+            **engine.sizes(),
         }
 
     registry.register(SizeCollector(sizes))
+    registry.register(LookupCollector(engine.lookups))
     registry.register(WatchCollector(watches, view))
     registry.register(_WaitCollector(cluster.patience))
     return Parts(engine, metrics, watcher, log, cluster)

@@ -186,6 +186,22 @@ class SizeCollector(Collector):
         return [family]
 
 
+class LookupCollector(Collector):
+    """``podgate_review_cache_total{outcome}``."""
+
+    def __init__(self, lookups: Mapping[str, int]) -> None:
+        self._lookups = lookups
+
+    def collect(self) -> list[CounterMetricFamily]:
+        """Return the counter with one sample an outcome."""
+        family = CounterMetricFamily(
+            "podgate_review_cache", "New pods, by whether one that is alike was judged before.", labels=("outcome",)
+        )
+        for outcome in ("hit", "miss"):
+            family.add_metric((outcome,), self._lookups.get(outcome, 0))
+        return [family]
+
+
 def _word(allowed: bool) -> str:
     return "allowed" if allowed else "refused"
 
