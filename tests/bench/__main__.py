@@ -2,8 +2,8 @@
 
 The policies enforce every guardrail. The mutating call gets reviews as recorded, the validating call gets what the API
 server would send next: the pod with the patch applied. Most pods in a cluster are copies of others, as they are here,
-where the reviews are sent in turn; the targets `unlike` give each pod a label of its own, so that nothing that was found
-out about one pod serves another. Servers share one core, the load generator has another. Rounds are interleaved
+where the reviews are sent in turn; the targets `unlike` give each pod a label of its own, so that nothing that was
+found out about one pod serves another. Servers share one core, the load generator has another. Rounds are interleaved
 (baseline, mutate, validate, baseline …), so that every ratio comes from measurements that lie seconds apart. An answer
 other than 200 fails the run.
 

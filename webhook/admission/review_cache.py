@@ -54,17 +54,27 @@ class _Asking:
         self.asked: list[tuple[Callable[..., object], tuple[object, ...], object]] = []
 
     def __getattr__(self, name: str) -> Callable[..., object]:
-        method = getattr(self._view, name)
+        method: Callable[..., object] = getattr(self._view, name)
+        asked = self.asked
 
         def ask(*arguments: object) -> object:
             answer = method(*arguments)
             # Labels are the pod's own, which proposals change afterwards.
-            kept = tuple(dict(each) if isinstance(each, dict) else each for each in arguments)
-            if not any(known == method and asked == kept for known, asked, _ in self.asked):
-                self.asked.append((method, kept, answer))
+            kept = tuple([dict(each) if type(each) is dict else each for each in arguments])
+            asked.append((method, kept, answer))
             return answer
 
+        # Found without coming here the next time.
+        self.__dict__[name] = ask
         return ask
+
+    def questions(self) -> tuple[tuple[Callable[..., object], tuple[object, ...], object], ...]:
+        """Return each question once."""
+        found: list[tuple[Callable[..., object], tuple[object, ...], object]] = []
+        for question in self.asked:
+            if question not in found:
+                found.append(question)
+        return tuple(found)
 
 
 class ReviewCache:
@@ -107,7 +117,7 @@ class ReviewCache:
         decision = review(subject, around._replace(view=cast("View", asking)), phase)
         quiet = _quiet(decision, around)
         if quiet is not None and not _says(decision, own):
-            self._keep(key, len(pod), _Known(decision, tuple(asking.asked), quiet))
+            self._keep(key, len(pod), _Known(decision, asking.questions(), quiet))
         return decision
 
     def _holds(self, known: _Known, subject: Subject) -> bool:
@@ -181,11 +191,15 @@ def _own_names(pod: Pod) -> list[str]:
 
 
 def _says(decision: Decision, names: list[str]) -> bool:
-    """Whether a decision speaks of something that only this pod has; then it serves no other."""
-    if not names:
-        return False
-    text = msgspec.json.encode([decision.outcomes, decision.operations, decision.would_operations]).decode()
-    return any(name in text for name in names)
+    """Whether a finding speaks of something that only this pod has; then the decision serves no other. Patches only
+    write what policies, namespaces and recommendations say, and address containers."""
+    texts = [
+        text
+        for outcome in decision.outcomes
+        for finding in outcome.findings
+        for text in (finding.message, finding.would, finding.cure)
+    ]
+    return any(name in text for name in names for text in texts)
 
 
 def _quiet(decision: Decision, around: Surroundings) -> tuple[tuple[str, int], ...] | None:
