@@ -67,13 +67,13 @@ def _recorded() -> tuple[dict[str, Any], ...]:
 
 @pytest.mark.parametrize("path", ["/mutate", "/validate"])
 @pytest.mark.parametrize("cap", ["enforce", "audit"])
-def test_recorded_reviews_get_the_same_answer_and_log_line_the_second_time(path: str, cap: Any) -> None:
+def test_recorded_reviews_get_the_same_answer_and_log_line_each_time(path: str, cap: Any) -> None:
     view = Snapshot.from_directory(ROOT / "manifests" / "embedded")
     rules = Ruleset(assembly.load_policies(ROOT / "policies"), (), cap)
     plain = factories.World(view=view, rules=rules, cache_bytes=0)
     kept = factories.World(view=view, rules=rules)
     for number, review in enumerate(_recorded()):
-        for _ in range(2):
+        for _ in range(3):
             expected, got = plain.call(path, review), kept.call(path, review)
             assert got.response == expected.response, number
     assert list(map(timeless, kept.lines)) == list(map(timeless, plain.lines))
@@ -144,14 +144,14 @@ def wrapped(request: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", ["/mutate", "/validate", "/validate/security", "/validate/cost"])
-def test_copies_of_a_pod_are_judged_once(path: str) -> None:
+def test_a_decision_is_kept_of_the_second_copy_of_a_pod_and_serves_all_others(path: str) -> None:
     world = factories.World(*EVERYTHING, cluster=[*_copies.CLUSTER, _copies.VPA])
     answers = [
         world.call(path, factories.review(factories.stored(_copies.deployed(name), f"uid-{name}"), uid=f"call-{name}"))
-        for name in ("x2v4z", "bb5kd", "zzzzz")
+        for name in ("x2v4z", "bb5kd", "zzzzz", "9j4rw")
     ]
     assert hits(world) == 2
-    for answer, name in zip(answers, ("x2v4z", "bb5kd", "zzzzz"), strict=True):
+    for answer, name in zip(answers, ("x2v4z", "bb5kd", "zzzzz", "9j4rw"), strict=True):
         assert answer.response["uid"] == answer.notes["decision"] == f"call-{name}"
         assert answer.entry is not None
         assert answer.entry["name"] == f"shop-7d9c8b6f5-{name}"
@@ -161,7 +161,7 @@ def test_copies_of_a_pod_are_judged_once(path: str) -> None:
 
 def test_a_decision_that_quotes_the_name_of_one_pods_volume_serves_no_other() -> None:
     world = factories.World(SECURE.replace("restricted", "baseline"))
-    for name in ("x2v4z", "bb5kd"):
+    for name in ("x2v4z", "bb5kd", "zzzzz"):
         pod = _copies.deployed(name)
         # Two sources: no API server accepts it, but a manifest may hold it.
         pod["spec"]["volumes"][0]["hostPath"] = {"path": "/"}
@@ -181,7 +181,7 @@ def test_a_decision_that_quotes_the_name_of_one_pods_volume_serves_no_other() ->
 )
 def test_only_new_pods_are_kept(request_fields: dict[str, Any]) -> None:
     world = factories.World(*EVERYTHING)
-    for _ in range(2):
+    for _ in range(3):
         world.validate(_copies.deployed(), **request_fields)
     assert hits(world) == 0
     assert world.engine.sizes()["reviews"] == 0
@@ -232,7 +232,8 @@ def test_what_changes_in_the_cluster_counts_from_the_next_review_on(after: list[
     view = Changing([*_copies.CLUSTER, _copies.VPA])
     world = factories.World(*EVERYTHING, view=cast("View", view))
     before = world.mutate(_copies.deployed())
-    assert world.mutate(_copies.deployed()).response == before.response
+    for _ in range(2):
+        assert world.mutate(_copies.deployed()).response == before.response
     assert hits(world) == 1
 
     view.now = Snapshot.from_documents(after)
@@ -245,7 +246,7 @@ def test_what_changes_in_the_cluster_counts_from_the_next_review_on(after: list[
 
 def test_the_policies_that_are_put_in_force_count_from_the_next_review_on() -> None:
     world = factories.World(CAPPED)
-    assert [world.validate(_copies.deployed()).allowed for _ in range(2)] == [True, True]
+    assert [world.validate(_copies.deployed()).allowed for _ in range(3)] == [True] * 3
     world.engine.put_in_force(factories.ruleset(CAPPED.replace("250", "100")))
     assert not world.validate(_copies.deployed()).allowed
 
@@ -257,7 +258,7 @@ def test_an_exception_that_expires_is_not_outlived() -> None:
         "spec: {guardrails: [podSecurity], owner: a@b.example, reason: vendor, expires: '2026-12-01'}\n"
     )
     world = factories.World(SECURE, exception, cluster=_copies.CLUSTER, now=lambda: moment[0])
-    assert [world.validate(_copies.deployed()).allowed for _ in range(2)] == [True, True]
+    assert [world.validate(_copies.deployed()).allowed for _ in range(3)] == [True] * 3
     moment[0] += timedelta(minutes=1)
     assert not world.validate(_copies.deployed()).allowed
 
@@ -304,13 +305,15 @@ def test_the_reservation_is_made_for_each_copy() -> None:
 def test_it_never_holds_more_than_its_bytes() -> None:
     world = factories.World(CAPPED, cache_bytes=20_000)
     for number in range(200):
-        world.validate(_copies.deployed(nodeSelector={"n": str(number)}))
+        for _ in range(2):
+            world.validate(_copies.deployed(nodeSelector={"n": str(number)}))
         assert world.engine.sizes()["reviews"] < 60
     assert world.engine.sizes()["reviews"] > 10
     # What is asked for again and again stays.
     before = hits(world)
     for number in range(200, 400):
-        world.validate(_copies.deployed(nodeSelector={"n": str(number)}))
+        for _ in range(2):
+            world.validate(_copies.deployed(nodeSelector={"n": str(number)}))
         world.validate(_copies.deployed())
     assert hits(world) - before > 190
 
@@ -318,18 +321,27 @@ def test_it_never_holds_more_than_its_bytes() -> None:
 def test_a_huge_pod_is_judged_each_time() -> None:
     world = factories.World(CAPPED)
     pod = _copies.deployed(nodeSelector={"n": "x" * review_cache.MAXIMUM_POD})
-    for _ in range(2):
+    for _ in range(3):
         world.validate(pod)
     assert world.engine.sizes()["reviews"] == 0
 
 
 def test_a_fault_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers: list[Any] = [RuntimeError("once"), []]
+    answers: list[Any] = [[], RuntimeError("once"), []]
     real = _registry.discover()
     flaky = tuple(
         item._replace(inspect=Mock(side_effect=answers)) if item.name == "costCeiling" else item for item in real
     )
     monkeypatch.setattr(_registry, "discover", lambda: flaky)
     world = factories.World(CAPPED)
-    assert world.validate(_copies.deployed()).outcome("costCeiling") == "fault_allowed"
-    assert [world.validate(_copies.deployed()).outcome("costCeiling") for _ in range(2)] == ["passed"] * 2
+    outcomes = [world.validate(_copies.deployed()).outcome("costCeiling") for _ in range(4)]
+    assert outcomes == ["passed", "fault_allowed", "passed", "passed"]
+
+
+def test_the_pods_that_were_seen_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(review_cache, "MAXIMUM_SEEN", 10)
+    world = factories.World(CAPPED)
+    for number in range(100):
+        for _ in range(2):
+            world.validate(_copies.deployed(nodeSelector={"n": str(number)}))
+    assert 80 <= world.engine.sizes()["reviews"] <= 100

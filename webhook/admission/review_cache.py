@@ -7,9 +7,11 @@ its answer. Before it is used again the questions are put again: where one answe
 a changed VPA, LimitRange or namespace, or a scheduler that died, counts from the next review on, as it does without
 this cache.
 
-Never kept: what depends on the time (namespaces with PolicyExceptions, budgets on basis ``monthEnd``), faults, and
-anything but new pods. Money is never remembered: a decision only serves while every budget that pays for the pod is
-so far from its first threshold that it has nothing to say, and the reservation is made for each pod.
+A pod that is seen for the first time leaves its hash only: keeping a decision costs a third of finding it, and the
+pods of Jobs, for one, hardly ever come again. Never kept: what depends on the time (namespaces with PolicyExceptions,
+budgets on basis ``monthEnd``), faults, and anything but new pods. Money is never remembered: a decision only serves
+while every budget that pays for the pod is so far from its first threshold that it has nothing to say, and the
+reservation is made for each pod.
 """
 
 from collections import Counter
@@ -31,6 +33,8 @@ MAXIMUM_POD: Final = 64 << 10
 """Bytes of one such pod; larger ones are rare, and judged each time."""
 MAXIMUM_ENTRIES: Final = 2_048
 """Decisions with long patches and findings take more than their pods do: some 10 KB."""
+MAXIMUM_SEEN: Final = 16_384
+"""Hashes of pods that were seen; beyond it they are forgotten, and what is kept stays."""
 
 _TOKEN_VOLUME: Final = "kube-api-access-"  # noqa: S105  a volume's name
 """Each pod gets a volume of this name and five random letters from the API server's ServiceAccount admission."""
@@ -93,6 +97,7 @@ class ReviewCache:
         self._young: dict[Hashable, _Known] = {}
         self._old: dict[Hashable, _Known] = {}
         self._bytes = 0
+        self._seen: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -111,6 +116,8 @@ class ReviewCache:
             self._lookups["hit"] += 1
             return known.decision
         self._lookups["miss"] += 1
+        if self._is_new(key):
+            return review(subject, around, phase)
         # The review changes the pod, so what is its own has to be read before.
         own = _own_names(subject.pod)
         asking = _Asking(around.view)
@@ -119,6 +126,16 @@ class ReviewCache:
         if quiet is not None and not _says(decision, own):
             self._keep(key, len(pod), _Known(decision, asking.questions(), quiet))
         return decision
+
+    def _is_new(self, key: Hashable) -> bool:
+        """Whether no pod like it was seen before; another one with the same hash only makes it kept too early."""
+        number = hash(key)
+        if number in self._seen:
+            return False
+        if len(self._seen) >= MAXIMUM_SEEN:
+            self._seen.clear()
+        self._seen.add(number)
+        return True
 
     def _holds(self, known: _Known, subject: Subject) -> bool:
         for ask, arguments, answer in known.asked:
