@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, overload
 
-from webhook.cluster import leases, matching, owners, view
+from webhook.cluster import disruption, leases, matching, owners, view
 from webhook.cluster.projections import KnownWorkload, LimitRange, NamedLease, PodProjection, PodRecord
 from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Workload
 from webhook.kube.stores import Grouped, Store
@@ -89,6 +89,9 @@ class LiveView:
         self.pods_by_uid = PodStore()
         self.workloads: dict[str, Store[KnownWorkload]] = {kind: Store() for kind in sorted(WORKLOAD_KINDS)}
         self.limit_ranges_by_namespace: Grouped[LimitRange] = Grouped(lambda each: each.namespace)
+        self.disruption_budgets_by_namespace: Grouped[disruption.Selecting] = Grouped(
+            lambda each: each.budget.namespace, disruption.by_name
+        )
         self.vertical: Grouped[view.VerticalPodAutoscaler] = Grouped(_target, matching.oldest_first)
         self.horizontal: Grouped[view.HorizontalPodAutoscaler] = Grouped(_target)
         self.leases: dict[str, Store[NamedLease]] = {}
@@ -137,6 +140,15 @@ class LiveView:
         """Return the HPAs whose target is `controller`."""
         return self.horizontal.of((namespace, controller.kind, controller.name))
 
+    def disruption_budgets(self, namespace: str, labels: Mapping[str, str]) -> Sequence[view.PodDisruptionBudget]:
+        """Return the PodDisruptionBudgets that select pods with these labels, by name."""
+        known = self.disruption_budgets_by_namespace.of(namespace)
+        return disruption.matching(known, labels) if known else ()
+
+    def replicas(self, namespace: str, controller: view.Controller) -> int | None:
+        """Return how many pods a workload with ``spec.replicas`` is to have; see `webhook.cluster.matching`."""
+        return matching.replicas_of(self._head(namespace, controller.kind, controller.name))
+
     def limit_ranges(self, namespace: str) -> Sequence[view.LimitRangeItem]:
         """Return all items of all LimitRanges of the namespace."""
         found = self.limit_ranges_by_namespace.of(namespace)
@@ -184,6 +196,7 @@ class LiveView:
             "verticalPodAutoscalers": len(self.vertical),
             "horizontalPodAutoscalers": len(self.horizontal),
             "limitRanges": len(self.limit_ranges_by_namespace),
+            "disruptionBudgets": len(self.disruption_budgets_by_namespace),
             "nodes": len(self.nodes_by_name),
             "leases": sum(len(store) for store in list(self.leases.values())),
         }
