@@ -83,6 +83,7 @@ class ViewContract:
         assert not view.nodes()
         assert not view.pods()
         assert not view.is_scheduler_alive("bin-packing-scheduler")
+        assert not view.knows_scheduler("bin-packing-scheduler")
         assert set(view.sizes().values()) <= {0}
 
     def test_a_namespace_has_its_labels_annotations_and_name_label(self, make_view: MakeView) -> None:

@@ -183,6 +183,9 @@ class World:
     def is_scheduler_alive(self, name: str) -> bool:
         return False
 
+    def knows_scheduler(self, name: str) -> bool:
+        return False
+
     def pods(self) -> Sequence[ClusterPod]:
         return ()
 

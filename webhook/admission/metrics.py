@@ -186,6 +186,25 @@ class SizeCollector(Collector):
         return [family]
 
 
+class WaitCollector(Collector):
+    """Reviews that waited for the caches: ``podgate_cache_waits_total{outcome}``."""
+
+    def __init__(self, outcomes: Mapping[str, int]) -> None:
+        """Args:
+        outcomes: counts by outcome; see `webhook.admission.patience`.
+        """
+        self._outcomes = outcomes
+
+    def collect(self) -> list[CounterMetricFamily]:
+        """Return the counter with one sample an outcome."""
+        family = CounterMetricFamily(
+            "podgate_cache_waits", "Reviews that waited for the caches, by what came of it.", labels=("outcome",)
+        )
+        for outcome in ("seen", "timeout", "crowded"):
+            family.add_metric((outcome,), self._outcomes.get(outcome, 0))
+        return [family]
+
+
 def _word(allowed: bool) -> str:
     return "allowed" if allowed else "refused"
 

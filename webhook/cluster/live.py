@@ -83,7 +83,7 @@ class LiveView:
         scheduler_namespaces: where Leases of schedulers are believed.
         """
         self._now = now
-        self._scheduler_namespaces = scheduler_namespaces
+        self.scheduler_namespaces = scheduler_namespaces
         self.namespaces: Store[view.Namespace] = Store()
         self.nodes_by_name: Store[view.Node] = Store()
         self.pods_by_uid = PodStore()
@@ -180,6 +180,11 @@ class LiveView:
             self.not_alive[name] += 1
         return alive
 
+    def knows_scheduler(self, name: str) -> bool:
+        """Whether the scheduler of that name has a Lease where Leases of schedulers are believed."""
+        followed = self.leases.get(name)
+        return followed is not None and any(each.namespace in self.scheduler_namespaces for each in followed.values())
+
     def pods(self) -> Sequence[view.ClusterPod]:
         """Return the pods that exist, terminal ones excluded."""
         return Pods(self.pods_by_uid.values())
@@ -224,10 +229,15 @@ class LiveView:
         """Return the schedulers that policies name, and whether each is alive."""
         return {name: self._holds_fresh_lease(store) for name, store in list(self.leases.items())}
 
+    def namespaces_of_leases(self, name: str) -> list[str]:
+        """Return the namespaces in which there are Leases of that name, believed or not."""
+        followed = self.leases.get(name)
+        return sorted({each.namespace for each in followed.values()}) if followed is not None else []
+
     def _holds_fresh_lease(self, followed: Store[NamedLease]) -> bool:
         now = self._now()
         return any(
-            each.namespace in self._scheduler_namespaces and leases.is_fresh(each.lease, now)
+            each.namespace in self.scheduler_namespaces and leases.is_fresh(each.lease, now)
             for each in followed.values()
         )
 

@@ -213,6 +213,10 @@ class Snapshot:
         """Whether a Lease of that name has a holder; files do not age, so held is fresh."""
         return self._leases.get(name, False)
 
+    def knows_scheduler(self, name: str) -> bool:
+        """Whether there is a Lease of that name."""
+        return name in self._leases
+
     def pods(self) -> Sequence[view.ClusterPod]:
         """Return the pods that exist, terminal ones excluded."""
         return self._pods

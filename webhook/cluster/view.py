@@ -176,6 +176,9 @@ class View(Protocol):
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether the scheduler of that name holds a fresh Lease."""
 
+    def knows_scheduler(self, name: str) -> bool:
+        """Whether the scheduler of that name has a Lease at all, fresh or not; without one it never ran here."""
+
     def pods(self) -> Sequence[ClusterPod]:
         """Return the pods that exist, terminal ones excluded."""
 

@@ -165,6 +165,11 @@ class Watches:
                 lines.append(f"{each.name}: answers may be out of date{age}: {state.reason or 'the watch is silent'}")
         return lines
 
+    def has_listed(self, name: str) -> bool:
+        """Whether the resource of that name was listed completely at least once."""
+        found = self._running.get(name)
+        return found is not None and found[0].state().has_synced
+
     def is_watching(self, kind: str) -> bool:
         """Whether news of objects of a kind can be expected in a moment; see `webhook.cluster.live.LiveView.lacks`."""
         found = self._running.get(_NAMES.get(kind, ""))
