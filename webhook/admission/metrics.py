@@ -77,9 +77,9 @@ class Metrics(Collector):
         key = (path, str(status))
         self._errors[key] = self._errors.get(key, 0) + 1
 
-    def recorder_fault(self) -> None:
-        """Count a decision whose record was lost."""
-        self._recorder_faults += 1
+    def recorder_fault(self, count: int = 1) -> None:
+        """Count decisions whose record was lost."""
+        self._recorder_faults += count
 
     def policies(self, *, ok: bool, generation: int, problems: int, documents: Mapping[str, int]) -> None:
         """Tell the state of the policy files; without `documents` those in force are still the ones told before."""
