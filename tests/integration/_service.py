@@ -18,7 +18,9 @@ PROBE_SECONDS = 0.3
 class Replica(Protocol):
     """One process behind the address."""
 
-    port: int
+    @property
+    def port(self) -> int:
+        """Where it serves on loopback."""
 
     def readiness(self) -> tuple[bool, str]:
         """Return whether it is ready."""

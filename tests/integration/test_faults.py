@@ -75,7 +75,7 @@ def it(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
             network.add(ApiServer(int(plane.url.rpartition(":")[2])))
             account = plane.directory / "podgate.kubeconfig"
             account.write_text(account.read_text().replace(plane.url, f"https://127.0.0.1:{network.port}"))
-            podgate = Patient(plane.directory, account, port=prepared.podgate.port)
+            podgate = Patient(plane.directory, account)
             podgate.port = prepared.podgate.port
             cluster = prepared._replace(podgate=podgate)
             podgate.start()
@@ -103,7 +103,7 @@ def test_a_revoked_right_is_told_and_followed_again_when_it_is_back(it: Faulty) 
     assert "namespaces: answers may be out of date" in it.told()
     (line,) = [each for each in it.podgate.log().splitlines() if "namespaces" in each and "grant it" in each][-1:]
     assert "grant it in the ClusterRole of podgate's service account" in line
-    assert it.metric('podgate_watch_errors_total{resource="namespaces",kind="forbidden"}') >= 1
+    assert it.metric('podgate_watch_errors_total{kind="forbidden",resource="namespaces"}') >= 1
     refused = kubectl.apply(at.privileged(team))
     assert not refused.is_done, "what is known goes on being judged by"
     assert "podSecurity" in refused.err
@@ -144,7 +144,7 @@ def test_a_kind_that_is_installed_later_is_picked_up_and_a_malformed_object_of_i
 
     eventually("recommendations are followed", lambda: requests() == {"cpu": "320m", "memory": "200Mi"}, 30)
     assert "not installed" not in it.told()
-    malformed = 'podgate_watch_errors_total{resource="verticalpodautoscalers",kind="malformed"}'
+    malformed = 'podgate_watch_errors_total{kind="malformed",resource="verticalpodautoscalers"}'
     eventually("the malformed one is counted", lambda: it.metric(malformed) >= 1)
     assert f"verticalpodautoscalers {team}/broken: " in it.podgate.log()
 
