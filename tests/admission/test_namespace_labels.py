@@ -13,12 +13,19 @@ BARE = "allowPrivilegeEscalation != false"
 PRIVILEGED = 'privileged (container "app" must not set securityContext.privileged=true)'
 
 
-def world(*, section: str = "", mode: str = "enforce", cap: Mode = "enforce", more: str = "", **labels: str) -> World:
+def labelled(
+    labels: dict[str, str], section: str = "", more: str = "", mode: str = "enforce", cap: Mode = "enforce"
+) -> World:
     """Return an engine whose one policy follows the labels of the namespace; labels by short name."""
     fields = "fromNamespaceLabels: true" + (f", {section}" if section else "")
-    given = {PREFIX + key.replace("_", "-"): value for key, value in labels.items()}
+    given = {PREFIX + key: value for key, value in labels.items()}
     documents = [make.policy(f"mode: {mode}\npodSecurity: {{{fields}}}"), *([more] if more else [])]
     return World(*documents, cluster=[make.namespace("team-alpha", given)], cap=cap)
+
+
+def world(*, section: str = "", mode: str = "enforce", cap: Mode = "enforce", more: str = "", **labels: str) -> World:
+    """Return such an engine, labels as keyword arguments."""
+    return labelled(labels, section, more, mode, cap)
 
 
 def privileged_pod() -> dict[str, Any]:
@@ -56,7 +63,7 @@ def test_a_pod_that_is_refused_gets_no_warning_but_its_audit_annotation() -> Non
 
 @pytest.mark.parametrize("labels", [{}, {"enforce": "privileged"}, {"other": "restricted"}])
 def test_a_namespace_that_asks_for_nothing_gets_nothing(labels: dict[str, str]) -> None:
-    answer = world(**labels).validate(privileged_pod())
+    answer = labelled(labels).validate(privileged_pod())
     assert answer.allowed
     assert answer.warnings == []
     assert answer.notes["enforce-policy"] == "privileged:latest"
@@ -161,7 +168,7 @@ def test_hardening_helps_to_pass_what_enforce_demands_and_no_more() -> None:
     assert validated.allowed
     assert patched["spec"]["securityContext"]["runAsNonRoot"] is True
     for labels in ({"enforce": "privileged", "warn": "restricted"}, {"audit": "restricted"}):
-        assert world(section="harden: true", **labels).mutate(make.pod()).patch == []
+        assert labelled(labels, "harden: true").mutate(make.pod()).patch == []
     exempt = world(section="harden: true, exemptions: {namespaces: [team-alpha]}", enforce="restricted")
     assert exempt.mutate(make.pod()).patch == []
 
@@ -174,7 +181,7 @@ def test_an_exception_loosens_all_three_judgements() -> None:
         ' owner: team@company.example, reason: "old image", expires: "2026-12-01"}\n'
     )
     labels = {"enforce": "baseline", "audit": "baseline", "warn": "restricted"}
-    answer = world(more=exception, **labels).validate(privileged_pod())
+    answer = labelled(labels, more=exception).validate(privileged_pod())
     assert answer.allowed
     assert answer.warnings == []
     assert "audit-violations" not in answer.notes

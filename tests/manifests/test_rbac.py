@@ -30,6 +30,7 @@ FOLLOWED = {
     ("", "namespaces"): "labels and annotations that policies select by and cost is booked under",
     ("", "pods"): "what runs already, for budgets",
     ("", "limitranges"): "bounds of what is injected",
+    ("", "resourcequotas"): "how much a namespace has left of what is injected",
     ("", "nodes"): "capacity types, and how many a DaemonSet runs on",
     ("", "replicationcontrollers"): "owners of pods",
     ("apps", "deployments"): "owners of pods; templates and replicas",

@@ -89,6 +89,7 @@ class LiveView:
         self.pods_by_uid = PodStore()
         self.workloads: dict[str, Store[KnownWorkload]] = {kind: Store() for kind in sorted(WORKLOAD_KINDS)}
         self.limit_ranges_by_namespace: Grouped[LimitRange] = Grouped(lambda each: each.namespace)
+        self.quotas_by_namespace: Grouped[view.ResourceQuota] = Grouped(lambda each: each.namespace)
         self.vertical: Grouped[view.VerticalPodAutoscaler] = Grouped(_target, matching.oldest_first)
         self.horizontal: Grouped[view.HorizontalPodAutoscaler] = Grouped(_target)
         self.leases: dict[str, Store[NamedLease]] = {}
@@ -144,6 +145,10 @@ class LiveView:
             return found[0].items
         return tuple(item for each in found for item in each.items)
 
+    def resource_quotas(self, namespace: str) -> Sequence[view.ResourceQuota]:
+        """Return the ResourceQuotas of the namespace."""
+        return self.quotas_by_namespace.of(namespace)
+
     def owner_selector(self, namespace: str, controller: view.Controller) -> LabelSelector | None:
         """Return the label selector of a controller, or None."""
         known = self._known(namespace, controller.kind, controller.name)
@@ -184,6 +189,7 @@ class LiveView:
             "verticalPodAutoscalers": len(self.vertical),
             "horizontalPodAutoscalers": len(self.horizontal),
             "limitRanges": len(self.limit_ranges_by_namespace),
+            "resourceQuotas": len(self.quotas_by_namespace),
             "nodes": len(self.nodes_by_name),
             "leases": sum(len(store) for store in list(self.leases.values())),
         }

@@ -7,17 +7,15 @@ from hypothesis import strategies as st
 from webhook.guardrails.pod_security import _namespace_labels
 from webhook.guardrails.pod_security._namespace_labels import KEYS, PREFIX, Policies, Standard, policies_of
 
+DEFAULTS = Policies()
+PRIVILEGED = "privileged:latest"
 LEVELS = ("privileged", "baseline", "restricted")
 
 
-def said(defaults: Policies | None = None, **labels: str) -> tuple[str, str, str]:
-    """Return the policies of enforce, audit and warn; labels by their short name, `_` for `-`."""
-    given_ = {PREFIX + key.replace("_", "-"): value for key, value in labels.items()}
-    found = policies_of(given_, defaults or Policies())
+def said(labels: dict[str, str], defaults: Policies = DEFAULTS) -> tuple[str, str, str]:
+    """Return the policies of enforce, audit and warn; labels by their short name."""
+    found = policies_of({PREFIX + key: value for key, value in labels.items()}, defaults)
     return str(found.enforce), str(found.audit), str(found.warn)
-
-
-PRIVILEGED = "privileged:latest"
 
 
 @pytest.mark.parametrize(
@@ -25,30 +23,30 @@ PRIVILEGED = "privileged:latest"
     [
         ({}, (PRIVILEGED, PRIVILEGED, PRIVILEGED)),
         ({"enforce": "baseline"}, ("baseline:latest", PRIVILEGED, "baseline:latest")),
-        ({"enforce": "baseline", "enforce_version": "v1.30"}, ("baseline:v1.30", PRIVILEGED, "baseline:v1.30")),
-        ({"enforce": "baseline", "warn_version": "v1.20"}, ("baseline:latest", PRIVILEGED, "baseline:v1.20")),
+        ({"enforce": "baseline", "enforce-version": "v1.30"}, ("baseline:v1.30", PRIVILEGED, "baseline:v1.30")),
+        ({"enforce": "baseline", "warn-version": "v1.20"}, ("baseline:latest", PRIVILEGED, "baseline:v1.20")),
         ({"enforce": "restricted", "warn": "baseline"}, ("restricted:latest", PRIVILEGED, "baseline:latest")),
         ({"enforce": "restricted", "warn": "privileged"}, ("restricted:latest", PRIVILEGED, PRIVILEGED)),
         ({"audit": "restricted"}, (PRIVILEGED, "restricted:latest", PRIVILEGED)),
-        ({"warn": "restricted", "warn_version": "v1.1"}, (PRIVILEGED, PRIVILEGED, "restricted:v1.1")),
-        ({"enforce_version": "v1.5"}, ("privileged:v1.5", PRIVILEGED, PRIVILEGED)),
+        ({"warn": "restricted", "warn-version": "v1.1"}, (PRIVILEGED, PRIVILEGED, "restricted:v1.1")),
+        ({"enforce-version": "v1.5"}, ("privileged:v1.5", PRIVILEGED, PRIVILEGED)),
         ({"enforce": "Baseline"}, ("restricted:latest", PRIVILEGED, PRIVILEGED)),
         ({"enforce": ""}, ("restricted:latest", PRIVILEGED, PRIVILEGED)),
         ({"audit": "x", "warn": "y"}, (PRIVILEGED, PRIVILEGED, PRIVILEGED)),
-        ({"enforce": "baseline", "enforce_version": "1.30"}, ("baseline:latest", PRIVILEGED, "baseline:latest")),
-        ({"enforce": "baseline", "warn_version": "x"}, ("baseline:latest", PRIVILEGED, "baseline:latest")),
+        ({"enforce": "baseline", "enforce-version": "1.30"}, ("baseline:latest", PRIVILEGED, "baseline:latest")),
+        ({"enforce": "baseline", "warn-version": "x"}, ("baseline:latest", PRIVILEGED, "baseline:latest")),
         ({"enforced": "baseline", "mode": "x"}, (PRIVILEGED, PRIVILEGED, PRIVILEGED)),
     ],
 )
 def test_labels_give_three_policies(labels: dict[str, str], expected: tuple[str, str, str]) -> None:
-    assert said(**labels) == expected
+    assert said(labels) == expected
 
 
 def test_defaults_hold_where_a_label_is_missing_and_only_labels_raise_warn() -> None:
     defaults = Policies(Standard("restricted", "v1.30"), Standard("baseline", "v1.20"), Standard("baseline", "v1.21"))
-    assert said(defaults) == ("restricted:v1.30", "baseline:v1.20", "baseline:v1.21")
-    assert said(defaults, enforce="restricted") == ("restricted:v1.30", "baseline:v1.20", "restricted:v1.30")
-    assert said(defaults, enforce="privileged", audit_version="latest") == (
+    assert said({}, defaults) == ("restricted:v1.30", "baseline:v1.20", "baseline:v1.21")
+    assert said({"enforce": "restricted"}, defaults) == ("restricted:v1.30", "baseline:v1.20", "restricted:v1.30")
+    assert said({"enforce": "privileged", "audit-version": "latest"}, defaults) == (
         "privileged:v1.30",
         "baseline:latest",
         "baseline:v1.21",
