@@ -143,7 +143,8 @@ def recorded() -> list[Json]:
                 spec = request["object"]["spec"]
                 names = [item["name"] for item in (*spec.get("initContainers", ()), *spec["containers"])]
                 found.setdefault("/".join(names), review)
-    return list(found.values())
+    # Half of them, so that the suite stays fast.
+    return list(found.values())[::2]
 
 
 @functools.cache
@@ -240,7 +241,7 @@ def _rules() -> Ruleset:
     return make.ruleset(POLICY)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**48), st.sampled_from(sorted(SHAPES)), st.booleans())
 def test_a_sidecar_between_two_calls_is_completed_and_nothing_else_is_touched(
     seed: int, shape: str, first: bool
