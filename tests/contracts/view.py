@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from webhook.cluster.view import Controller, Share, View
+from webhook.cluster.view import Controller, QuotaScope, Share, View
 from webhook.kube.objects import OwnerReference
 
 Object = dict[str, Any]
@@ -26,6 +26,7 @@ def obj(kind: str, name: str, spec: Object | None = None, /, **metadata: object)
         "Node": "v1",
         "LimitRange": "v1",
         "PodDisruptionBudget": "policy/v1",
+        "ResourceQuota": "v1",
         "ReplicationController": "v1",
         "Job": "batch/v1",
         "CronJob": "batch/v1",
@@ -79,6 +80,7 @@ class ViewContract:
         assert not view.limit_ranges(NS)
         assert not view.disruption_budgets(NS, {"app": "web"})
         assert view.replicas(NS, Controller("Deployment", "web")) is None
+        assert not view.resource_quotas(NS)
         assert view.owner_selector(NS, Controller("Deployment", "web")) is None
         assert not view.nodes()
         assert not view.pods()
@@ -235,6 +237,19 @@ class ViewContract:
         assert container.default == {"cpu": "1", "memory": "1Gi"}
         assert container.default_request == {"cpu": "1", "memory": "1Gi", "x": "1"}
         assert (pod.type, pod.default, pod.default_request) == ("Pod", {}, {})
+
+    def test_quotas_have_what_is_enforced_what_is_used_and_whom_they_count(self, make_view: MakeView) -> None:
+        selector = {
+            "matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["high"]}],
+        }
+        fresh = obj("ResourceQuota", "fresh", {"hard": {"cpu": "4"}, "scopes": ["NotTerminating"]})
+        known = obj("ResourceQuota", "known", {"hard": {"limits.cpu": "9"}, "scopeSelector": selector})
+        known["status"] = {"hard": {"limits.cpu": "8"}, "used": {"limits.cpu": "1"}}
+        first, second = sorted(make_view([fresh, known]).resource_quotas(NS), key=lambda each: each.name)
+        assert (first.hard, first.used, first.scopes) == ({"cpu": "4"}, {}, (QuotaScope("NotTerminating"),))
+        assert (second.hard, second.used) == ({"limits.cpu": "8"}, {"limits.cpu": "1"})
+        assert second.scopes == (QuotaScope("PriorityClass", "In", ("high",)),)
+        assert not make_view([fresh]).resource_quotas("elsewhere")
 
     def test_selectors_of_owners_are_told(self, make_view: MakeView) -> None:
         selector = make_view([WEB]).owner_selector(NS, Controller("Deployment", "web"))

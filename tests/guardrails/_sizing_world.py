@@ -18,6 +18,8 @@ from webhook.cluster.view import (
     Namespace,
     Node,
     PodDisruptionBudget,
+    QuotaScope,
+    ResourceQuota,
     VerticalPodAutoscaler,
 )
 from webhook.guardrails import right_sizing
@@ -133,6 +135,20 @@ def limit_range(*items: Json) -> list[LimitRangeItem]:
     ]
 
 
+def quotas(*documents: Json) -> list[ResourceQuota]:
+    """Return ResourceQuotas as a view gives them, from ``{name, hard, used, scopes}``."""
+    return [
+        ResourceQuota(
+            namespace="shop",
+            name=item["name"],
+            hard=item["hard"],
+            used=item.get("used") or {},
+            scopes=tuple(QuotaScope(*scope) for scope in item.get("scopes", ())),
+        )
+        for item in documents
+    ]
+
+
 class World:
     """A view with one workload in one namespace."""
 
@@ -141,10 +157,12 @@ class World:
         vpa: VerticalPodAutoscaler | None,
         hpas: Sequence[HorizontalPodAutoscaler] = (),
         items: Sequence[LimitRangeItem] = (),
+        quotas: Sequence[ResourceQuota] = (),
     ) -> None:
         self._vpa = vpa
         self._hpas = hpas
         self._items = items
+        self._quotas = quotas
 
     def namespace(self, name: str) -> Namespace | None:
         return Namespace(name)
@@ -173,6 +191,9 @@ class World:
 
     def limit_ranges(self, namespace: str) -> Sequence[LimitRangeItem]:
         return self._items
+
+    def resource_quotas(self, namespace: str) -> Sequence[ResourceQuota]:
+        return self._quotas
 
     def owner_selector(self, namespace: str, controller: Controller) -> LabelSelector | None:
         return None

@@ -31,6 +31,7 @@ FOLLOWED = {
     ("", "pods"): "what runs already, for budgets",
     ("", "limitranges"): "bounds of what is injected",
     ("policy", "poddisruptionbudgets"): "pods that nobody may evict",
+    ("", "resourcequotas"): "how much a namespace has left of what is injected",
     ("", "nodes"): "capacity types, and how many a DaemonSet runs on",
     ("", "replicationcontrollers"): "owners of pods",
     ("apps", "deployments"): "owners of pods; templates and replicas",

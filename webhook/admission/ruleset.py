@@ -164,7 +164,9 @@ def _entry(
 ) -> Entry:
     mode = stricter_cap(spec.mode_of(guardrail.name), cap)
     violation = stricter_cap(spec.violation_mode_of(guardrail.name), mode)
-    level = 1 if getattr(section, "level", "") == "restricted" else 0
+    # A namespace that is not known passes no judgement by its labels, so nothing is stricter than that.
+    by_labels = getattr(section, "from_namespace_labels", False)
+    level = 2 if by_labels else 1 if getattr(section, "level", "") == "restricted" else 0
     severity: Severity = "enforce" if violation == "enforce" else "warn" if violation == "warn" else "audit"
     return Entry(
         policy=policy,
@@ -174,7 +176,7 @@ def _entry(
         severity=severity,
         on_fault=section.on_fault or guardrail.default_on_fault,
         match=match,
-        strictness=MODE_RANK[mode] * 2 + level,
+        strictness=MODE_RANK[mode] * 3 + level,
         passed=Outcome(policy, guardrail.name, mode, "passed", severity),
     )
 

@@ -12,7 +12,9 @@ from webhook.cluster.view import Controller, View
 from webhook.guardrails._contract import Requester, WorkloadScale
 from webhook.kube.objects import ObjectMeta, Pod, Workload, controller_of, pod_template
 
-_POD_SUBRESOURCES = frozenset({"", "ephemeralcontainers", "resize"})
+_UNJUDGED_SUBRESOURCES = frozenset({"attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "status"})
+"""Of pods: they change nothing that is judged. One that is not known is judged like a write to the pod, as the built-in
+Pod Security plugin does."""
 
 _RESOURCE_KINDS = {
     "deployments": "Deployment",
@@ -73,7 +75,7 @@ def requester_of(request: Request) -> Requester:
 def _of_pod(request: PodRequest) -> Subject | str:
     subresource = request.sub_resource or ""
     pod = request.object
-    if subresource not in _POD_SUBRESOURCES:
+    if subresource in _UNJUDGED_SUBRESOURCES:
         return "subresource"
     if pod is None:
         return "no object"

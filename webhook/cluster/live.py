@@ -92,6 +92,7 @@ class LiveView:
         self.disruption_budgets_by_namespace: Grouped[disruption.Selecting] = Grouped(
             lambda each: each.budget.namespace, disruption.by_name
         )
+        self.quotas_by_namespace: Grouped[view.ResourceQuota] = Grouped(lambda each: each.namespace)
         self.vertical: Grouped[view.VerticalPodAutoscaler] = Grouped(_target, matching.oldest_first)
         self.horizontal: Grouped[view.HorizontalPodAutoscaler] = Grouped(_target)
         self.leases: dict[str, Store[NamedLease]] = {}
@@ -156,6 +157,10 @@ class LiveView:
             return found[0].items
         return tuple(item for each in found for item in each.items)
 
+    def resource_quotas(self, namespace: str) -> Sequence[view.ResourceQuota]:
+        """Return the ResourceQuotas of the namespace."""
+        return self.quotas_by_namespace.of(namespace)
+
     def owner_selector(self, namespace: str, controller: view.Controller) -> LabelSelector | None:
         """Return the label selector of a controller, or None."""
         known = self._known(namespace, controller.kind, controller.name)
@@ -202,6 +207,7 @@ class LiveView:
             "horizontalPodAutoscalers": len(self.horizontal),
             "limitRanges": len(self.limit_ranges_by_namespace),
             "disruptionBudgets": len(self.disruption_budgets_by_namespace),
+            "resourceQuotas": len(self.quotas_by_namespace),
             "nodes": len(self.nodes_by_name),
             "leases": sum(len(store) for store in list(self.leases.values())),
         }

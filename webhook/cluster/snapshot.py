@@ -41,12 +41,13 @@ class Snapshot:
         self._selectors: dict[_Key, LabelSelector] = {}
         self._limit_ranges: dict[str, tuple[view.LimitRangeItem, ...]] = {}
         self._disruption_budgets: dict[str, tuple[disruption.Selecting, ...]] = {}
+        self._quotas: dict[str, tuple[view.ResourceQuota, ...]] = {}
         self._leases: dict[str, bool] = {}
         nodes: list[view.Node] = []
         pods: list[view.ClusterPod] = []
         vertical: list[view.VerticalPodAutoscaler] = []
         horizontal: list[view.HorizontalPodAutoscaler] = []
-        counts = {"limitRanges": 0, "disruptionBudgets": 0, "leases": 0}
+        counts = {"limitRanges": 0, "disruptionBudgets": 0, "resourceQuotas": 0, "leases": 0}
         for item in items:
             if item.kind == "Namespace":
                 self._namespaces[item.name] = item.value
@@ -63,6 +64,9 @@ class Snapshot:
                 counts["limitRanges"] += 1
             elif item.kind == "PodDisruptionBudget":
                 counts["disruptionBudgets"] += self._add_disruption_budget(item.value)
+            elif item.kind == "ResourceQuota":
+                self._quotas[item.namespace] = (*self._quotas.get(item.namespace, ()), item.value)
+                counts["resourceQuotas"] += 1
             elif item.kind == "Node":
                 nodes.append(item.value)
             elif item.kind == "Lease":
@@ -200,6 +204,10 @@ class Snapshot:
     def limit_ranges(self, namespace: str) -> Sequence[view.LimitRangeItem]:
         """Return all items of all LimitRanges of the namespace, with the API server's defaults filled in."""
         return self._limit_ranges.get(namespace, ())
+
+    def resource_quotas(self, namespace: str) -> Sequence[view.ResourceQuota]:
+        """Return the ResourceQuotas of the namespace; one without a status counts as unused."""
+        return self._quotas.get(namespace, ())
 
     def owner_selector(self, namespace: str, controller: view.Controller) -> LabelSelector | None:
         """Return the label selector of a controller, or None."""

@@ -110,6 +110,27 @@ class LimitRangeItem(msgspec.Struct, frozen=True):
     max_limit_request_ratio: ResourceMap = {}
 
 
+class QuotaScope(NamedTuple):
+    """One condition on the pods that a quota counts."""
+
+    name: str
+    """``BestEffort``, ``NotBestEffort``, ``Terminating``, ``NotTerminating``, ``PriorityClass`` …"""
+    operator: str = "Exists"
+    values: tuple[str, ...] = ()
+
+
+class ResourceQuota(msgspec.Struct, frozen=True):
+    """What the pods of a namespace may ask for together, and what they ask for already."""
+
+    namespace: str
+    name: str
+    hard: ResourceMap = {}
+    """As enforced: of the status, where there is one."""
+    used: ResourceMap = {}
+    scopes: tuple[QuotaScope, ...] = ()
+    """All must hold of a pod that it counts."""
+
+
 class Node(msgspec.Struct, frozen=True):
     """A node: labels (capacity type, instance type), taints, and what pods may use of it."""
 
@@ -166,6 +187,9 @@ class View(Protocol):
 
     def limit_ranges(self, namespace: str) -> Sequence[LimitRangeItem]:
         """Return all items of all LimitRanges of the namespace."""
+
+    def resource_quotas(self, namespace: str) -> Sequence[ResourceQuota]:
+        """Return the ResourceQuotas of the namespace."""
 
     def owner_selector(self, namespace: str, controller: Controller) -> LabelSelector | None:
         """Return the label selector of a controller, or None."""

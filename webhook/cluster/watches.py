@@ -187,6 +187,11 @@ class Watches:
             projections.disruption_budget,
             view.disruption_budgets_by_namespace,
         )
+        self.add(
+            Resource("resourcequotas", "/api/v1/resourcequotas"),
+            projections.reader("v1", "ResourceQuota"),
+            view.quotas_by_namespace,
+        )
         for kind, version, plural in _WORKLOADS:
             path = f"/api/v1/{plural}" if version == "v1" else f"/apis/{version}/{plural}"
             self.add(Resource(plural, path), projections.workload(version, kind), view.workloads[kind])

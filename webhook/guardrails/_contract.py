@@ -40,6 +40,9 @@ class Finding(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename=
     """True where the rule is about workloads: elsewhere a workload is warned about and its pods are refused."""
     paths: tuple[str, ...] = ()
     """Field paths concerned, such as ``spec.containers[0].securityContext``."""
+    annotation: str = ""
+    """Name of an audit annotation that has `message` as its value. Such a finding is told there and in the log; it
+    neither refuses nor warns, and is always a `notice`."""
 
 
 class Exemption(NamedTuple):
@@ -198,4 +201,4 @@ class Guardrail(NamedTuple, Generic[S, R]):
 
 def is_creation(context: Context) -> bool:
     """Whether a pod, or a workload's template, is judged as a new pod."""
-    return context.operation == "CREATE" or context.scale is not None
+    return (context.operation == "CREATE" and not context.subresource) or context.scale is not None

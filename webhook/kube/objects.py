@@ -260,6 +260,7 @@ class PodSpec(Object):
     priority: int | None = None
     priority_class_name: str | None = None
     runtime_class_name: str | None = None
+    active_deadline_seconds: int | None = None
     restart_policy: str | None = None
     host_network: bool | None = None
     host_pid: bool | None = msgspec.field(name="hostPID", default=None)
