@@ -20,6 +20,7 @@ PATHS = {
     "Node": "/api/v1/nodes",
     "Pod": "/api/v1/pods",
     "LimitRange": "/api/v1/limitranges",
+    "PersistentVolumeClaim": "/api/v1/persistentvolumeclaims",
     "ReplicationController": "/api/v1/replicationcontrollers",
     "Deployment": "/apis/apps/v1/deployments",
     "ReplicaSet": "/apis/apps/v1/replicasets",

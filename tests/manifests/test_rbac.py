@@ -31,6 +31,7 @@ FOLLOWED = {
     ("", "pods"): "what runs already, for budgets",
     ("", "limitranges"): "bounds of what is injected",
     ("", "nodes"): "capacity types, and how many a DaemonSet runs on",
+    ("", "persistentvolumeclaims"): "size and class of the storage that pods are priced with",
     ("", "replicationcontrollers"): "owners of pods",
     ("apps", "deployments"): "owners of pods; templates and replicas",
     ("apps", "statefulsets"): "owners of pods; templates and replicas",

@@ -68,6 +68,15 @@ class _NodeDocument(Object):
     status: _NodeStatus | None = None
 
 
+class _ClaimStatus(Object):
+    capacity: ResourceMap | None = None
+
+
+class _ClaimDocument(Object):
+    spec: objects.ClaimSpec | None = None
+    status: _ClaimStatus | None = None
+
+
 class _LimitRangeItem(Object):
     type: str = ""
     max: ResourceMap | None = None
@@ -192,6 +201,20 @@ def _node(metadata: ObjectMeta, document: dict[str, Any]) -> view.Node:
         # The API server defaults what pods may use to all there is.
         allocatable=status.allocatable or status.capacity or {},
         unschedulable=bool(spec.unschedulable),
+        capacity=status.capacity or status.allocatable or {},
+    )
+
+
+def _claim(metadata: ObjectMeta, document: dict[str, Any]) -> view.Claim:
+    read = msgspec.convert(document, _ClaimDocument)
+    spec = read.spec or objects.ClaimSpec()
+    asked = (spec.resources.requests or {}).get("storage") if spec.resources is not None else None
+    held = (read.status.capacity or {}).get("storage") if read.status is not None else None
+    return view.Claim(
+        namespace=metadata.namespace or DEFAULT_NAMESPACE,
+        name=metadata.name or "",
+        storage=held if held is not None else asked,
+        storage_class=spec.storage_class_name or "",
     )
 
 
@@ -308,6 +331,7 @@ _KINDS: Mapping[str, _Kind] = {
     "Namespace": _Kind(_CORE, _namespace, namespaced=False),
     "Node": _Kind(_CORE, _node, namespaced=False),
     "Pod": _Kind(_CORE, _pod, may_be_nameless=True),
+    "PersistentVolumeClaim": _Kind(_CORE, _claim),
     "ReplicationController": _Kind(_CORE, _workload),
     "Deployment": _Kind(_APPS, _workload),
     "ReplicaSet": _Kind(_APPS, _workload),
