@@ -283,7 +283,7 @@ class ViewContract:
         found = make_view([obj("StatefulSet", "x", spec)]).workload(NS, "StatefulSet", "x")
         assert found is not None
         assert found.spec is not None
-        (template,) = found.spec.volume_claim_templates or ()
+        (template,) = found.spec.volume_claim_templates or []
         assert template.metadata is not None
         assert template.metadata.name == "data"
         assert template.spec is not None

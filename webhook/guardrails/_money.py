@@ -101,6 +101,8 @@ def _price(context: Context, pod: Pod) -> PodPrice:
     defaults = request_defaults(context.view, context.namespace)
     node = _node(context, spec) if spec.affinity is not None or spec.node_name or context.running is not None else None
     spot = is_spot(node.labels) if node is not None else context.priced_as_spot or only_runs_on_spot(spec)
+    if default.storage is None and not default.pools:
+        return price_pod(spec, default, limit_range_defaults=defaults, spot=spot)
     volumes = volumes_of(context, spec) if default.storage is not None else NO_VOLUMES
     if not default.pools:
         price = price_pod(spec, default, limit_range_defaults=defaults, spot=spot, volumes=volumes.known)

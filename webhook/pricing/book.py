@@ -15,6 +15,9 @@ from webhook.kube.objects import LabelSelector, PodSpec, Toleration
 from webhook.kube.selectors import LabelPredicate, compile_selector
 from webhook.pricing import placement
 
+REQUEST, LIMIT, DEFAULT, ASSUMED, SPOT = 1, 2, 4, 8, 16
+"""Where a priced quantity comes from, and the capacity type, as bits of one number."""
+
 Capacity = Literal["any", "onDemand", "spot"]
 
 PICO: Final = 10**12
@@ -81,6 +84,20 @@ class PriceBook(msgspec.Struct, frozen=True):
     """None in the default book."""
     pools: tuple["PriceBook", ...] = ()
     """Books of named node pools, by name; only in the default book."""
+    sources: tuple[str, ...] = ()
+    """What a verdict says of each set of the bits above; made when the book is."""
+
+    def __post_init__(self) -> None:
+        """Make the texts once, so that pricing a pod makes none."""
+        texts = tuple(_source_text(mask, self.name) for mask in range(2 * SPOT))
+        msgspec.structs.force_setattr(self, "sources", texts)
+
+
+def _source_text(mask: int, price_list: str) -> str:
+    bits = ((REQUEST, "requests"), (LIMIT, "limits"), (DEFAULT, "LimitRange default"), (ASSUMED, "assumed request"))
+    names = [text for bit, text in bits if mask & bit] or ["no containers"]
+    joined = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{joined}, {'spot' if mask & SPOT else 'on-demand'}, price list {price_list}"
 
 
 def pool(selectors: Sequence[LabelSelector], taints: Sequence[tuple[str, str, str]] = ()) -> Pool:

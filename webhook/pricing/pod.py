@@ -18,18 +18,25 @@ The price is rounded once, half up, to micro-units per hour.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from webhook.kube.containers import walk
 from webhook.kube.objects import Container, PodSpec, RawQuantity, ResourceMap, ResourceRequirements
 from webhook.kube.quantity import QuantityError, cpu_milli, memory_bytes
-from webhook.pricing.book import PriceBook, Rates, is_measured_in_bytes
+from webhook.pricing.book import (
+    ASSUMED,
+    DEFAULT,
+    LIMIT,
+    REQUEST,
+    SPOT,
+    PriceBook,
+    Rates,
+    is_measured_in_bytes,
+)
 
 MAX_MICROS: Final = 2**63 - 1
 """A price saturates here, about 9 trillion units per hour: what fits every log and metric."""
 
-_REQUEST, _LIMIT, _DEFAULT, _ASSUMED = 1, 2, 4, 8
 _SCALE: Final = 1000 << 30
 """Millicores x GiB: the common denominator of cpu and memory prices."""
 _DENOMINATOR: Final = _SCALE * 10**6
@@ -94,7 +101,7 @@ def price_pod(
         raise _located(spec, book, limit_range_defaults, error) from None
     prices = book.spot if spot else book.on_demand
     pico = cpu * prices.cpu * (1 << 30) + memory * prices.memory * 1000
-    source = _sources(book.name)[sources | 16 if spot else sources]
+    source = book.sources[sources | SPOT if spot else sources]
     if not others and not volumes:
         micros = (2 * pico + _DENOMINATOR) // (2 * _DENOMINATOR)
         return PodPrice(min(micros, MAX_MICROS), source, cpu, memory)
@@ -149,7 +156,7 @@ def _container(container: Container, book: PriceBook, defaults: Mapping[str, Raw
     if resources is not None:
         requests, limits = resources.requests, resources.limits
     cpu = memory = 0
-    sources = _REQUEST
+    sources = REQUEST
     if requests:
         cpu = cpu_milli(requests.get("cpu"))
         memory = memory_bytes(requests.get("memory"))
@@ -162,15 +169,15 @@ def _container(container: Container, book: PriceBook, defaults: Mapping[str, Raw
         ):
             return cpu, memory, _NO_OTHERS, sources
     if cpu <= 0 or memory <= 0:
-        sources = _REQUEST if cpu > 0 or memory > 0 else 0
+        sources = REQUEST if cpu > 0 or memory > 0 else 0
         if cpu <= 0:
             cpu, source = _fallback(_not_negative(cpu), "cpu", limits, defaults)
-            if source == _ASSUMED:
+            if source == ASSUMED:
                 cpu = book.assumed_cpu
             sources |= source
         if memory <= 0:
             memory, source = _fallback(_not_negative(memory), "memory", limits, defaults)
-            if source == _ASSUMED:
+            if source == ASSUMED:
                 memory = book.assumed_memory
             sources |= source
     return cpu, memory, _others(book, requests, limits, defaults), sources
@@ -187,12 +194,12 @@ def _fallback(
     if limits:
         quantity = _not_negative(read(limits.get(name)))
         if quantity:
-            return quantity, _LIMIT
+            return quantity, LIMIT
     if defaults:
         quantity = _not_negative(read(defaults.get(name)))
         if quantity:
-            return quantity, _DEFAULT
-    return quantity, _ASSUMED
+            return quantity, DEFAULT
+    return quantity, ASSUMED
 
 
 def _others(book: PriceBook, *maps: Mapping[str, RawQuantity | None] | None) -> Mapping[str, int]:
@@ -263,9 +270,9 @@ def _with_pod_level(
         request = _not_negative(read((resources.requests or _NONE).get(name)))
         limit = _not_negative(read((resources.limits or _NONE).get(name)))
         if request:
-            found[name] = request, _REQUEST
+            found[name] = request, REQUEST
         elif limit and not _any_container_states(spec, name):
-            found[name] = limit, _LIMIT
+            found[name] = limit, LIMIT
     if len(found) == 2:
         sources = 0
     for _, source in found.values():
@@ -314,16 +321,3 @@ def _located(
                 except QuantityError as found:
                     return QuantityError(found.kind, f"{path}[{name}]: {found}")
     return error
-
-
-@lru_cache(maxsize=256)
-def _sources(price_list: str) -> tuple[str, ...]:
-    """Return what is said of each set of sources, with spot capacity as bit 16."""
-    return tuple(_source_text(mask, price_list) for mask in range(32))
-
-
-def _source_text(mask: int, price_list: str) -> str:
-    bits = ((_REQUEST, "requests"), (_LIMIT, "limits"), (_DEFAULT, "LimitRange default"), (_ASSUMED, "assumed request"))
-    names = [text for bit, text in bits if mask & bit] or ["no containers"]
-    joined = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"{joined}, {'spot' if mask & 16 else 'on-demand'}, price list {price_list}"
