@@ -104,31 +104,20 @@ def _price(context: Context, pod: Pod) -> PodPrice:
     if default.storage is None and not default.pools:
         return price_pod(spec, default, limit_range_defaults=defaults, spot=spot)
     volumes = volumes_of(context, spec) if default.storage is not None else NO_VOLUMES
-    if not default.pools:
-        price = price_pod(spec, default, limit_range_defaults=defaults, spot=spot, volumes=volumes.known)
-    else:
+    books: Sequence[book.PriceBook] = (default,)
+    if default.pools:
         books = book.books_of_node(default, node.labels) if node is not None else book.books_of_pod(default, spec)
-        price = max(
-            (
-                price_pod(
-                    spec,
-                    each,
-                    limit_range_defaults=defaults,
-                    spot=spot if each.capacity == "any" else each.capacity == "spot",
-                    volumes=volumes.known,
-                )
-                for each in books
-            ),
-            # Where the scheduler may choose, the dearest counts, so that its choice never breaks a budget.
-            key=_micros,
-        )
+    price: PodPrice | None = None
+    for each in books:
+        is_spot_there = spot if each.capacity == "any" else each.capacity == "spot"
+        found = price_pod(spec, each, limit_range_defaults=defaults, spot=is_spot_there, volumes=volumes.known)
+        # Where the scheduler may choose, the dearest counts, so that its choice never breaks a budget.
+        if price is None or found.micros > price.micros:
+            price = found
+    assert price is not None  # noqa: S101  there is always a book
     if volumes.unknown:
         price = price._replace(source=f"{price.source}, {volumes.unknown} not known yet")
     return price
-
-
-def _micros(price: PodPrice) -> int:
-    return price.micros
 
 
 def _node(context: Context, spec: PodSpec) -> Node | None:

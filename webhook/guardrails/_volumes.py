@@ -43,6 +43,8 @@ def volumes_of(context: Context, spec: PodSpec) -> Volumes:
             known.append(_made(volume.ephemeral.volume_claim_template, f"spec.volumes[{volume.name}]"))
         elif volume.persistent_volume_claim is not None:
             claims.append(volume.persistent_volume_claim.claim_name)
+    if not known and not claims and context.running is None and not context.claim_templates:
+        return NO_VOLUMES
     if context.scale is not None:
         known.extend(_made(each, "spec.volumeClaimTemplates") for each in context.claim_templates)
         return Volumes(known)

@@ -84,13 +84,17 @@ class PriceBook(msgspec.Struct, frozen=True):
     """None in the default book."""
     pools: tuple["PriceBook", ...] = ()
     """Books of named node pools, by name; only in the default book."""
+    pool_keys: tuple[str, ...] = ()
+    """Labels that tell the pools apart; found when the book is made."""
     sources: tuple[str, ...] = ()
     """What a verdict says of each set of the bits above; made when the book is."""
 
     def __post_init__(self) -> None:
-        """Make the texts once, so that pricing a pod makes none."""
+        """Do once what every pod needs, so that pricing a pod does not."""
         texts = tuple(_source_text(mask, self.name) for mask in range(2 * SPOT))
         msgspec.structs.force_setattr(self, "sources", texts)
+        keys = {key for each in self.pools if each.pool is not None for key in each.pool.keys}
+        msgspec.structs.force_setattr(self, "pool_keys", tuple(sorted(keys)))
 
 
 def _source_text(mask: int, price_list: str) -> str:
@@ -123,8 +127,7 @@ def books_of_pod(book: PriceBook, spec: PodSpec) -> Sequence[PriceBook]:
         return (book,)
     found: dict[str, PriceBook] = {}
     beyond: dict[str, PriceBook] = {}
-    keys = sorted(frozenset().union(*(each.pool.keys for each in book.pools if each.pool is not None)))
-    terms = [part for term in placement.terms(spec) for part in placement.split(term, keys)]
+    terms = [part for term in placement.terms(spec) for part in placement.split(term, book.pool_keys)]
     for term in terms:
         fitting = list(_containing(book.pools, term))
         if not fitting:

@@ -155,6 +155,8 @@ def _container(container: Container, book: PriceBook, defaults: Mapping[str, Raw
     limits: ResourceMap | None = None
     if resources is not None:
         requests, limits = resources.requests, resources.limits
+    if not requests and not limits and not defaults:
+        return book.assumed_cpu, book.assumed_memory, _NO_OTHERS, ASSUMED
     cpu = memory = 0
     sources = REQUEST
     if requests:
@@ -180,7 +182,14 @@ def _container(container: Container, book: PriceBook, defaults: Mapping[str, Raw
             if source == ASSUMED:
                 memory = book.assumed_memory
             sources |= source
-    return cpu, memory, _others(book, requests, limits, defaults), sources
+    others = _NO_OTHERS
+    if (
+        (requests and not requests.keys() <= _PLAIN)
+        or (limits and not limits.keys() <= _PLAIN)
+        or (defaults and not defaults.keys() <= _PLAIN)
+    ):
+        others = _others(book, requests, limits, defaults)
+    return cpu, memory, others, sources
 
 
 _PLAIN: Final = frozenset({"cpu", "memory"})
