@@ -73,6 +73,15 @@ def load_policies(path: Path) -> PolicySet:
     return _loader.load_directory(path, check=check_section)
 
 
+def load_part(path: Path) -> PolicySet:
+    """Load a policy directory beside which custom resources bring policies as well, above all prices.
+
+    Raises:
+        PolicyErrors: with all errors of all files.
+    """
+    return _loader.load_directory(path, check=check_section, is_whole=False)
+
+
 def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime] = utc_now) -> Parts:
     """Put everything together over the snapshot directory of the settings.
 
@@ -152,7 +161,7 @@ def live(
     watcher: DirectoryWatcher | None = None
     if settings.policies is not None:
         watcher = DirectoryWatcher(
-            settings.policies, load_policies, cluster.on_loaded, _failure_teller(metrics, settings.policies), now=now
+            settings.policies, load_part, cluster.on_loaded, _failure_teller(metrics, settings.policies), now=now
         )
 
     def sizes() -> Mapping[str, int]:

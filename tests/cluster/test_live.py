@@ -248,3 +248,16 @@ def test_a_lease_in_a_namespace_of_a_team_is_not_believed(running: Live) -> None
     running.watches.follow_schedulers({"packer"})
     eventually(lambda: running.view.sizes()["leases"] == 1)
     assert not running.view.is_scheduler_alive("packer")
+
+
+def test_a_claim_passes_to_the_next_pod_when_its_payer_ends(running: Live) -> None:
+    spec = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "shared"}}]}
+    older = obj("Pod", "a", spec, uid="u-1", creationTimestamp="2026-01-01T00:00:00Z")
+    running.server.apply(older, obj("Pod", "b", spec, uid="u-2", creationTimestamp="2026-01-02T00:00:00Z"))
+    eventually(lambda: len(running.view.pods()) == 2)
+    assert running.view.claim_payer(NS, "shared") == "u-1"
+    running.server.delete(older)
+    eventually(lambda: running.view.claim_payer(NS, "shared") == "u-2")
+    running.server.apply({**obj("Pod", "b", spec, uid="u-2"), "status": {"phase": "Failed"}})
+    eventually(lambda: running.view.claim_payer(NS, "shared") is None)
+    assert not running.view.pods_by_uid.mounted

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from webhook.cluster.view import Controller, QuotaScope, Share, View
+from webhook.cluster.view import Claim, Controller, QuotaScope, Share, View
 from webhook.kube.objects import OwnerReference
 
 Object = dict[str, Any]
@@ -27,6 +27,7 @@ def obj(kind: str, name: str, spec: Object | None = None, /, **metadata: object)
         "LimitRange": "v1",
         "PodDisruptionBudget": "policy/v1",
         "ResourceQuota": "v1",
+        "PersistentVolumeClaim": "v1",
         "ReplicationController": "v1",
         "Job": "batch/v1",
         "CronJob": "batch/v1",
@@ -83,6 +84,9 @@ class ViewContract:
         assert not view.resource_quotas(NS)
         assert view.owner_selector(NS, Controller("Deployment", "web")) is None
         assert not view.nodes()
+        assert view.node("n") is None
+        assert view.claim(NS, "data") is None
+        assert view.claim_payer(NS, "data") is None
         assert not view.pods()
         assert not view.is_scheduler_alive("bin-packing-scheduler")
         assert not view.knows_scheduler("bin-packing-scheduler")
@@ -260,12 +264,58 @@ class ViewContract:
         taint = {"key": "kubernetes.io/spot", "value": "true", "effect": "NoSchedule"}
         made = obj("Node", "n", {"taints": [taint], "unschedulable": True}, labels={"a": "b"})
         made["status"] = {"capacity": {"cpu": "4"}, "allocatable": {"cpu": "3920m"}}
-        (node,) = make_view([made]).nodes()
+        view = make_view([made])
+        (node,) = view.nodes()
+        assert view.node("n") == node
+        assert view.node("m") is None
+        assert node.capacity == {"cpu": "4"}
         assert node.name == "n"
         assert node.labels == {"a": "b"}
         assert node.taints == (("kubernetes.io/spot", "true", "NoSchedule"),)
         assert node.allocatable == {"cpu": "3920m"}
         assert node.unschedulable
+
+    def test_a_claim_has_what_its_volume_has_else_what_it_asks_for(self, make_view: MakeView) -> None:
+        asked = {"storageClassName": "gp3", "resources": {"requests": {"storage": "10Gi"}}}
+        waiting, grown = obj("PersistentVolumeClaim", "waiting", asked), obj("PersistentVolumeClaim", "grown", asked)
+        grown["status"] = {"capacity": {"storage": "20Gi"}}
+        view = make_view([waiting, grown, obj("PersistentVolumeClaim", "bare")])
+        assert view.claim(NS, "waiting") == Claim(NS, "waiting", "10Gi", "gp3")
+        assert view.claim(NS, "grown") == Claim(NS, "grown", "20Gi", "gp3")
+        assert view.claim(NS, "bare") == Claim(NS, "bare", None, "")
+        assert view.claim("elsewhere", "grown") is None
+        assert view.sizes()["persistentVolumeClaims"] == 3
+
+    def test_a_pod_tells_its_node_its_claims_and_its_ephemeral_volumes(self, make_view: MakeView) -> None:
+        volumes: list[Object] = [
+            {"name": "kube-api-access", "projected": {}},
+            {"name": "data", "persistentVolumeClaim": {"claimName": "data-0"}},
+            {
+                "name": "scratch",
+                "ephemeral": {"volumeClaimTemplate": {"spec": {"resources": {"requests": {"storage": "5Gi"}}}}},
+            },
+        ]
+        view = make_view([obj("Pod", "p", {"nodeName": "n", "volumes": volumes}, uid="u"), obj("Pod", "q", uid="v")])
+        placed, waiting = sorted(view.pods(), key=lambda each: each.uid)
+        assert (placed.node, placed.claims) == ("n", ("data-0",))
+        assert (waiting.node, waiting.claims) == ("", ())
+        assert placed.pod.spec is not None
+        (scratch,) = [each.ephemeral for each in placed.pod.spec.volumes or () if each.ephemeral is not None]
+        assert scratch.volume_claim_template is not None
+        assert scratch.volume_claim_template.spec is not None
+        assert scratch.volume_claim_template.spec.resources is not None
+        assert scratch.volume_claim_template.spec.resources.requests == {"storage": "5Gi"}
+
+    def test_a_claim_is_counted_with_the_oldest_pod_that_mounts_it(self, make_view: MakeView) -> None:
+        spec = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "shared"}}]}
+        created = {"c": "2026-01-02T00:00:00Z", "b": "2026-01-01T00:00:00Z", "a": "2026-01-02T00:00:00Z"}
+        pods = [obj("Pod", uid, spec, uid=uid, creationTimestamp=time) for uid, time in created.items()]
+        assert make_view(pods).claim_payer(NS, "shared") == "b"
+        assert make_view([pods[0], pods[2]]).claim_payer(NS, "shared") == "a"
+        ended = {**pods[1], "status": {"phase": "Succeeded"}}
+        view = make_view([pods[0], ended])
+        assert view.claim_payer(NS, "shared") == "c"
+        assert view.claim_payer("elsewhere", "shared") is None
 
     def test_terminal_pods_are_not_among_the_pods(self, make_view: MakeView) -> None:
         made = [obj("Pod", phase.lower(), {}, uid=phase) for phase in ("Running", "Pending", "Succeeded", "Failed")]
@@ -282,6 +332,18 @@ class ViewContract:
         assert found.spec.template is not None
         assert found.spec.template.spec is not None
         assert found.spec.template.spec.node_name == "n"
+
+    def test_stateful_sets_tell_which_claims_they_make(self, make_view: MakeView) -> None:
+        made = {"metadata": {"name": "data", "labels": {"a": "b"}}, "spec": {"storageClassName": "gp3"}}
+        spec = {"selector": {"matchLabels": {"app": "x"}}, "volumeClaimTemplates": [made]}
+        found = make_view([obj("StatefulSet", "x", spec)]).workload(NS, "StatefulSet", "x")
+        assert found is not None
+        assert found.spec is not None
+        (template,) = found.spec.volume_claim_templates or []
+        assert template.metadata is not None
+        assert template.metadata.name == "data"
+        assert template.spec is not None
+        assert template.spec.storage_class_name == "gp3"
 
     def test_sizes_count_what_is_known(self, make_view: MakeView) -> None:
         sizes = make_view([WEB, WEB_RS, obj("Namespace", NS), vpa("v", "Deployment", "web")]).sizes()

@@ -21,6 +21,7 @@ PATHS = {
     "Pod": "/api/v1/pods",
     "LimitRange": "/api/v1/limitranges",
     "ResourceQuota": "/api/v1/resourcequotas",
+    "PersistentVolumeClaim": "/api/v1/persistentvolumeclaims",
     "ReplicationController": "/api/v1/replicationcontrollers",
     "Deployment": "/apis/apps/v1/deployments",
     "ReplicaSet": "/apis/apps/v1/replicasets",

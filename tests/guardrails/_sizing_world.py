@@ -9,6 +9,7 @@ import jsonpatch
 import msgspec
 
 from webhook.cluster.view import (
+    Claim,
     ClusterPod,
     ContainerPolicy,
     ContainerRecommendation,
@@ -200,6 +201,15 @@ class World:
 
     def nodes(self) -> Sequence[Node]:
         return ()
+
+    def node(self, name: str) -> Node | None:
+        return None
+
+    def claim(self, namespace: str, name: str) -> Claim | None:
+        return None
+
+    def claim_payer(self, namespace: str, name: str) -> str | None:
+        return None
 
     def is_scheduler_alive(self, name: str) -> bool:
         return False

@@ -33,6 +33,7 @@ FOLLOWED = {
     ("policy", "poddisruptionbudgets"): "pods that nobody may evict",
     ("", "resourcequotas"): "how much a namespace has left of what is injected",
     ("", "nodes"): "capacity types, and how many a DaemonSet runs on",
+    ("", "persistentvolumeclaims"): "size and class of the storage that pods are priced with",
     ("", "replicationcontrollers"): "owners of pods",
     ("apps", "deployments"): "owners of pods; templates and replicas",
     ("apps", "statefulsets"): "owners of pods; templates and replicas",

@@ -25,29 +25,58 @@ SCHEDULER_NAMESPACES: Final = frozenset({"kube-system"})
 
 
 class PodStore(Store[PodRecord]):
-    """Pods by UID, and what they share."""
+    """Pods by UID, what they share, and which of them mounts which persistent volume claim."""
 
     def __init__(self) -> None:
         super().__init__()
         self.project = PodProjection()
         self.on_end: Callable[[str], object] | None = None
         """Told the UID of each pod that ends, by the thread of the watch; what it had is free at once."""
+        self.mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
+        """By namespace and name of a claim: the (creation time, UID) of each pod that mounts it, the oldest first."""
 
     def put(self, key: str, value: PodRecord) -> None:
         """Add or change one pod."""
+        old = self.items.get(key)
         super().put(key, value)
+        if old is not None and old.claims != value.claims:
+            self._unmount(old)
+        if value.claims and (old is None or old.claims != value.claims):
+            _mount(self.mounted, value)
         self.project.sweep(self.values)
 
     def drop(self, key: str) -> None:
         """Forget one pod: it was deleted, or has run to its end."""
+        old = self.items.get(key)
         super().drop(key)
+        if old is not None:
+            self._unmount(old)
         if self.on_end is not None:
             self.on_end(key)
 
     def replace(self, items: Mapping[str, PodRecord], kept: frozenset[str] = frozenset()) -> None:
         """Be exactly `items`, and of what is there the keys in `kept`."""
         super().replace(items, kept)
+        mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
+        for record in self.items.values():
+            _mount(mounted, record)
+        self.mounted = mounted
         self.project.sweep(self.values)
+
+    def _unmount(self, record: PodRecord) -> None:
+        for name in record.claims:
+            claim = record.namespace, name
+            users = tuple(each for each in self.mounted.get(claim, ()) if each[1] != record.uid)
+            if users:
+                self.mounted[claim] = users
+            else:
+                self.mounted.pop(claim, None)
+
+
+def _mount(mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]], record: PodRecord) -> None:
+    for name in record.claims:
+        claim = record.namespace, name
+        mounted[claim] = tuple(sorted({*mounted.get(claim, ()), (record.created, record.uid)}))
 
 
 class Pods(Sequence[view.ClusterPod]):
@@ -86,6 +115,7 @@ class LiveView:
         self.scheduler_namespaces = scheduler_namespaces
         self.namespaces: Store[view.Namespace] = Store()
         self.nodes_by_name: Store[view.Node] = Store()
+        self.claims: Store[view.Claim] = Store()
         self.pods_by_uid = PodStore()
         self.workloads: dict[str, Store[KnownWorkload]] = {kind: Store() for kind in sorted(WORKLOAD_KINDS)}
         self.limit_ranges_by_namespace: Grouped[LimitRange] = Grouped(lambda each: each.namespace)
@@ -175,6 +205,19 @@ class LiveView:
             self._nodes = (changes, found)
         return found
 
+    def node(self, name: str) -> view.Node | None:
+        """Return the node of that name, or None where it is not known (yet)."""
+        return self.nodes_by_name.items.get("/" + name)
+
+    def claim(self, namespace: str, name: str) -> view.Claim | None:
+        """Return the persistent volume claim, or None where it is not known (yet)."""
+        return self.claims.items.get(f"{namespace}/{name}")
+
+    def claim_payer(self, namespace: str, name: str) -> str | None:
+        """Return the UID of the oldest pod that mounts the claim."""
+        users = self.pods_by_uid.mounted.get((namespace, name))
+        return users[0][1] if users else None
+
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether the scheduler of that name holds a fresh Lease; see `webhook.cluster.leases`."""
         followed = self.leases.get(name)
@@ -209,6 +252,7 @@ class LiveView:
             "disruptionBudgets": len(self.disruption_budgets_by_namespace),
             "resourceQuotas": len(self.quotas_by_namespace),
             "nodes": len(self.nodes_by_name),
+            "persistentVolumeClaims": len(self.claims),
             "leases": sum(len(store) for store in list(self.leases.values())),
         }
 

@@ -43,6 +43,7 @@ class Snapshot:
         self._disruption_budgets: dict[str, tuple[disruption.Selecting, ...]] = {}
         self._quotas: dict[str, tuple[view.ResourceQuota, ...]] = {}
         self._leases: dict[str, bool] = {}
+        self._claims: dict[tuple[str, str], view.Claim] = {}
         nodes: list[view.Node] = []
         pods: list[view.ClusterPod] = []
         vertical: list[view.VerticalPodAutoscaler] = []
@@ -69,13 +70,17 @@ class Snapshot:
                 counts["resourceQuotas"] += 1
             elif item.kind == "Node":
                 nodes.append(item.value)
+            elif item.kind == "PersistentVolumeClaim":
+                self._claims[item.namespace, item.name] = item.value
             elif item.kind == "Lease":
                 self._leases[item.name] = self._leases.get(item.name, False) or bool(item.value.holder_identity)
                 counts["leases"] += 1
         self._vertical = {key: matching.oldest_first(found) for key, found in _by_target(vertical).items()}
         self._horizontal = {key: tuple(found) for key, found in _by_target(horizontal).items()}
         self._nodes = tuple(nodes)
+        self._nodes_by_name = {node.name: node for node in nodes}
         self._pods = tuple(pods)
+        self._payers = _payers(pods)
         self._sizes = {
             "namespaces": len(self._namespaces),
             "pods": len(pods),
@@ -83,6 +88,7 @@ class Snapshot:
             "verticalPodAutoscalers": len(vertical),
             "horizontalPodAutoscalers": len(horizontal),
             "nodes": len(nodes),
+            "persistentVolumeClaims": len(self._claims),
             **counts,
             "ignored": ignored,
         }
@@ -217,6 +223,18 @@ class Snapshot:
         """Return all nodes."""
         return self._nodes
 
+    def node(self, name: str) -> view.Node | None:
+        """Return the node of that name, or None where there is none."""
+        return self._nodes_by_name.get(name)
+
+    def claim(self, namespace: str, name: str) -> view.Claim | None:
+        """Return the persistent volume claim, or None where there is none."""
+        return self._claims.get((namespace, name))
+
+    def claim_payer(self, namespace: str, name: str) -> str | None:
+        """Return the UID of the oldest pod that mounts the claim."""
+        return self._payers.get((namespace, name))
+
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether a Lease of that name has a holder; files do not age, so held is fresh."""
         return self._leases.get(name, False)
@@ -243,7 +261,21 @@ def _add_pod(pods: list[view.ClusterPod], item: _read.Item) -> None:
     if not uid:
         generated = metadata.generate_name if metadata is not None else None
         uid = f"{item.namespace}/{item.name or f'{generated}{len(pods)}'}"
-    pods.append(view.ClusterPod(uid, item.namespace, pod))
+    spec = pod.spec
+    volumes = (spec.volumes or ()) if spec is not None else ()
+    claims = tuple(each.persistent_volume_claim.claim_name for each in volumes if each.persistent_volume_claim)
+    node = spec.node_name or "" if spec is not None else ""
+    pods.append(view.ClusterPod(uid, item.namespace, pod, node, claims))
+
+
+def _payers(pods: Iterable[view.ClusterPod]) -> dict[tuple[str, str], str]:
+    mounted: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for each in pods:
+        metadata = each.pod.metadata
+        created = (metadata.creation_timestamp or "") if metadata is not None else ""
+        for name in each.claims:
+            mounted.setdefault((each.namespace, name), []).append((created, each.uid))
+    return {claim: min(users)[1] for claim, users in mounted.items()}
 
 
 def _by_target(autoscalers: Iterable[T]) -> dict[_Key, list[T]]:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from webhook.kube.objects import LabelSelector, OwnerReference, Pod, ResourceMap, Workload
+from webhook.kube.objects import LabelSelector, OwnerReference, Pod, RawQuantity, ResourceMap, Workload
 
 
 class Namespace(msgspec.Struct, frozen=True):
@@ -140,6 +140,8 @@ class Node(msgspec.Struct, frozen=True):
     """(key, value, effect)"""
     allocatable: ResourceMap = {}
     unschedulable: bool = False
+    capacity: ResourceMap = {}
+    """All there is of it, what the system keeps for itself included: what its price is paid for."""
 
 
 class ClusterPod(msgspec.Struct, frozen=True):
@@ -148,6 +150,20 @@ class ClusterPod(msgspec.Struct, frozen=True):
     uid: str
     namespace: str
     pod: Pod
+    node: str = ""
+    """Name of the node that it runs on; empty before it is scheduled."""
+    claims: tuple[str, ...] = ()
+    """Names of the persistent volume claims that it mounts; those of generic ephemeral volumes left out."""
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A persistent volume claim: how much of which storage it holds."""
+
+    namespace: str
+    name: str
+    storage: RawQuantity | None = None
+    """What the volume has, or what is asked for as long as there is no volume."""
+    storage_class: str = ""
 
 
 class View(Protocol):
@@ -196,6 +212,16 @@ class View(Protocol):
 
     def nodes(self) -> Sequence[Node]:
         """Return all nodes."""
+
+    def node(self, name: str) -> Node | None:
+        """Return the node of that name, or None where it is not known (yet)."""
+
+    def claim(self, namespace: str, name: str) -> Claim | None:
+        """Return the persistent volume claim, or None where it is not known (yet)."""
+
+    def claim_payer(self, namespace: str, name: str) -> str | None:
+        """Return the UID of the pod that a claim is counted with: of those that mount it, the oldest, then the smallest
+        UID. None where no pod mounts it."""
 
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether the scheduler of that name holds a fresh Lease."""

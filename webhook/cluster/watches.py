@@ -192,6 +192,11 @@ class Watches:
             projections.reader("v1", "ResourceQuota"),
             view.quotas_by_namespace,
         )
+        self.add(
+            Resource("persistentvolumeclaims", "/api/v1/persistentvolumeclaims"),
+            projections.reader("v1", "PersistentVolumeClaim"),
+            view.claims,
+        )
         for kind, version, plural in _WORKLOADS:
             path = f"/api/v1/{plural}" if version == "v1" else f"/apis/{version}/{plural}"
             self.add(Resource(plural, path), projections.workload(version, kind), view.workloads[kind])

@@ -10,8 +10,8 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from webhook.cluster.view import Controller, Namespace, View
-from webhook.kube.objects import Pod, controller_of
+from webhook.cluster.view import ClusterPod, Controller, Namespace, View
+from webhook.kube.objects import ClaimTemplate, Pod, controller_of
 from webhook.kube.patch import Draft
 from webhook.policy._base import OnFault, Section
 from webhook.pricing.book import PriceBook
@@ -83,6 +83,7 @@ class Context:
     __slots__ = (
         "_controller",
         "_controller_known",
+        "claim_templates",
         "exemptions",
         "namespace",
         "namespace_info",
@@ -95,6 +96,7 @@ class Context:
         "prices",
         "received_price",
         "requester",
+        "running",
         "scale",
         "subresource",
         "view",
@@ -115,6 +117,8 @@ class Context:
         old_scale: WorkloadScale | None = None,
         requester: Requester = Requester(),  # noqa: B008  an immutable tuple
         controller: Controller | None = None,
+        claim_templates: Sequence[ClaimTemplate] = (),
+        running: ClusterPod | None = None,
     ) -> None:
         self.pod = pod
         """The pod as changed by the proposals made so far; for a workload, the pod of its template."""
@@ -136,6 +140,10 @@ class Context:
         self.received_price: PodPrice | None = None
         """What the pod cost as received, before any proposal; None where nobody priced it. Whether a change makes a
         workload dearer is judged by it, so that proposals never make an innocent update look dearer."""
+        self.claim_templates = claim_templates
+        """Claims that the workload, a StatefulSet, makes with each of its pods."""
+        self.running = running
+        """What the cluster knows of a pod that exists already, where no request is about it."""
         self.requester = requester
         self.view = view
         self.prices = prices
