@@ -141,6 +141,7 @@ def live(
     ledger = MemoryLedger(clock=now, ttl=RESERVATION)
     # A pod that ends between two recounts was never confirmed, and would keep its room for as long as one never seen.
     view.pods_by_uid.on_end = ledger.release
+    view.pods_by_uid.on_leave = ledger.leave
 
     def lacks(namespace: str, owner: OwnerReference | None) -> bool:
         missing = view.lacks(namespace, owner)

@@ -115,11 +115,15 @@ def _hours(seconds: int) -> int:
 
 
 def _daemon_scale(spec: PodSpec, view: View) -> WorkloadScale:
-    nodes = view.nodes()
-    if not nodes:
+    if not view.nodes():
         return WorkloadScale("DaemonSet", 1, "1 node, none are known")
-    count = sum(1 for node in nodes if _runs_on(spec, node))
+    count = matching_nodes(spec, view)
     return WorkloadScale("DaemonSet", count, f"{count} matching node{'' if count == 1 else 's'}")
+
+
+def matching_nodes(spec: PodSpec, view: View) -> int:
+    """Return the number of nodes that pods of a DaemonSet run on."""
+    return sum(1 for node in view.nodes() if _runs_on(spec, node))
 
 
 def _runs_on(spec: PodSpec, node: Node) -> bool:

@@ -16,6 +16,12 @@ When
     * pod UPDATE: the whole price, where a changed label brings the pod into the scope;
     * workloads: the increase, as a warning. Only pods are ever booked, so only pods are refused.
 
+Replacement
+    Pods of a controller stay admitted within the rate that it was admitted with, and its own surge: rolling updates,
+    evictions and lost nodes are no budget question, on a full budget either. Who the controller is comes from the
+    requester (an account of kube-controller-manager) and the UID of the owner, never from what a pod says. A scale-up,
+    or a rollout to dearer pods, is judged like anything new.
+
 Example
     ``budget "engineering-alpha": $9,310.00 of $10,000.00 a month committed, this pod adds $752.00``
 
