@@ -227,22 +227,24 @@ class _Run:
             price = self.price()
             self.rate = price.micros if price is not None else 0
             self.owner = replacement.owner_of(context, self.rate)
-        for rule in self.around.rules.budgets:
-            if (rule.mode == "enforce") is enforced and rule.covers(
-                context.namespace, namespace_labels, context.labels
-            ):
-                self._judge_budget(rule)
+        judged = [
+            self._judge_budget(rule)
+            for rule in self.around.rules.budgets
+            if (rule.mode == "enforce") is enforced and rule.covers(context.namespace, namespace_labels, context.labels)
+        ]
+        if judged:
+            self.outcomes.extend(budgets.tightest_first(judged))
 
-    def _judge_budget(self, rule: budget.BudgetRule) -> None:
+    def _judge_budget(self, rule: budget.BudgetRule) -> budgets.Judged:
         around = self.around
         judged = budgets.judge(
             rule, self.context, around.ledger, around.now, rate=self.rate, owner=self.owner, exempt=self.exempt
         )
-        self.outcomes.append(judged.outcome)
         if judged.charge is not None:
             self.charges.append(judged.charge)
-            if rule.on_fault == "deny" and rule.mode == "enforce":
+            if judged.denies_on_fault:
                 self.deny_on_fault.append(rule.name)
+        return judged
 
     def price(self) -> _money.PodPrice | None:
         """Return the price of the object as it is now; None where a quantity is malformed, which the API server

@@ -10,6 +10,13 @@ Rule
     week, 24 of a day. ``basis: monthEnd`` counts what was spent since the period began, as the ledger knows it, and
     the rate for the time that is left of the calendar period in UTC.
 
+    A period begins at midnight UTC, on the first of the month or on Monday, or on ``resetDay``. Until the end of
+    ``graceUntil`` an enforced budget only warns. A pod counts in every budget whose scope it is in; where several do
+    not suffice, the refusal is that of the tightest, the one with the least left, and names the others.
+
+    A pod without the label of a ``scope.label`` is charged to the budget of that key which says ``unlabelled: true``,
+    and to none where no budget does.
+
 When
     * pod CREATE: its price;
     * ``pods/resize``: the increase;
@@ -33,7 +40,7 @@ the budget; the reservation that follows (`charge`) lets only one of them take t
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -69,10 +76,23 @@ class BudgetRule(NamedTuple):
     warn_at: tuple[int, ...]
     reject_at: int
     on_fault: OnFault
+    begins_on: int = 1
+    """See `webhook.ledger.balance.period_bounds`."""
+    grace_until: date | None = None
+    """Last day on which an enforced budget only warns."""
+
+    def at(self, now: datetime) -> "BudgetRule":
+        """Return the budget as it holds at a time: in its days of grace an enforced one only warns."""
+        if self.grace_until is None or self.mode != "enforce":
+            return self._replace(grace_until=None)
+        is_grace = now.astimezone(UTC).date() <= self.grace_until
+        return self._replace(mode="warn") if is_grace else self._replace(grace_until=None)
 
     def terms(self, hours_per_month: int) -> balance.Terms:
         """Return the numbers for the ledger's arithmetic; the price list says how long a month is."""
-        return balance.Terms(self.amount, self.period, self.basis, hours_per_month, self.warn_at, self.reject_at)
+        return balance.Terms(
+            self.amount, self.period, self.basis, hours_per_month, self.warn_at, self.reject_at, self.begins_on
+        )
 
 
 def compile_budget(name: str, spec: BudgetSpec) -> BudgetRule:
@@ -88,12 +108,16 @@ def compile_budget(name: str, spec: BudgetSpec) -> BudgetRule:
         warn_at=tuple(spec.warn_at),
         reject_at=spec.reject_at,
         on_fault=spec.on_fault,
+        begins_on=spec.begins_on,
+        grace_until=spec.grace_until,
     )
 
 
 def _compile_scope(scope: ScopeModel) -> Covers:
     if scope.label is not None:
         key, value = scope.label.key, scope.label.value
+        if scope.label.unlabelled:
+            return lambda _namespace, _namespace_labels, labels: labels.get(key, "") in ("", value)
         return lambda _namespace, _namespace_labels, labels: labels.get(key) == value
     if scope.namespaces is not None:
         matches = compile_globs(scope.namespaces)
@@ -213,11 +237,12 @@ def _message(rule: BudgetRule, context: Context, before: balance.Amount, added: 
     bound = "" if rule.reject_at == 100 else f" (refused above {rule.reject_at} %)"
     scale = context.scale
     if scale is not None:
-        adds = f"this workload adds {adds} ({_money.pods(scale)})"
+        adds = f"this {scale.kind or 'workload'} adds {adds} ({_money.pods(scale)})"
     else:
         adds = f"this {'resize' if context.subresource == 'resize' else 'pod'} adds {adds}"
     spent = "spent or " if rule.basis == "monthEnd" else ""
-    return f'budget "{rule.name}": {has} of {whole} a {unit}{bound} {spent}{until}, {adds}'
+    grace = f" (only a warning until the end of {rule.grace_until})" if rule.grace_until is not None else ""
+    return f'budget "{rule.name}": {has} of {whole} a {unit}{bound} {spent}{until}, {adds}{grace}'
 
 
 def _text(rule: BudgetRule, micros: balance.Amount) -> str:

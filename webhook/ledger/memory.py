@@ -12,13 +12,11 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from webhook.ledger.approval import Approval
-from webhook.ledger.balance import Accrual, Period, accrue
+from webhook.ledger.balance import Period, Spending
 from webhook.ledger.store import Booking, Charge, LedgerError, Outcome, Owner
 
 CAPACITY: Final = 200_000
 """Most pods that are booked at a time; Kubernetes supports 150,000 pods in a cluster."""
-
-_PERIODS: Final[tuple[Period, ...]] = ("monthly", "weekly", "daily")
 
 
 class _Entry(NamedTuple):
@@ -32,18 +30,17 @@ class _Entry(NamedTuple):
 
 
 class _Account:
-    """The rate of one budget, and what it has spent in the current month, week and day."""
+    """The rate of one budget, and what it has spent lately."""
 
-    __slots__ = ("accruals", "rate", "replacement")
+    __slots__ = ("rate", "replacement", "spending")
 
     def __init__(self, now: datetime) -> None:
         self.rate = 0
         self.replacement = 0
-        self.accruals = {period: Accrual(now) for period in _PERIODS}
+        self.spending = Spending(now)
 
     def advance(self, now: datetime) -> None:
-        for period, accrual in self.accruals.items():
-            self.accruals[period] = accrue(accrual, self.rate, period, now)
+        self.spending.advance(self.rate, now)
 
 
 class MemoryLedger:
@@ -134,14 +131,15 @@ class MemoryLedger:
             account = self._accounts.get(budget)
             return account.replacement if account is not None else 0
 
-    def spent(self, budget: str, period: Period) -> int:
+    def spent(self, budget: str, period: Period, begins_on: int = 1) -> int:
         """Return what a budget has spent in the current period since this ledger was made, in micro-units."""
         with self._lock:
             account = self._accounts.get(budget)
             if account is None:
                 return 0
-            account.advance(self._clock())
-            return account.accruals[period].spent_micros
+            now = self._clock()
+            account.advance(now)
+            return account.spending.micros(period, now, begins_on)
 
     def recount(self, pods: Iterable[Booking]) -> None:
         """Make the running pods what `pods` says; keep reservations of pods that were never seen, up to the ttl."""

@@ -88,8 +88,14 @@ class LedgerStore(Protocol):
     def replacement(self, budget: str) -> int:
         """Return the part of `committed` that was let in beyond the budget, because it replaced what ran already."""
 
-    def spent(self, budget: str, period: Period) -> int:
-        """Return what a budget has spent in the current period as far as the ledger has seen, in micro-units."""
+    def spent(self, budget: str, period: Period, begins_on: int = 1) -> int:
+        """Return what a budget has spent in the current period as far as the ledger has seen, in micro-units.
+
+        Args:
+            budget: its name.
+            period: length of its period.
+            begins_on: see `webhook.ledger.balance.period_bounds`.
+        """
 
     def recount(self, pods: Iterable[Booking]) -> None:
         """Replace what is known of running pods by the truth. Reservations of pods not seen yet stay."""
