@@ -23,6 +23,8 @@ When
     * pod UPDATE: the whole price, where a changed label brings the pod into the scope;
     * workloads: the increase, as a warning. Only pods are ever booked, so only pods are refused.
 
+    A budget in another currency than the prices (its PriceList was removed, say) judges nothing; ``onFault`` decides.
+
 Replacement
     Pods of a controller stay admitted within the rate that it was admitted with, and its own surge: rolling updates,
     evictions and lost nodes are no budget question, on a full budget either. Who the controller is comes from the
