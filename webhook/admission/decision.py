@@ -162,6 +162,9 @@ def workload_line(scale: WorkloadScale, cost: Cost, currency: str) -> str:
     if cost.before > cost.after:
         saved = money.format_money(money.over_hours(cost.before - cost.after, cost.hours), currency)
         text += f", {saved} less than as written"
+    if scale.most > scale.replicas and cost.pods:
+        most = money.format_money(money.over_hours(cost.after // cost.pods * scale.most, cost.hours), currency)
+        text += f", and up to {most} at {scale.most} replicas, the {scale.most_source}"
     return text
 
 

@@ -43,6 +43,7 @@ the budget; the reservation that follows (`charge`) lets only one of them take t
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from fractions import Fraction
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -228,8 +229,13 @@ def _old_labels(context: Context) -> Labels:
 def _hours(terms: balance.Terms, context: Context, now: datetime | None) -> balance.Amount:
     """Return the hours that the object's rate is counted for; a Job's run may be shorter than the period."""
     ahead = balance.hours_ahead(terms, now)
-    expected = context.scale.hours if context.scale is not None else None
-    return ahead if expected is None else min(ahead, expected)
+    scale = context.scale
+    if scale is None or scale.hours is None:
+        return ahead
+    if not scale.is_monthly:
+        return min(ahead, scale.hours)
+    month = context.prices.hours_per_month
+    return Fraction(ahead * min(scale.hours, month), month)
 
 
 def _message(rule: BudgetRule, context: Context, before: balance.Amount, added: balance.Amount) -> str:

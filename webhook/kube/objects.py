@@ -322,6 +322,9 @@ class WorkloadSpec(Object):
     completions: int | None = None
     active_deadline_seconds: int | None = None
     suspend: bool | None = None
+    schedule: str | None = None
+    """Of a CronJob, as is the next one."""
+    concurrency_policy: str | None = None
     strategy: UpdateStrategy | None = None
     """Of a Deployment."""
     update_strategy: UpdateStrategy | None = None
