@@ -31,6 +31,7 @@ from webhook.cluster.watches import Watches
 from webhook.kube import client
 from webhook.kube.objects import OwnerReference
 from webhook.ledger.memory import MemoryLedger
+from webhook.ledger.store import LedgerStore
 from webhook.policy import _loader
 from webhook.policy._policy_set import PolicySet
 from webhook.policy._problems import PolicyProblem
@@ -54,6 +55,7 @@ class Parts(NamedTuple):
     watcher: DirectoryWatcher | None
     """None where policies are custom resources alone."""
     log: DecisionLog
+    ledger: LedgerStore
     cluster: "LiveCluster | None" = None
     """None over a directory, where nothing changes."""
 
@@ -108,7 +110,7 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
         }
 
     registry.register(SizeCollector(sizes))
-    return Parts(engine, metrics, watcher, log)
+    return Parts(engine, metrics, watcher, log, ledger)
 
 
 def live(
@@ -167,7 +169,7 @@ def live(
     registry.register(SizeCollector(sizes))
     registry.register(WatchCollector(watches, view))
     registry.register(_WaitCollector(cluster.patience))
-    return Parts(engine, metrics, watcher, log, cluster)
+    return Parts(engine, metrics, watcher, log, ledger, cluster)
 
 
 class LiveCluster:

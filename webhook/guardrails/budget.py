@@ -81,6 +81,8 @@ class BudgetRule(NamedTuple):
     on_fault: OnFault
     begins_on: int = 1
     """See `webhook.ledger.balance.period_bounds`."""
+    scope: ScopeModel = ScopeModel(cluster=True)
+    """As it was written; `covers` is what it means."""
     grace_until: date | None = None
     """Last day on which an enforced budget only warns."""
 
@@ -112,6 +114,7 @@ def compile_budget(name: str, spec: BudgetSpec) -> BudgetRule:
         reject_at=spec.reject_at,
         on_fault=spec.on_fault,
         begins_on=spec.begins_on,
+        scope=spec.scope,
         grace_until=spec.grace_until,
     )
 

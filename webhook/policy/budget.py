@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from webhook.policy._base import Day, FieldError, Many, Mode, Model, Money, OnFault
 from webhook.policy._match import SelectorModel
-from webhook.policy._names import Glob, LabelKey, LabelValue
+from webhook.policy._names import Glob, LabelKey, LabelValue, compile_globs
 from webhook.policy.price_list import Currency
 
 KIND: Final = "Budget"
@@ -61,6 +61,21 @@ class ScopeModel(Model):
                 "Give one of label, namespaces, namespaceSelector and `cluster: true`.",
             )
         return self
+
+    def overlaps(self, other: "ScopeModel") -> bool:
+        """Whether both may pay for the same pod, as far as scopes of the same kind show it. That a team is part of a
+        cluster is meant, so scopes of different kinds are not compared."""
+        if self.label is not None and other.label is not None:
+            is_same = self.label.value is not None and self.label.value == other.label.value
+            both_rest = bool(self.label.unlabelled and other.label.unlabelled)
+            return self.label.key == other.label.key and (is_same or both_rest)
+        if self.namespaces is not None and other.namespaces is not None:
+            mine, theirs = compile_globs(self.namespaces), compile_globs(other.namespaces)
+            # A glob that the other one matches letter by letter is part of it; two that only cross are not found.
+            return any(map(mine, other.namespaces)) or any(map(theirs, self.namespaces))
+        if self.namespace_selector is not None and other.namespace_selector is not None:
+            return self.namespace_selector == other.namespace_selector
+        return bool(self.cluster and other.cluster)
 
 
 def _ascending(percents: tuple[int, ...]) -> tuple[int, ...]:
