@@ -49,6 +49,7 @@ def test_what_is_not_given_takes_its_default(tmp_path: Path) -> None:
         scheduler_namespaces=("kube-system",),
         notify_url=None,
         notify_form="slack",
+        allocation_url=None,
         log_file=None,
     )
 

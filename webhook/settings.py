@@ -116,6 +116,12 @@ OPTIONS: tuple[Option, ...] = (
         default="slack",
         choices=("slack", "json"),
     ),
+    Option(
+        "allocation_url",
+        "Allocation API of OpenCost or Kubecost, such as http://opencost.opencost:9003/allocation; what budgets have "
+        "cost by it is shown in their status and decides nothing.",
+        "URL",
+    ),
     Option("log_file", "File that gets one JSON line a decision; without it, standard output.", "FILE"),
 )
 
@@ -147,6 +153,8 @@ class Settings:
     notify_url: str | None = field(repr=False)
     """A secret."""
     notify_form: NotifyForm
+    allocation_url: str | None = field(repr=False)
+    """May hold credentials."""
     log_file: Path | None
 
     @classmethod
@@ -180,6 +188,7 @@ class Settings:
             shutdown_delay=reader.seconds("shutdown_delay"),
             kubeconfig=reader.optional_file("kubeconfig", "kubeconfig"),
             scheduler_namespaces=reader.namespaces("scheduler_namespaces"),
+            allocation_url=reader.address("allocation_url"),
             log_file=None if not values["log_file"] else Path(str(values["log_file"])),
             notify_url=reader.address("notify_url"),
             notify_form="json" if reader.choice("notify_form") == "json" else "slack",

@@ -53,7 +53,7 @@ def test_kubectl_tells_what_a_workload_costs_a_month(cluster: Installation) -> N
     # 730 hours of a core at 0.031611 and of a GiB at 0.004237.
     assert "Warning: this Deployment costs $52.34 a month (2 replicas, requests, on-demand)" in said["Deployment"].err
     assert "Warning: this StatefulSet costs $78.51 a month (3 replicas, requests, on-demand)" in said["StatefulSet"].err
-    assert "Warning: this CronJob costs $0.04 a month" in said["CronJob"].err
+    assert "Warning: this CronJob costs $1.11 a month" in said["CronJob"].err
 
 
 def test_a_workload_is_stored_as_its_author_wrote_it(cluster: Installation) -> None:

@@ -49,12 +49,12 @@ class Figures(NamedTuple):
     @property
     def committed_text(self) -> str:
         """What is committed, as a decimal string with two places."""
-        return _two_places(self.committed)
+        return two_places(self.committed)
 
     @property
     def amount_text(self) -> str:
         """The amount, as a decimal string with two places."""
-        return _two_places(self.amount)
+        return two_places(self.amount)
 
     def text(self) -> str:
         """Return the numbers as people read them: ``$9,310.00 of $10,000.00 a month committed (93 %)``."""
@@ -63,7 +63,8 @@ class Figures(NamedTuple):
         return f"{has} of {whole} a {self.unit} committed ({self.percent} %)"
 
 
-def _two_places(micros: int) -> str:
+def two_places(micros: int) -> str:
+    """Return an amount for programs: a decimal string with two places, half rounded up."""
     cents = (micros + 5_000) // 10_000
     return f"{cents // 100}.{cents % 100:02d}"
 
@@ -92,7 +93,6 @@ def _of(rule: BudgetRule, rules: Ruleset, ledger: LedgerStore, now: datetime) ->
         state = "Exhausted"
     elif reached:
         state = "Warning"
-    begin, _ = balance.period_bounds(rule.period, now, rule.begins_on)
     return Figures(
         name=rule.name,
         mode=rule.mode,
@@ -103,7 +103,7 @@ def _of(rule: BudgetRule, rules: Ruleset, ledger: LedgerStore, now: datetime) ->
         state=state,
         reached=reached,
         unit=UNITS[rule.period],
-        begin=begin,
+        begin=rule.begin(now),
         prices=rules.prices.currency,
         has_list=rules.has_price_list,
         overlaps=_overlaps(rule, rules.budgets),

@@ -22,7 +22,7 @@ from webhook.cluster.snapshot import SnapshotError
 from webhook.kube.client import Client, ConfigError, connect, in_pod
 from webhook.kube.conditions import Held
 from webhook.kube.leader import Election
-from webhook.server import budgets, conditions, lane, listener, notifier, ops, secret_tls, tls
+from webhook.server import actuals, budgets, conditions, lane, listener, notifier, ops, secret_tls, tls
 
 
 def _serve(**raw: object) -> None:
@@ -67,7 +67,7 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
     budgets_told = partial(_budgets, chosen, parts, health, registry)
     telling = _conditions(chosen, parts.cluster, rest, made.election, health, registry, budgets_told)
     if parts.cluster is None and chosen.notify_url:
-        telling = [budgets_told(None, lambda: True)]
+        telling = budgets_told(None, lambda: True)
     admission_lane = lane.Lane(
         partial(_answer, parts),
         ops.bare_application("reviews are posted to /mutate or /validate"),
@@ -136,7 +136,7 @@ def _conditions(
     election: Election | None,
     health: ops.Health,
     registry: prometheus_client.CollectorRegistry,
-    also: Callable[[Client, Callable[[], bool]], contextlib.AbstractAsyncContextManager[None]] | None = None,
+    also: Callable[[Client, Callable[[], bool]], list[contextlib.AbstractAsyncContextManager[None]]] | None = None,
 ) -> list[contextlib.AbstractAsyncContextManager[None]]:
     """Have the leader tell authors of custom resources what came of them.
 
@@ -161,7 +161,7 @@ def _conditions(
     health.add_notice("conditions", writer.notices)
     registry.register(conditions.ConditionCollector(writer, leads))
     if also is not None:
-        background.append(also(rest, election.is_leader))
+        background += also(rest, election.is_leader)
     return [*background, writer.watching()]
 
 
@@ -172,7 +172,7 @@ def _budgets(
     registry: prometheus_client.CollectorRegistry,
     rest: Client | None,
     leads: Callable[[], bool],
-) -> contextlib.AbstractAsyncContextManager[None]:
+) -> list[contextlib.AbstractAsyncContextManager[None]]:
     """Have the leader tell how budgets stand."""
 
     def stand() -> list[Figures]:
@@ -182,18 +182,31 @@ def _budgets(
     def objects() -> dict[str, Held]:
         return budgets.objects_of(parts.cluster.standings() if parts.cluster is not None else None)
 
+    def asks() -> list[actuals.Ask]:
+        rules, now = parts.engine.rules, assembly.utc_now()
+        found = rules.budgets if rules is not None else ()
+        return [actuals.Ask(each.name, each.scope, each.begin(now)) for each in found]
+
+    costs: actuals.Actuals | None = None
+    background: list[contextlib.AbstractAsyncContextManager[None]] = []
+    if chosen.allocation_url and rest is not None:
+        costs = actuals.Actuals(chosen.allocation_url, asks, leads=leads, now=assembly.utc_now)
+        health.add_notice("actual costs", costs.notices)
+        registry.register(actuals.ActualsCollector(costs))
+        background.append(costs.watching())
     teller = budgets.BudgetTeller(
         stand,
         objects,
         rest,
         notifier.Notifier(chosen.notify_url, chosen.notify_form) if chosen.notify_url else None,
+        actuals=costs,
         leads=leads,
         now=assembly.utc_now,
         monotonic=time.monotonic,
     )
     health.add_notice("budgets", teller.notices)
     registry.register(budgets.BudgetCollector(teller))
-    return teller.watching()
+    return [*background, teller.watching()]
 
 
 def _answer_overloaded(parts: assembly.Parts, path: str, body: bytes) -> lane.Answer:

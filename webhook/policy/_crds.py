@@ -93,6 +93,11 @@ _BUDGET_STATUS: Final[Mapping[str, Any]] = {
         "description": "What counts against the amount, in the budget's currency; some seconds old.",
     },
     "percent": {"type": "integer", "format": "int64", "description": "Of the amount, rounded down."},
+    "actual": {
+        "type": "string",
+        "description": "What the period has cost so far, as the allocation API of OpenCost or Kubecost says; for "
+        "people only.",
+    },
     "state": {
         "type": "string",
         "description": "Within; Warning from `warnAt` on; Exhausted from `rejectAt` on; Unpriced where prices are in "

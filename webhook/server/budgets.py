@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from webhook.admission.figures import Figures
+from webhook.admission.figures import Figures, two_places
 from webhook.kube import client as api
 from webhook.kube import conditions, rest
 from webhook.kube.aside import aside
@@ -27,6 +27,7 @@ from webhook.kube.conditions import Condition, Held
 from webhook.ledger.store import LedgerError
 from webhook.policy._resources import Standing
 from webhook.server import notifier
+from webhook.server.actuals import Actual, Actuals
 from webhook.server.notifier import Notifier, NotifyError
 
 LOOK_SECONDS: Final = 2.0
@@ -66,6 +67,7 @@ class BudgetTeller:
         server: rest.Rest | None,
         notify: Notifier | None,
         *,
+        actuals: Actuals | None = None,
         leads: Callable[[], bool],
         now: Callable[[], dt.datetime],
         monotonic: Callable[[], float],
@@ -75,6 +77,7 @@ class BudgetTeller:
         objects: the Budgets that are custom resources and in force, by name; called from other threads.
         server: the API server; None where there is none to write to.
         notify: None where nobody is to be notified.
+        actuals: what budgets have really cost; None where nobody is asked.
         leads: whether this replica tells.
         now: the time, with its zone.
         monotonic: seconds of a clock that only goes forward.
@@ -83,6 +86,7 @@ class BudgetTeller:
         self._objects = objects
         self._server = server
         self._notify = notify
+        self._actuals = actuals
         self._leads = leads
         self._now = now
         self._monotonic = monotonic
@@ -211,6 +215,10 @@ class BudgetTeller:
     def _write(self, server: rest.Rest, stands: Figures, held: Held, told: Told) -> None:
         wanted = status_of(stands, told)
         about = conditions_of(stands)
+        if self._actuals is not None:
+            actual = self._actuals.of(stands.name, stands.begin)
+            wanted["actual"] = two_places(actual.micros) if actual is not None else None
+            about.append(_known(actual))
         is_new = any(not conditions.says(held, each) for each in about) or told_of(held) != told
         is_same = not is_new and all(held.status.get(name) == value for name, value in wanted.items())
         if is_same or not self._is_due("status", stands.name):
@@ -328,6 +336,13 @@ def conditions_of(stands: Figures) -> list[Condition]:
         what = f"Some of its pods are charged to {names} as well; each counts in all of them."
         overlapping = Condition("Overlapping", holds=True, reason="ScopesOverlap", message=what)
     return [priced, reached, overlapping]
+
+
+def _known(actual: Actual | None) -> Condition:
+    if actual is None:
+        what = "The allocation API has not said what this budget has cost, or long ago; verdicts do not depend on it."
+        return Condition("ActualKnown", holds=False, reason="Unknown", message=what)
+    return Condition("ActualKnown", holds=True, reason="Known", message="The allocation API has said it of late.")
 
 
 def event(stands: Figures, held: Held, threshold: int, now: dt.datetime) -> dict[str, Any]:
