@@ -30,6 +30,7 @@ from webhook.cluster.watches import Watches
 from webhook.kube import client
 from webhook.kube.objects import OwnerReference
 from webhook.ledger.memory import MemoryLedger
+from webhook.ledger.store import LedgerStore
 from webhook.policy import _loader
 from webhook.policy._envelope import Document
 from webhook.policy._policy_set import PolicySet
@@ -55,6 +56,7 @@ class Parts(NamedTuple):
     watcher: DirectoryWatcher | None
     """None where policies are custom resources alone."""
     log: DecisionLog
+    ledger: LedgerStore
     cluster: "LiveCluster | None" = None
     """None over a directory, where nothing changes."""
 
@@ -118,7 +120,7 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
 
     registry.register(SizeCollector(sizes))
     registry.register(review_cache_collector(engine.lookups))
-    return Parts(engine, metrics, watcher, log)
+    return Parts(engine, metrics, watcher, log, ledger)
 
 
 def live(
@@ -151,6 +153,7 @@ def live(
     ledger = MemoryLedger(clock=now, ttl=RESERVATION)
     # A pod that ends between two recounts was never confirmed, and would keep its room for as long as one never seen.
     view.pods_by_uid.on_end = ledger.release
+    view.pods_by_uid.on_leave = ledger.leave
 
     def lacks(namespace: str, owner: OwnerReference | None) -> bool:
         missing = view.lacks(namespace, owner)
@@ -176,7 +179,7 @@ def live(
     registry.register(review_cache_collector(engine.lookups))
     registry.register(WatchCollector(watches, view))
     registry.register(wait_collector(cluster.patience.outcomes))
-    return Parts(engine, metrics, watcher, log, cluster)
+    return Parts(engine, metrics, watcher, log, ledger, cluster)
 
 
 class LiveCluster:

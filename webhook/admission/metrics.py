@@ -189,30 +189,37 @@ class SizeCollector(Collector):
 class OutcomeCollector(Collector):
     """A counter by outcome that somebody else counts."""
 
-    def __init__(self, name: str, documentation: str, outcomes: Sequence[str], counts: Mapping[str, int]) -> None:
-        self._name = name
-        self._documentation = documentation
+    def __init__(
+        self, family: Callable[[], CounterMetricFamily], outcomes: Sequence[str], counts: Mapping[str, int]
+    ) -> None:
+        self._family = family
         self._outcomes = outcomes
         self._counts = counts
 
     def collect(self) -> list[CounterMetricFamily]:
         """Return the counter with one sample an outcome."""
-        family = CounterMetricFamily(self._name, self._documentation, labels=("outcome",))
+        family = self._family()
         for outcome in self._outcomes:
             family.add_metric((outcome,), self._counts.get(outcome, 0))
         return [family]
 
 
 def review_cache_collector(lookups: Mapping[str, int]) -> OutcomeCollector:
-    """``podgate_review_cache_total{outcome}``; see `webhook.admission.review_cache`."""
+    """Return the counter of `webhook.admission.review_cache`."""
     text = "New pods, by whether one that is alike was judged before."
-    return OutcomeCollector("podgate_review_cache", text, ("hit", "miss"), lookups)
+    return OutcomeCollector(
+        lambda: CounterMetricFamily("podgate_review_cache", text, labels=("outcome",)), ("hit", "miss"), lookups
+    )
 
 
 def wait_collector(outcomes: Mapping[str, int]) -> OutcomeCollector:
-    """``podgate_cache_waits_total{outcome}``; see `webhook.admission.patience`."""
+    """Return the counter of `webhook.admission.patience`."""
     text = "Reviews that waited for the caches, by what came of it."
-    return OutcomeCollector("podgate_cache_waits", text, ("seen", "timeout", "crowded"), outcomes)
+    return OutcomeCollector(
+        lambda: CounterMetricFamily("podgate_cache_waits", text, labels=("outcome",)),
+        ("seen", "timeout", "crowded"),
+        outcomes,
+    )
 
 
 def _word(allowed: bool) -> str:
