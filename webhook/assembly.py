@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector
 
 from webhook.admission.bookings import bookings
 from webhook.admission.engine import Answered, Engine
 from webhook.admission.log import DecisionLog
-from webhook.admission.metrics import Metrics, SizeCollector
+from webhook.admission.metrics import Metrics, SizeCollector, review_cache_collector, wait_collector
 from webhook.admission.patience import Patience
 from webhook.admission.recorder import Recorder
 from webhook.admission.ruleset import Ruleset, check_section
 from webhook.cluster.live import LiveView
 from webhook.cluster.metrics import WatchCollector
+from webhook.cluster.schedulers import Schedulers
 from webhook.cluster.snapshot import Snapshot
 from webhook.cluster.watches import Watches
 from webhook.kube import client
@@ -33,11 +32,13 @@ from webhook.kube.objects import OwnerReference
 from webhook.ledger.memory import MemoryLedger
 from webhook.ledger.store import LedgerStore
 from webhook.policy import _loader
+from webhook.policy._envelope import Document
 from webhook.policy._policy_set import PolicySet
 from webhook.policy._problems import PolicyProblem
 from webhook.policy._reload import DirectoryWatcher, PolicyState
 from webhook.policy._resources import Combined, ResourcePolicies, Standing
 from webhook.policy.bin_packing import BinPackingSection
+from webhook.policy.guardrail_policy import GuardrailPolicySpec
 from webhook.settings import Settings
 
 _log = logging.getLogger("podgate")
@@ -102,14 +103,14 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
     )
 
     def sizes() -> Mapping[str, int]:
-        rules = engine.rules
         return {
             **{f"cluster_{name}": size for name, size in view.sizes().items()},
             "ledger_pods": ledger.size(),
-            **(rules.sizes() if rules is not None else {}),
+            **engine.sizes(),
         }
 
     registry.register(SizeCollector(sizes))
+    registry.register(review_cache_collector(engine.lookups))
     return Parts(engine, metrics, watcher, log, ledger)
 
 
@@ -158,17 +159,17 @@ def live(
         )
 
     def sizes() -> Mapping[str, int]:
-        rules = engine.rules
         return {
             **{f"cluster_{name}": size for name, size in view.sizes().items()},
             "policy_resources": len(resources),
             "ledger_pods": ledger.size(),
-            **(rules.sizes() if rules is not None else {}),
+            **engine.sizes(),
         }
 
     registry.register(SizeCollector(sizes))
+    registry.register(review_cache_collector(engine.lookups))
     registry.register(WatchCollector(watches, view))
-    registry.register(_WaitCollector(cluster.patience))
+    registry.register(wait_collector(cluster.patience.outcomes))
     return Parts(engine, metrics, watcher, log, ledger, cluster)
 
 
@@ -196,6 +197,7 @@ class LiveCluster:
     ) -> None:
         self.view = view
         self.watches = watches
+        self.schedulers = Schedulers(view, watches)
         self.patience = patience
         self._engine = engine
         self._metrics = metrics
@@ -223,7 +225,10 @@ class LiveCluster:
         May be called from any thread.
         """
         combined = self._combined
-        return self._resources.standings(combined) if combined is not None else None
+        if combined is None:
+            return None
+        named = {policy.name: self.schedulers.remark(_schedulers([policy])) for policy in combined.set.policies}
+        return self._resources.standings(combined, named)
 
     async def run(self) -> None:
         """Follow changes until cancelled."""
@@ -238,6 +243,7 @@ class LiveCluster:
         """Put in force what has changed, once all of it is there."""
         if self.watches.problem() is not None or (self._needs_directory and self._directory is None):
             return
+        self.schedulers.look()
         changes = (id(self._directory), self._resources.changes)
         if changes != self._seen:
             # Before the attempt: what fails is tried again when something changes, not five times a second.
@@ -252,7 +258,7 @@ class LiveCluster:
                 _log.error("policy refused: %s", problem)
         self._combined, self.problems = None, combined.problems
         rules = Ruleset(combined.set, self._excluded, self._cap)
-        self.watches.follow_schedulers(_schedulers(combined.set))
+        self.watches.follow_schedulers(_schedulers(combined.set.policies))
         # A budget must know what runs before the first pod is judged by it: to an empty ledger everything fits.
         try:
             await self._count(rules)
@@ -281,21 +287,6 @@ class LiveCluster:
         return rules, self.view.pods_by_uid.changes, self.view.namespaces.changes
 
 
-class _WaitCollector(Collector):
-    """``podgate_cache_waits_total{outcome}``."""
-
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
-
-    def collect(self) -> Iterable[CounterMetricFamily]:
-        family = CounterMetricFamily(
-            "podgate_cache_waits", "Reviews that waited for the caches, by what came of it.", labels=("outcome",)
-        )
-        for outcome in ("seen", "timeout", "crowded"):
-            family.add_metric((outcome,), self._patience.outcomes[outcome])
-        return [family]
-
-
 def answer(parts: Parts, path: str, body: bytes, timeout: float | None) -> Answered | Awaitable[Answered]:
     """Judge one call; where the cluster is live, perhaps a moment later (see `webhook.admission.patience`).
 
@@ -307,11 +298,11 @@ def answer(parts: Parts, path: str, body: bytes, timeout: float | None) -> Answe
     return parts.cluster.patience.answer(parts.engine, path, body, timeout)
 
 
-def _schedulers(policies: PolicySet) -> set[str]:
+def _schedulers(policies: Iterable[Document[GuardrailPolicySpec]]) -> set[str]:
     names: set[str] = set()
-    for policy in policies.policies:
+    for policy in policies:
         section = policy.spec.sections.get("binPacking")
-        if isinstance(section, BinPackingSection):
+        if isinstance(section, BinPackingSection) and (section.mode or policy.spec.mode) != "off":
             names.add(section.scheduler_name)
     return names
 
@@ -387,6 +378,4 @@ def cluster_notices(parts: Parts) -> list[str]:
     """Return which watches are behind, and which schedulers pods are not handed to."""
     if parts.cluster is None:
         return []
-    dead = [name for name, alive in sorted(parts.cluster.view.schedulers().items()) if not alive]
-    lines = [f"scheduler {name} holds no fresh Lease; its pods stay with the default scheduler" for name in dead]
-    return [*parts.cluster.watches.notices(), *lines]
+    return [*parts.cluster.watches.notices(), *parts.cluster.schedulers.notices()]

@@ -178,7 +178,8 @@ def test_pods_go_to_the_packing_scheduler_while_its_lease_is_fresh(cluster: Inst
 
     said = kubectl.apply(at.pod(team, "early"))
     assert said.is_done, said.err
-    assert f'scheduler "{SCHEDULER}" holds no fresh Lease, so the pod stays with the default scheduler' in said.err
+    assert SCHEDULER not in said.err, "nobody who applies a pod can install a scheduler"
+    assert f"scheduler {SCHEDULER} has no Lease in kube-system, podgate" in cluster.podgate.readiness()[1]
     assert kubectl.get("pod", "early", "-n", team)["spec"]["schedulerName"] == "default-scheduler"
 
     lease = {
@@ -194,6 +195,11 @@ def test_pods_go_to_the_packing_scheduler_while_its_lease_is_fresh(cluster: Inst
     kubectl.create(lease)
     eventually("pods go to the scheduler that lives", lambda: scheduler() == SCHEDULER)
     assert kubectl.create(at.pod(team, "late"))["spec"]["schedulerName"] == SCHEDULER
+    released = json.dumps({"spec": {"holderIdentity": None}})
+    kubectl.must("patch", "lease", SCHEDULER, "-n", "kube-system", "--type=merge", "-p", released)
+    eventually("pods stay with the default scheduler", lambda: scheduler() == "default-scheduler")
+    said = kubectl.apply(at.pod(team, "away"))
+    assert f'scheduler "{SCHEDULER}" holds no fresh Lease, so the pod stays with the default scheduler' in said.err
     kubectl.must("delete", "lease", SCHEDULER, "-n", "kube-system")
     eventually("pods stay with the default scheduler again", lambda: scheduler() == "default-scheduler")
 

@@ -30,6 +30,7 @@ FOLLOWED = {
     ("", "namespaces"): "labels and annotations that policies select by and cost is booked under",
     ("", "pods"): "what runs already, for budgets",
     ("", "limitranges"): "bounds of what is injected",
+    ("policy", "poddisruptionbudgets"): "pods that nobody may evict",
     ("", "nodes"): "capacity types, and how many a DaemonSet runs on",
     ("", "replicationcontrollers"): "owners of pods",
     ("apps", "deployments"): "owners of pods; templates and replicas",

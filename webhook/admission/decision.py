@@ -115,6 +115,8 @@ def decide(
         elif outcome.outcome == "fault_allowed" and outcome.mode != "audit":
             warnings.append(_fault_line(outcome))
         for finding in outcome.findings:
+            if finding.quiet:
+                continue
             severity = "warn" if finding.notice and outcome.severity == "enforce" else outcome.severity
             if severity == "enforce":
                 denials.append(line(outcome, finding, finding.message))

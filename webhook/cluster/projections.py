@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from webhook.cluster import _read, leases, matching, view
+from webhook.cluster import _read, disruption, leases, matching, view
 from webhook.kube import objects
 from webhook.kube.objects import LabelSelector, Object, ObjectMeta, OwnerReference, PodSpec, Workload
 from webhook.kube.selectors import LabelPredicate
@@ -78,6 +78,14 @@ _LIMIT_RANGE = reader("v1", "LimitRange")
 def limit_range(raw: msgspec.Raw, meta: Meta) -> LimitRange:
     """Project a LimitRange."""
     return LimitRange(meta.namespace, _LIMIT_RANGE(raw, meta))
+
+
+_DISRUPTION_BUDGET = reader("policy/v1", "PodDisruptionBudget")
+
+
+def disruption_budget(raw: msgspec.Raw, meta: Meta) -> disruption.Selecting | None:
+    """Project a PodDisruptionBudget; None for one that selects no pod."""
+    return disruption.selecting(_DISRUPTION_BUDGET(raw, meta))
 
 
 class NamedLease(msgspec.Struct, frozen=True):

@@ -34,6 +34,8 @@ class Finding(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename=
     """The message where nothing is refused ("would violate ..."); empty where `message` serves both."""
     notice: bool = False
     """True where it never refuses: the guardrail could not do its work and says why."""
+    quiet: bool = False
+    """True where only the platform team can do something about it: recorded, and not said to who applies a pod."""
     refuses_workload: bool = False
     """True where the rule is about workloads: elsewhere a workload is warned about and its pods are refused."""
     paths: tuple[str, ...] = ()
