@@ -39,15 +39,18 @@ def pod_of(kind: str, name: str, uid: str = "", version: str = "apps/v1", **fiel
 class Cluster:
     """A namespace whose objects change while one ledger goes on, and the controllers that make pods in it."""
 
-    def __init__(self, *policies: str) -> None:
+    def __init__(self, *policies: str, **options: Any) -> None:  # noqa: ANN401  fields of a World
         self.policies = policies or (FULL,)
+        self.options = options
         self.ledger: LedgerStore = MemoryLedger(clock=lambda: factories.NOON)
         self.made = 0
         self.has()
 
     def has(self, *objects: dict[str, Any]) -> None:
         """Let the cluster be these objects; what was booked and has no pod stays reserved."""
-        self.world = factories.World(QUIET, *self.policies, cluster=[*CLUSTER, *objects], ledger=self.ledger)
+        self.world = factories.World(
+            QUIET, *self.policies, cluster=[*CLUSTER, *objects], ledger=self.ledger, **self.options
+        )
 
     def create(self, document: dict[str, Any], user: str = REPLICA_SETS) -> factories.Answer:
         self.made += 1
