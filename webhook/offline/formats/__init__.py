@@ -16,10 +16,22 @@ from collections.abc import Callable, Mapping
 
 from webhook.offline.formats.junit import junit
 from webhook.offline.formats.markdown import markdown
-from webhook.offline.formats.result import Item, Monthly, Report, Told, Unread, Verdict
+from webhook.offline.formats.result import Comparison, Item, Monthly, Report, Told, Unread, Verdict
 from webhook.offline.formats.sarif import sarif
 
-__all__ = ["WRITERS", "Item", "Monthly", "Report", "Told", "Unread", "Verdict", "junit", "markdown", "sarif"]
+__all__ = [
+    "WRITERS",
+    "Comparison",
+    "Item",
+    "Monthly",
+    "Report",
+    "Told",
+    "Unread",
+    "Verdict",
+    "junit",
+    "markdown",
+    "sarif",
+]
 
 WRITERS: Mapping[str, Callable[[Report], str]] = {"sarif": sarif, "junit": junit, "markdown": markdown}
 """Writers by the name that ``-o`` takes."""

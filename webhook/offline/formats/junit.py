@@ -10,7 +10,16 @@ from datetime import UTC, datetime
 from typing import Final
 from xml.etree import ElementTree as ET  # writes only; nothing foreign is parsed here
 
-from webhook.offline.formats.result import Item, Report, Unread, delta_words, total
+from webhook.offline.formats.result import (
+    Comparison,
+    Item,
+    Report,
+    Unread,
+    change_words,
+    comparison_verdict,
+    delta_words,
+    total,
+)
 from webhook.pricing import money
 
 _FIXED: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,6 +35,8 @@ def junit(report: Report) -> str:
         root.append(_suite(report, number, name, items, ()))
     if report.unread:
         root.append(_suite(report, len(suites), "unreadable input", (), report.unread))
+    if report.comparison is not None:
+        root.append(_comparison(report, len(root), report.comparison))
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
@@ -62,6 +73,28 @@ def _suite(report: Report, number: int, name: str, items: Sequence[Item], unread
     said = [f"{item.label}: {line}" for item in items for line in _said(item)]
     ET.SubElement(suite, "system-out").text = clean("\n".join(said))
     ET.SubElement(suite, "system-err").text = clean("\n".join(f"{each.place}: {each.what}" for each in unread))
+    return suite
+
+
+def _comparison(report: Report, number: int, comparison: Comparison) -> ET.Element:
+    """Return the suite of the one question that a comparison answers: whether the increase is allowed."""
+    when = (report.when or _FIXED).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    suite = suite_element(
+        number, "monthly cost", report.tool, when, tests=1, failures=int(comparison.exceeded), errors=0
+    )
+    properties = ET.SubElement(suite, "properties")
+    lines = [f"{item.label}: {change_words(item, report.currency)}" for item in comparison.changes]
+    for item in comparison.changes:
+        value = change_words(item, report.currency)
+        ET.SubElement(properties, "property", {"name": clean(f"monthly of {item.label}"), "value": clean(value)})
+    case = case_element("the increase of the monthly cost is allowed", "monthly cost")
+    verdict = comparison_verdict(comparison, report.currency)
+    if comparison.exceeded:
+        failure = ET.SubElement(case, "failure", {"message": clean(verdict), "type": "maxCostIncrease"})
+        failure.text = clean("\n".join(lines))
+    suite.append(case)
+    ET.SubElement(suite, "system-out").text = clean("\n".join([verdict, *lines]))
+    ET.SubElement(suite, "system-err")
     return suite
 
 
@@ -107,7 +140,7 @@ def _case(item: Item) -> ET.Element:
 
 def _said(item: Item) -> Iterator[str]:
     if item.changes:
-        yield f"{'would set' if item.verdict != 'changed' else 'sets'} {item.changes}"
+        yield item.change_line
     for told in item.told:
         if told.weight != "error":
             yield told.line

@@ -7,7 +7,18 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from webhook.offline.formats.result import VERDICTS, Item, Report, counts, delta_words
+from webhook.offline.formats.result import (
+    VERDICTS,
+    Compared,
+    Comparison,
+    Item,
+    Report,
+    comparison_verdict,
+    counts,
+    delta_words,
+    difference,
+    range_words,
+)
 
 _MOST_ROWS: Final = 100
 _MOST_CHARACTERS: Final = 400
@@ -53,6 +64,8 @@ def _lines(report: Report) -> Iterator[str]:
         if len(told) > _MOST_ROWS:
             yield ""
             yield f"... and {len(told) - _MOST_ROWS} more objects."
+    if report.comparison is not None:
+        yield from _comparison(report.comparison, report.currency)
     if report.unread:
         yield ""
         yield "**Could not be read, and was not judged:**"
@@ -76,9 +89,36 @@ def _row(report: Report, item: Item) -> Iterator[str]:
     place = f"{item.file}:{item.line}" if item.line else item.file
     yield cell(item.label) + (f"<br><sub>{cell(place)}</sub>" if place else "")
     yield cell(delta_words(item.monthly, report.currency)) if item.monthly is not None else ""
-    lines = [f"sets {cell(item.changes)}" if item.verdict == "changed" else f"would set {cell(item.changes)}"]
-    lines = (lines if item.changes else []) + [cell(told.line) for told in item.told]
-    yield "<br>".join(lines)
+    yield "<br>".join(cell(line) for line in (item.change_line, *(told.line for told in item.told)) if line)
+
+
+def _comparison(comparison: Comparison, currency: str) -> Iterator[str]:
+    yield ""
+    yield "#### Monthly cost"
+    yield ""
+    mark = "❌ " if comparison.exceeded else "✅ " if comparison.allowed else ""
+    verdict = comparison_verdict(comparison, currency)
+    yield f"{mark}**{cell(verdict[:1].upper() + verdict[1:])}**"
+    if comparison.changes:
+        yield ""
+        head = ("", "workload", "before", "after", "difference", "pods paid for")
+        rows = (_change(item, currency) for item in comparison.changes[:_MOST_ROWS])
+        yield from table(head, rows, frozenset({2, 3, 4}))
+    left = len(comparison.changes) - _MOST_ROWS
+    if left > 0:
+        yield ""
+        yield f"... and {left} more workloads whose cost differs."
+    yield ""
+    yield f"{comparison.unchanged} workload{'' if comparison.unchanged == 1 else 's'} cost what they did."
+
+
+def _change(item: Compared, currency: str) -> Iterator[str]:
+    yield item.change
+    yield cell(item.label)
+    for amounts in (item.before, item.after):
+        yield cell(range_words(amounts, currency)) if any(amounts) else "-"
+    yield cell(range_words(difference(item.before, item.after), currency, sign=True))
+    yield cell(item.scale)
 
 
 def _not_judged(report: Report) -> Iterator[str]:

@@ -84,6 +84,14 @@ class Item(NamedTuple):
         place = f"{self.namespace}/" if self.namespace else ""
         return f"{self.kind} {place}{self.name or '(generated name)'}"
 
+    @property
+    def change_line(self) -> str:
+        """What policies set, as a sentence without its subject; empty where they set nothing."""
+        if not self.changes:
+            return ""
+        verb = "its pods get" if self.kind != "Pod" else "sets" if self.verdict == "changed" else "would set"
+        return f"{verb} {self.changes}"
+
 
 class Unread(NamedTuple):
     """Something that could not be judged because it could not be read: a file, a document, a list of the cluster."""
@@ -92,6 +100,49 @@ class Unread(NamedTuple):
     """A file with or without a line, or the resource."""
     what: str
     """What is wrong, and the cure."""
+
+
+class Range(NamedTuple):
+    """What something costs a month at its smallest and at its largest scale."""
+
+    low: Decimal
+    high: Decimal
+
+
+Change = Literal["added", "removed", "changed"]
+
+
+class Compared(NamedTuple):
+    """One workload whose cost differs between two sets of manifests."""
+
+    kind: str
+    namespace: str
+    name: str
+    change: Change
+    before: Range
+    after: Range
+    scale: str
+    """How many pods are paid for, before and after where that differs: ``2 replicas -> 2 to 10 replicas``."""
+
+    @property
+    def label(self) -> str:
+        """The workload as people name it."""
+        return f"{self.kind} {self.namespace}/{self.name or '(generated name)'}"
+
+
+class Comparison(NamedTuple):
+    """What a change of manifests does to the monthly cost, as written."""
+
+    changes: tuple[Compared, ...]
+    """The largest increase first."""
+    unchanged: int
+    """Workloads whose cost is the same."""
+    before: Range
+    after: Range
+    allowed: str = ""
+    """The increase that is allowed, in words; empty where none was given."""
+    exceeded: bool = False
+    """Whether the increase is above it."""
 
 
 class Report(NamedTuple):
@@ -106,6 +157,8 @@ class Report(NamedTuple):
     """Of Podgate; empty where it does not matter."""
     when: datetime | None = None
     """Told where a format asks for a time; a fixed one stands in for None."""
+    comparison: Comparison | None = None
+    """With another set of manifests; None where there was none."""
 
     @property
     def total(self) -> Monthly:
@@ -130,10 +183,60 @@ def delta_words(monthly: Monthly, currency: str) -> str:
 
 def signed(monthly: Monthly, currency: str) -> str:
     """Return the difference with its sign; ``0`` where there is none."""
-    difference = monthly.after - monthly.before
+    return signed_amount(monthly.after - monthly.before, currency)
+
+
+def signed_amount(difference: Decimal, currency: str) -> str:
+    """Return an amount with its sign; ``0`` where it is none."""
     if not difference:
         return "0"
     return ("+" if difference > 0 else "") + money.format_money(difference, currency)
+
+
+def range_words(amounts: Range, currency: str, *, sign: bool = False) -> str:
+    """Return one amount, or two where the largest scale costs another: ``$20.00 to $100.00``."""
+    low, high = (
+        signed_amount(each, currency) if sign else money.format_money(each, currency)
+        for each in (amounts.low, amounts.high)
+    )
+    return low if amounts.low == amounts.high else f"{low} to {high}"
+
+
+def difference(before: Range, after: Range) -> Range:
+    """Return what is paid more, at the smallest and at the largest scale; negative where it is less."""
+    return Range(after.low - before.low, after.high - before.high)
+
+
+def change_words(item: Compared, currency: str) -> str:
+    """Return what became of one workload: ``changed, $20.00 -> $40.00 (+$20.00), 1 replica -> 2 replicas``."""
+    delta = range_words(difference(item.before, item.after), currency, sign=True)
+    before, after = range_words(item.before, currency), range_words(item.after, currency)
+    return f"{item.change}, {before} -> {after} ({delta}), {item.scale}"
+
+
+def comparison_verdict(comparison: Comparison, currency: str) -> str:
+    """Return the totals in one line, and whether they are within what is allowed."""
+    delta = difference(comparison.before, comparison.after)
+    text = (
+        f"monthly cost as written: {range_words(comparison.before, currency)} -> "
+        f"{range_words(comparison.after, currency)} ({range_words(delta, currency, sign=True)}{_percent(comparison)})"
+    )
+    if not comparison.allowed:
+        return text
+    return f"{text}, {'above' if comparison.exceeded else 'within'} the allowed increase of {comparison.allowed}"
+
+
+def _percent(comparison: Comparison) -> str:
+    """Return the increase in per cent, the worse of both scales; nothing where nothing was paid before."""
+    shares = [
+        (after - before) * 100 / before
+        for before, after in zip(comparison.before, comparison.after, strict=True)
+        if before
+    ]
+    if not shares:
+        return ""
+    worst = max(shares)
+    return f", {'+' if worst > 0 else ''}{worst.quantize(Decimal('0.1'))} %"
 
 
 def counts(items: Iterable[Item]) -> dict[Verdict, int]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from webhook.offline.formats import _rules
-from webhook.offline.formats.result import Item, Monthly, Report, Told, Unread, counts
+from webhook.offline.formats.result import Comparison, Item, Monthly, Range, Report, Told, Unread, counts, difference
 from webhook.pricing import money
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
@@ -44,6 +44,7 @@ def sarif(report: Report) -> str:
             "verdicts": dict(counts(report.items)),
             **_monthly(report.total, report.currency),
             "workloads": list(_priced(report)),
+            **({"comparison": comparison_data(report.comparison)} if report.comparison is not None else {}),
         },
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
@@ -143,6 +144,35 @@ def _monthly(monthly: Monthly, currency: str) -> dict[str, str]:
         "monthlyAfter": money.decimal_text(monthly.after),
         "monthlyDelta": money.decimal_text(monthly.after - monthly.before),
     }
+
+
+def comparison_data(comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison as plain data; money as decimal strings."""
+    return {
+        "before": _range(comparison.before),
+        "after": _range(comparison.after),
+        "increase": _range(difference(comparison.before, comparison.after)),
+        "allowed": comparison.allowed,
+        "exceeded": comparison.exceeded,
+        "unchanged": comparison.unchanged,
+        "changes": [
+            {
+                "kind": item.kind,
+                "namespace": item.namespace,
+                "name": item.name,
+                "change": item.change,
+                "scale": item.scale,
+                "before": _range(item.before),
+                "after": _range(item.after),
+                "increase": _range(difference(item.before, item.after)),
+            }
+            for item in comparison.changes
+        ],
+    }
+
+
+def _range(amounts: Range) -> dict[str, str]:
+    return {"low": money.decimal_text(amounts.low), "high": money.decimal_text(amounts.high)}
 
 
 def _priced(report: Report) -> Iterator[dict[str, Any]]:
