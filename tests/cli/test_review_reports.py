@@ -76,7 +76,7 @@ def test_a_broken_file_stands_in_the_report_beside_what_was_judged(desk: Desk, o
     assert "bad" in ran.out
 
 
-# --- compared with a baseline -----------------------------------------------------------------------------------------
+# --- compared with a baseline -------------------------------------------------------------------------------------
 
 
 def compared(desk: Desk, old: int, new: int, *flags: str) -> Ran:

@@ -143,7 +143,7 @@ def test_added_removed_and_changed_workloads_are_told_dearest_first() -> None:
     assert not result.exceeded
 
 
-# --- what is allowed --------------------------------------------------------------------------------------------------
+# --- what is allowed ----------------------------------------------------------------------------------------------
 
 WITHIN = {
     "exactly at the share": ("5%", None, 1000, 1050),

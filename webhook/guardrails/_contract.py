@@ -192,6 +192,8 @@ class Guardrail(NamedTuple, Generic[S, R]):
     """Which half of ``/validate`` it belongs to, so that each half can have its own failure policy."""
     prices_as_spot: Callable[[R, Context], bool] | None = None
     """Whether a pod under this rule is to be priced as spot capacity."""
+    refuses: bool = True
+    """False where it only ever changes pods and has no violations."""
 
 
 def is_creation(context: Context) -> bool:

@@ -107,4 +107,6 @@ def _not_alive(name: str) -> Finding:
     )
 
 
-GUARDRAIL = Guardrail(name="binPacking", order=40, compile=compile_rule, inspect=inspect, propose=propose)
+GUARDRAIL = Guardrail(
+    name="binPacking", order=40, compile=compile_rule, inspect=inspect, propose=propose, refuses=False
+)

@@ -132,4 +132,5 @@ GUARDRAIL: Final = Guardrail[RightSizingSection, RightSizingRule](
     inspect=inspect,
     propose=propose,
     scope="container",
+    refuses=False,
 )
