@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from webhook.admission.bookings import bookings
 from webhook.admission.engine import Answered, Engine
 from webhook.admission.log import DecisionLog
-from webhook.admission.metrics import Metrics, SizeCollector
+from webhook.admission.metrics import ExceptionCollector, Metrics, SizeCollector
 from webhook.admission.patience import Patience
 from webhook.admission.recorder import Recorder
 from webhook.admission.ruleset import Ruleset, check_section
@@ -108,6 +108,7 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
         }
 
     registry.register(SizeCollector(sizes))
+    registry.register(ExceptionCollector(lambda: engine.rules, now))
     return Parts(engine, metrics, watcher, log)
 
 
@@ -164,6 +165,7 @@ def live(
         }
 
     registry.register(SizeCollector(sizes))
+    registry.register(ExceptionCollector(lambda: engine.rules, now))
     registry.register(WatchCollector(watches, view))
     registry.register(_WaitCollector(cluster.patience))
     return Parts(engine, metrics, watcher, log, cluster)

@@ -52,6 +52,20 @@ class Exemption(NamedTuple):
     """Names of containers; None means all, and the pod level as well."""
 
 
+class ExceptionUse(NamedTuple):
+    """A PolicyException that speaks for one object and one guardrail."""
+
+    guardrail: str
+    name: str
+    """``namespace/name``."""
+    owner: str
+    last_day: str
+    """Last day on which it holds: ``2027-03-31``."""
+    is_part: bool
+    """Whether it loosens only some checks or containers."""
+    ends_soon: bool
+
+
 class Requester(NamedTuple):
     """Who asks: ``request.userInfo``."""
 
@@ -78,6 +92,7 @@ class Context:
     __slots__ = (
         "_controller",
         "_controller_known",
+        "exception_uses",
         "exemptions",
         "namespace",
         "namespace_info",
@@ -136,6 +151,8 @@ class Context:
         self.prices = prices
         self.exemptions: Mapping[str, Sequence[Exemption]] = _NONE
         """Partial exemptions by guardrail name; empty for nearly every pod."""
+        self.exception_uses: Sequence[ExceptionUse] = ()
+        """All exceptions that speak for the object, whole and partial ones; for those who tell of them afterwards."""
         self._controller = controller
         self._controller_known = controller is not None
         self.price: PodPrice | None = None
