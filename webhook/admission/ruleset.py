@@ -221,12 +221,13 @@ def _exception(name: str, spec: PolicyExceptionSpec) -> CompiledException:
         guardrails=frozenset(spec.guardrails),
         exemption=exemption,
         covers=spec.pod_selector.compile() if spec.pod_selector is not None else lambda _labels: True,
-        expires=_end_of(spec.expires),
+        expires=end_of(spec.expires),
         owner=re.sub(r"\s+", " ", spec.owner),
     )
 
 
-def _end_of(day: date) -> datetime:
+def end_of(day: date) -> datetime:
+    """Return the first moment at which an exception of this last day no longer holds."""
     return datetime.combine(day + timedelta(days=1), time(0), tzinfo=UTC)
 
 

@@ -36,7 +36,16 @@ from webhook.kube.objects import Pod, PodSpec
 from webhook.kube.patch import Draft
 from webhook.policy.pod_security import CONTROLS, Level, PodSecuritySection
 
-__all__ = ["CONTROLS", "GUARDRAIL", "Violation", "denial_text", "evaluate", "violation_text", "would_text"]
+__all__ = [
+    "CONTROLS",
+    "GUARDRAIL",
+    "Violation",
+    "denial_text",
+    "evaluate",
+    "violation_text",
+    "violations",
+    "would_text",
+]
 
 NAME = "podSecurity"
 
@@ -59,16 +68,16 @@ def compile_section(section: PodSecuritySection) -> Rule:
 
 def inspect(rule: Rule, context: Context) -> Sequence[Finding]:
     """Judge the pod; all violations together are one finding, as in the API server's message."""
-    violations = _violations(rule, context, context.pod)
-    if not violations:
+    found = violations(rule, context, context.pod)
+    if not found:
         return ()
     return (
         Finding(
             rule=NAME,
-            message=denial_text(rule.level, rule.version, violations),
-            would=would_text(rule.level, rule.version, violations),
-            cure="; ".join(dict.fromkeys([violation.cure for violation in violations])),
-            paths=tuple([path for violation in violations for path in violation.paths]),
+            message=denial_text(rule.level, rule.version, found),
+            would=would_text(rule.level, rule.version, found),
+            cure="; ".join(dict.fromkeys([violation.cure for violation in found])),
+            paths=tuple([path for violation in found for path in violation.paths]),
         ),
     )
 
@@ -81,7 +90,8 @@ def propose(rule: Rule, context: Context, draft: Draft) -> Sequence[Finding]:
     return ()
 
 
-def _violations(rule: Rule, context: Context, pod: Pod) -> list[Violation]:
+def violations(rule: Rule, context: Context, pod: Pod) -> list[Violation]:
+    """Return what the pod violates, one entry a check, without what exceptions excuse."""
     spec = pod.spec or _EMPTY_SPEC
     exemptions = context.exemptions.get(NAME)
     if exemptions:
