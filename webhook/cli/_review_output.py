@@ -63,17 +63,16 @@ def _objects(results: Sequence[Judged], report: Report) -> None:
         counts[word] = counts.get(word, 0) + 1
         if item.decision is None or item.skipped:
             continue
-        style = _terminal.STYLES.get(word, "")
         cost = _terminal.cost_words(item.decision.cost, currency)
         money = f"  {cost} a month" if cost else ""
-        out.print(f"[{style or 'bold'}]{word:<12}[/] ", end="", markup=True)
-        out.print(f"{item.kind} {item.namespace}/{item.name or '(generated name)'}  {item.origin}{money}", markup=False)
+        named = f" {item.kind} {item.namespace}/{item.name or '(generated name)'}  {item.origin}{money}"
+        _terminal.say(out, f"{word:<12}", style=_terminal.STYLES.get(word, "bold"), rest=named)
         for row in _rows(item):
-            out.print(f"    {row}", markup=False, soft_wrap=True)
+            _terminal.say(out, f"    {row}")
     if any(item.monthly is not None for item in report.items):
-        out.print(f"monthly cost of all: {delta_words(report.total, currency)}", markup=False)
+        _terminal.say(out, f"monthly cost of all: {delta_words(report.total, currency)}")
     words = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
-    out.print(f"{len(results)} object{'' if len(results) == 1 else 's'}: {words}", markup=False)
+    _terminal.say(out, f"{len(results)} object{'' if len(results) == 1 else 's'}: {words}")
 
 
 def compared(comparison: Comparison, currency: str) -> None:

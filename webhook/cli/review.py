@@ -131,6 +131,8 @@ def COMMAND(  # noqa: N802  the name by which the command line finds it
     _review_output.show(output, _review_output.Shown(results, made))
     for error in errors:
         click.echo(f"podgate: {error}", err=True)
+    if cluster is not None:
+        _tell_missing(cluster, results, around)
     if errors:
         sys.exit(_WRONG_INPUT)
     if not results:
@@ -184,6 +186,15 @@ def _around(
     except SnapshotError as error:
         raise Fault(str(error)) from None
     return surround(rules, view), errors
+
+
+def _tell_missing(cluster: Path, results: Sequence[judged.Judged], around: Surroundings) -> None:
+    """Name the parts of the cluster that verdicts rest on and that nobody gave."""
+    names = {item.namespace for item in results if item.decision is not None and item.namespace}
+    for name in sorted(names):
+        if around.view.namespace(name) is None:
+            what = f"there is no Namespace {name}, so its objects were judged without its labels"
+            click.echo(f"podgate: note: {cluster}: {what}; add it, or name another with --namespace", err=True)
 
 
 def _allowance(baseline: str | None, limit: str | None, floor: str | None, currency: str) -> compare.Allowance | None:

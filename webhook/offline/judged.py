@@ -26,6 +26,9 @@ _GROUPS: Final = {
 }
 
 
+_UNSERVED: Final = "{kind} of apiVersion {given} is served by no API server any more; write apiVersion: {served}"
+
+
 class Judged(NamedTuple):
     """One object of the input."""
 
@@ -87,7 +90,15 @@ class Asked(NamedTuple):
 
 
 def asked(item: Manifest, namespace: str) -> Asked:
-    """Return what would be asked about an object of the input; `namespace` is that of objects that name none."""
+    """Return what would be asked about an object of the input.
+
+    Args:
+        item: the object.
+        namespace: of objects that name none.
+
+    Raises:
+        BadReview: a workload of an API version that is served no more.
+    """
     kind = str(item.document["kind"])
     if kind == "AdmissionReview":
         body = msgspec.json.encode(item.document)
@@ -100,6 +111,12 @@ def asked(item: Manifest, namespace: str) -> Asked:
     own = str(metadata.get("namespace") or "")
     if kind != "Pod" and kind not in WORKLOAD_KINDS:
         return Asked(item.document, kind, own, name, None)
+    group, version = _GROUPS.get(kind, ("apps", "v1"))
+    given = str(item.document["apiVersion"])
+    if given != (f"{group}/{version}" if group else version):
+        if given.rpartition("/")[0] in (group, "extensions"):
+            raise requests.BadReview(_UNSERVED.format(kind=kind, given=given, served=f"{group}/{version}".strip("/")))
+        return Asked(item.document, f"{kind} of {given}", own, name, None)
     own = own or namespace
     document = defaults.with_requests(item.document)
     return Asked(document, kind, own, name, lambda: _request_of(document, kind, own, name))
