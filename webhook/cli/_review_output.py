@@ -81,10 +81,10 @@ def compared(comparison: Comparison, currency: str) -> None:
     if comparison.changes:
         table = Table(title="Monthly cost, as written", title_justify="left", header_style="bold")
         table.add_column("", no_wrap=True)
-        table.add_column("workload", overflow="fold")
+        table.add_column("workload", overflow="fold", min_width=12)
         for name in ("before", "after", "difference"):
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("pods paid for", overflow="fold")
+            table.add_column(name, justify="right")
+        table.add_column("pods paid for", overflow="fold", min_width=12)
         for item in comparison.changes:
             delta = difference(item.before, item.after)
             style = "red" if delta.high > 0 else "green"
