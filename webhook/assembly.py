@@ -18,7 +18,13 @@ from prometheus_client import CollectorRegistry
 from webhook.admission.bookings import bookings
 from webhook.admission.engine import Answered, Engine
 from webhook.admission.log import DecisionLog
-from webhook.admission.metrics import Metrics, SizeCollector, review_cache_collector, wait_collector
+from webhook.admission.metrics import (
+    ExceptionCollector,
+    Metrics,
+    SizeCollector,
+    review_cache_collector,
+    wait_collector,
+)
 from webhook.admission.patience import Patience
 from webhook.admission.recorder import Recorder
 from webhook.admission.ruleset import Ruleset, check_section
@@ -120,6 +126,7 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
 
     registry.register(SizeCollector(sizes))
     registry.register(review_cache_collector(engine.lookups))
+    registry.register(ExceptionCollector(lambda: engine.rules, now))
     return Parts(engine, metrics, watcher, log, ledger)
 
 
@@ -177,6 +184,7 @@ def live(
 
     registry.register(SizeCollector(sizes))
     registry.register(review_cache_collector(engine.lookups))
+    registry.register(ExceptionCollector(lambda: engine.rules, now))
     registry.register(WatchCollector(watches, view))
     registry.register(wait_collector(cluster.patience.outcomes))
     return Parts(engine, metrics, watcher, log, ledger, cluster)

@@ -1,16 +1,14 @@
 """`podgate review`: formats, inputs, exit statuses, and errors of one line."""
 
-import io
 import json
-import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import yaml
 
 from tests import factories
-from webhook import cli
+from tests.cli import _desk
 from webhook.kube import manifests
 
 POLICY = factories.policy(
@@ -25,44 +23,14 @@ costCeiling: {podMonthly: "500", workloadMonthly: "900"}
 )
 
 
-class Ran(NamedTuple):
-    """A command that has ended."""
-
-    status: int
-    out: str
-    err: str
-
-
-class Desk:
+class Desk(_desk.Desk):
     """A directory with policies, where commands run."""
 
     def __init__(self, path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        self.path = path
-        self._capsys = capsys
-        self._monkeypatch = monkeypatch
-        (path / "policies").mkdir()
+        super().__init__(path, capsys, monkeypatch)
         self.write("policies/policy.yaml", POLICY, factories.PRICES)
 
-    def write(self, name: str, *documents: object) -> str:
-        """Write documents into a file; text as it is, everything else as YAML."""
-        file = self.path / name
-        file.parent.mkdir(exist_ok=True, parents=True)
-        texts = [item if isinstance(item, str) else yaml.safe_dump(item) for item in documents]
-        file.write_text("\n---\n".join(texts))
-        return name
-
-    def run(self, *arguments: str, stdin: bytes = b"") -> Ran:
-        """Run ``podgate`` with these arguments in this directory."""
-        self._monkeypatch.chdir(self.path)
-        self._monkeypatch.setattr(sys, "argv", ["podgate", *arguments])
-        self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        shown = self._capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Ran(ended.value.code, shown.out, shown.err)
-
-    def review(self, *arguments: str, stdin: bytes = b"") -> Ran:
+    def review(self, *arguments: str, stdin: bytes = b"") -> _desk.Ran:
         """Run ``podgate review`` in namespace ``team-alpha``."""
         return self.run("review", "-n", "team-alpha", *arguments, stdin=stdin)
 

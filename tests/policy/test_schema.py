@@ -179,7 +179,7 @@ def test_schema_and_loader_both_accept_the_scope(scope: dict[str, object]) -> No
     ("kind", "message"),
     [
         ("budget", "'budget' is no kind of policy. Did you mean Budget?"),
-        ("Pod", "'Pod' is no kind of policy. Known are Budget, GuardrailPolicy, PolicyException, PriceList."),
+        ("Pod", "'Pod' is no kind of policy. Known are Budget, GuardrailPolicy, PolicyException, PriceList, Case."),
     ],
 )
 def test_an_unknown_kind_is_refused_with_the_cure(kind: str, message: str) -> None:

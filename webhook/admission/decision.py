@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from webhook.guardrails._contract import Finding, WorkloadScale
+from webhook.guardrails._contract import ExceptionUse, Finding, WorkloadScale
 from webhook.kube.patch import Operation
 from webhook.ledger.store import Charge, Owner
 from webhook.pricing import money
@@ -84,6 +84,8 @@ class Decision(msgspec.Struct, frozen=True):
     """Whether the object would be let in if everything were enforced."""
     reservation_fault: str = ""
     """Why a budget could not be booked; empty where it was, or needed not be."""
+    exceptions: tuple[ExceptionUse, ...] = ()
+    """PolicyExceptions that loosened what was judged."""
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -136,6 +138,29 @@ def decide(
         cost=cost,
         would_allow=would_allow and not denials,
     )
+
+
+def noted(decision: Decision, uses: Sequence[ExceptionUse], *, warns: bool) -> Decision:
+    """Return the decision with the exceptions that loosened it.
+
+    Args:
+        decision: what was decided.
+        uses: exceptions that speak for the object, for any guardrail.
+        warns: whether people are told of exceptions that end soon; never about a guardrail in audit.
+    """
+    modes = {outcome.guardrail: outcome.mode for outcome in decision.outcomes}
+    kept = tuple(use for use in uses if use.guardrail in modes)
+    ending = [use for use in kept if warns and use.ends_soon and modes[use.guardrail] != "audit"]
+    if not kept:
+        return decision
+    warnings = tuple(
+        one_line(
+            f"PolicyException {use.name} of {use.owner} ends on {use.last_day}, and {use.guardrail} holds from then "
+            "on; to fix: mend what it excuses, or ask for a new one"
+        )
+        for use in ending
+    )
+    return msgspec.structs.replace(decision, exceptions=kept, warnings=decision.warnings + warnings)
 
 
 def said(outcome: Outcome, finding: Finding) -> str:

@@ -6,12 +6,14 @@ tenth of the cost of a counter object a label set, and are turned into metric fa
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from webhook.admission.decision import Cost, Decision
+from webhook.admission.ruleset import Ruleset
 
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0)
 """Seconds. A review takes some tens of microseconds; the API server's patience ends at seconds."""
@@ -43,6 +45,7 @@ class Metrics(Collector):
         self._durations: dict[str, _Durations] = {}
         self._saved = {"applied": 0, "held_back": 0}
         self._refused = {"refused": 0, "would_refuse": 0}
+        self._exception_uses: dict[tuple[str, str], int] = {}
         self._recorder_faults = 0
         self._policy_ok = False
         self._policy_generation = 0
@@ -64,6 +67,11 @@ class Metrics(Collector):
                 self._first(key)
         verdict = (path, decision.allowed, decision.would_allow)
         self._reviews[verdict] = self._reviews.get(verdict, 0) + 1
+        if decision.exceptions and path != "/mutate":
+            # The validating call judges the same object again; it is one use.
+            for use in decision.exceptions:
+                used = (use.guardrail, "part" if use.is_part else "whole")
+                self._exception_uses[used] = self._exception_uses.get(used, 0) + 1
         durations = self._durations.get(path)
         if durations is None:
             durations = self._durations[path] = _Durations()
@@ -136,6 +144,14 @@ class Metrics(Collector):
         for path, durations in list(self._durations.items()):
             histogram.add_metric((path,), _cumulative(durations.counts), durations.total)
         yield histogram
+        uses = CounterMetricFamily(
+            "podgate_exception_uses",
+            "PolicyExceptions that loosened a guardrail for an object.",
+            labels=("guardrail", "scope"),
+        )
+        for used, count in list(self._exception_uses.items()):
+            uses.add_metric(used, count)
+        yield uses
         faults = CounterMetricFamily("podgate_recorder_faults", "Decisions whose record could not be written.")
         faults.add_metric((), self._recorder_faults)
         yield faults
@@ -220,6 +236,22 @@ def wait_collector(outcomes: Mapping[str, int]) -> OutcomeCollector:
         ("seen", "timeout", "crowded"),
         outcomes,
     )
+
+
+class ExceptionCollector(Collector):
+    """``podgate_exceptions{state}``, asked when it is scraped: time passes without anybody loading policies."""
+
+    def __init__(self, rules: Callable[[], Ruleset | None], now: Callable[[], datetime]) -> None:
+        self._rules = rules
+        self._now = now
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        """Return the gauge with one sample a state."""
+        family = GaugeMetricFamily("podgate_exceptions", "PolicyExceptions in force.", labels=("state",))
+        rules = self._rules()
+        for state, count in (rules.exception_states(self._now()) if rules is not None else {}).items():
+            family.add_metric((state,), count)
+        return [family]
 
 
 def _word(allowed: bool) -> str:

@@ -50,6 +50,8 @@ class Entry(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     would_patch: Sequence[Operation] = ()
     unreserved: str = ""
     cost: msgspec.Raw | None = None
+    exceptions: Sequence[str] = ()
+    """PolicyExceptions that loosened what was judged."""
     time: datetime | None = None
     microseconds: int = 0
 
@@ -100,6 +102,8 @@ def describe(path: str, uid: str, subject: Subject, decision: Decision, currency
         entry.patch = msgspec.Raw(decision.patch)
     entry.would_patch = decision.would_operations
     entry.unreserved = decision.reservation_fault
+    if decision.exceptions:
+        entry.exceptions = tuple(dict.fromkeys(use.name for use in decision.exceptions))
     if decision.cost is not None:
         entry.cost = msgspec.Raw(cost_text(decision.cost, currency))
     return entry

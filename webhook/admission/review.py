@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from webhook.admission import budgets, replacement
+from webhook.admission import decision as decisions
 from webhook.admission.decision import ALLOWED, Cost, Decision, Outcome, Severity, decide, workload_line
 from webhook.admission.matching import Entry
 from webhook.admission.outcomes import error_text, fault, outcome_name
@@ -92,7 +93,7 @@ def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping
         run.judge_budgets(enforced=False)
     if not (run.enforcing or run.holding or run.outcomes):
         return ALLOWED  # No policy speaks for it, and no budget pays for it.
-    return run.decide(cost_before)
+    return decisions.noted(run.decide(cost_before), context.exception_uses, warns=phase != "mutate")
 
 
 def what_speaks_for(subject: Subject, around: Surroundings) -> tuple[Context, list[Entry], Mapping[str, str]]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -12,7 +12,7 @@ from webhook.admission.decision import Outcome, Severity
 from webhook.admission.matching import CompiledMatch, Entry, Matcher
 from webhook.admission.subject import Subject
 from webhook.guardrails import _money, _registry, budget
-from webhook.guardrails._contract import Context, Exemption, Guardrail
+from webhook.guardrails._contract import Context, ExceptionUse, Exemption, Guardrail
 from webhook.kube import selectors
 from webhook.policy._base import MODE_RANK, Mode, Section, stricter_cap
 from webhook.policy._names import compile_globs
@@ -25,6 +25,11 @@ _NOTHING: Mapping[str, str] = {}
 
 ALWAYS_EXCLUDED = ("kube-system", "kube-public", "kube-node-lease")
 """Namespaces that a cluster needs to start; no flag brings them back."""
+
+ENDS_SOON = timedelta(days=14)
+"""Before its end an exception is warned about wherever it is used: time enough to mend what it excuses."""
+
+ExceptionState = Literal["active", "ending", "expired"]
 
 _MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 _NODE_USER_PREFIX = "system:node:"
@@ -111,6 +116,7 @@ class Ruleset:
         partial: dict[str, list[Exemption]] = {}
         moment = now()
         policies = {entry.guardrail.name: entry.policy for entry in entries}
+        uses: list[ExceptionUse] = []
         for item in covering:
             if moment >= item.expires:
                 continue
@@ -118,13 +124,24 @@ class Ruleset:
                 policy = policies.get(guardrail)
                 if policy is not None and not self._is_allowed(policy, context.namespace, item, moment):
                     continue
+                uses.append(_use(guardrail, context.namespace, item, moment))
                 if item.exemption is None:
                     whole[guardrail] = f"PolicyException {context.namespace}/{item.name} of {item.owner}"
                 else:
                     partial.setdefault(guardrail, []).append(item.exemption)
+        context.exception_uses = uses
         if partial:
             context.exemptions = {name: tuple(items) for name, items in partial.items()}
         return whole
+
+    def exception_states(self, now: datetime) -> Mapping[ExceptionState, int]:
+        """Return how many PolicyExceptions hold, end soon, and have expired."""
+        states: dict[ExceptionState, int] = {"active": 0, "ending": 0, "expired": 0}
+        for items in self._exceptions.values():
+            for item in items:
+                state: ExceptionState = "ending" if item.expires - now <= ENDS_SOON else "active"
+                states["expired" if now >= item.expires else state] += 1
+        return states
 
     def sizes(self) -> Mapping[str, int]:
         """Return the entries of the caches kept here."""
@@ -135,6 +152,17 @@ class Ruleset:
         if not terms.allowed or not namespaces(namespace):
             return False
         return item.expires <= now + timedelta(days=terms.max_days + 1)
+
+
+def _use(guardrail: str, namespace: str, item: CompiledException, now: datetime) -> ExceptionUse:
+    return ExceptionUse(
+        guardrail=guardrail,
+        name=f"{namespace}/{item.name}",
+        owner=item.owner,
+        last_day=(item.expires - timedelta(days=1)).date().isoformat(),
+        is_part=item.exemption is not None,
+        ends_soon=item.expires - now <= ENDS_SOON,
+    )
 
 
 def is_mirror_pod(subject: Subject) -> bool:
@@ -200,12 +228,13 @@ def _exception(name: str, spec: PolicyExceptionSpec) -> CompiledException:
         guardrails=frozenset(spec.guardrails),
         exemption=exemption,
         covers=spec.pod_selector.compile() if spec.pod_selector is not None else lambda _labels: True,
-        expires=_end_of(spec.expires),
+        expires=end_of(spec.expires),
         owner=re.sub(r"\s+", " ", spec.owner),
     )
 
 
-def _end_of(day: date) -> datetime:
+def end_of(day: date) -> datetime:
+    """Return the first moment at which an exception of this last day no longer holds."""
     return datetime.combine(day + timedelta(days=1), time(0), tzinfo=UTC)
 
 

@@ -27,6 +27,17 @@ def console(*, error: bool = False) -> Console:
     return made
 
 
+def say(out: Console, text: str, *, style: str = "", rest: str = "") -> None:
+    """Print one line: `text` in a style, and the rest after it. Plain output is written as it is, and never folded."""
+    if out.is_terminal:
+        out.print(text, style=style or None, markup=False, end="" if rest else "\n", soft_wrap=True)
+        if rest:
+            out.print(rest, markup=False, soft_wrap=True)
+    else:
+        # A console takes a millisecond a line, and a list of ten thousand pods has fifty thousand lines.
+        out.file.write(f"{text}{rest}\n")
+
+
 def progress(items: Sequence[T], what: str) -> Iterator[T]:
     """Yield the items, with a bar on standard error where that is a terminal and the work is long."""
     shown = console(error=True)

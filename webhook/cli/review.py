@@ -1,40 +1,40 @@
 """`podgate review`: what the webhook would say about manifests, before they reach a cluster."""
 
-import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 
 import click
-import msgspec
 
 from webhook import assembly
-from webhook.admission import recorder
 from webhook.admission.bookings import bookings
-from webhook.admission.decision import OutcomeName, line, said, summary
 from webhook.admission.review import Surroundings
 from webhook.admission.ruleset import Ruleset
-from webhook.cli import _terminal
+from webhook.cli import _review_output, _terminal
 from webhook.cli._fault import Fault
 from webhook.cluster.snapshot import Snapshot, SnapshotError
-from webhook.kube import manifests, yaml_text
+from webhook.kube import manifests
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.ledger.memory import MemoryLedger
-from webhook.offline import judged, surroundings
+from webhook.offline import compare, judged, report, surroundings
+from webhook.offline.formats import Comparison
 from webhook.policy._problems import PolicyErrors
 
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+_REFUSED = 1
+_WRONG_INPUT = 2
+_TOO_DEAR = 3
 
-_Results = list[judged.Judged]
-_ORDER: tuple[OutcomeName, ...] = ("refused", "fault_denied", "would_refuse", "warned", "changed", "would_change")
-_MARKS = {"refused": "✗", "fault_denied": "✗", "would_refuse": "✗", "warned": "!", "changed": "✎", "would_change": "✎"}
+_Found = Sequence[Manifest | ManifestError]
 
 
 @click.command(
     "review",
     short_help="Judge manifests as the webhook would.",
     help="Judge FILE: manifests, lists, AdmissionReviews, a directory of them, or - for standard input.\n\n"
-    "Exit status: 0 nothing refused, 1 something refused, 2 the input or the flags are wrong.",
+    "Exit status: 0 nothing refused, 1 something refused, 2 the input or the flags are wrong, 3 the monthly cost rises "
+    "by more than --max-cost-increase.",
 )
 @click.argument("file", metavar="FILE|DIR|-")
 @click.option(
@@ -59,10 +59,11 @@ _MARKS = {"refused": "✗", "fault_denied": "✗", "would_refuse": "✗", "warne
 @click.option(
     "--output",
     "-o",
-    type=click.Choice(["text", "json", "yaml", "patch"]),
+    type=click.Choice(_review_output.OUTPUTS),
     default="text",
     show_default=True,
-    help="text for people, json for programs, yaml for the mutated objects, patch for the JSON Patch alone.",
+    help="text for people, json for programs, yaml for the mutated objects, patch for the JSON Patch alone, sarif for "
+    "code scanning, junit for build servers, markdown for a comment on a pull request.",
 )
 @click.option(
     "--exclude-namespaces",
@@ -71,39 +72,96 @@ _MARKS = {"refused": "✗", "fault_denied": "✗", "would_refuse": "✗", "warne
     metavar="GLOB",
     help="Namespaces that are never judged; may be repeated.",
 )
+@click.option(
+    "--baseline",
+    metavar="FILE|DIR",
+    help="The manifests as they were: compare the monthly cost, HPAs at minimum and maximum.",
+)
+@click.option(
+    "--max-cost-increase",
+    "limit",
+    metavar="SHARE|AMOUNT",
+    help="Exit with 3 where the total rises by more: 5% of the baseline, or an amount such as 50.",
+)
+@click.option(
+    "--min-increase",
+    "floor",
+    metavar="AMOUNT",
+    help="Allow this increase in any case, so that a first small workload does not fail a share of nothing.",
+)
 def COMMAND(  # noqa: N802  the name by which the command line finds it
-    file: str, policies: Path, cluster: Path | None, namespace: str, mode: str, output: str, exclude: tuple[str, ...]
+    file: str,
+    policies: Path,
+    cluster: Path | None,
+    namespace: str,
+    mode: str,
+    output: str,
+    exclude: tuple[str, ...],
+    baseline: str | None,
+    limit: str | None,
+    floor: str | None,
 ) -> None:
-    try:
-        rules = Ruleset(assembly.load_policies(policies), exclude, "audit" if mode == "audit" else "enforce")
-    except PolicyErrors as error:
-        raise Fault("\n".join(str(problem) for problem in error.problems)) from None
-    found = list(_read(file))
-    try:
-        view, errors = surroundings.view_of(found, cluster, namespace)
-    except SnapshotError as error:
-        raise Fault(str(error)) from None
-    around = _surroundings(rules, view)
-    results: _Results = []
+    rules = load_rules(policies, exclude, mode)
+    allowed = _allowance(baseline, limit, floor, rules.prices.currency)
+    found = list(read(file))
+    around, errors = _around(rules, found, cluster, namespace)
+    results: list[judged.Judged] = []
     for item in judged.judge_all(_terminal.progress(found, "Judging"), around, namespace):
         if isinstance(item, ManifestError):
             errors.append(item)
         else:
             results.append(item)
-    _OUTPUTS[output](results, rules.prices.currency)
-    for broken in errors:
-        click.echo(f"podgate: {broken}", err=True)
+    comparison: Comparison | None = None
+    if baseline is not None:
+        before, broken = _price_baseline(baseline, rules, cluster, namespace)
+        after, unpriced = compare.price_all((item for item in found if isinstance(item, Manifest)), around, namespace)
+        told = {error.origin for error in errors}
+        errors += [*broken, *(error for error in unpriced if error.origin not in told)]
+        comparison = compare.compare(before, after, allowed)
+    made = report.of_results(
+        results,
+        errors,
+        around.view,
+        tool="podgate review",
+        currency=rules.prices.currency,
+        version=metadata.version("podgate"),
+        when=assembly.utc_now(),
+        comparison=comparison,
+    )
+    _review_output.show(output, _review_output.Shown(results, made))
+    for error in errors:
+        click.echo(f"podgate: {error}", err=True)
+    if cluster is not None:
+        _tell_missing(cluster, results, around)
     if errors:
-        sys.exit(2)
+        sys.exit(_WRONG_INPUT)
     if not results:
         raise Fault(f"{file}: holds no Kubernetes object; give a manifest, a list or an AdmissionReview")
-    sys.exit(1 if any(item.decision is not None and not item.decision.allowed for item in results) else 0)
+    sys.exit(_status(results, comparison))
 
 
-def _read(file: str) -> Iterator[Manifest | ManifestError]:
+def load_rules(policies: Path, exclude: Sequence[str] = (), mode: str = "enforce") -> Ruleset:
+    """Return the policies of a directory, compiled.
+
+    Raises:
+        Fault: with all errors of all files.
+    """
+    try:
+        return Ruleset(assembly.load_policies(policies), exclude, "audit" if mode == "audit" else "enforce")
+    except PolicyErrors as error:
+        raise Fault("\n".join(str(problem) for problem in error.problems)) from None
+
+
+def read(file: str) -> Iterator[Manifest | ManifestError]:
+    """Yield the objects of a file, a directory, or standard input.
+
+    Raises:
+        Fault: there is nothing of that name.
+    """
     if file == "-":
+        stream = manifests.read_stream(sys.stdin.buffer)
         try:
-            yield from manifests.read_stream(sys.stdin.buffer)
+            yield from stream
         except ManifestError as error:
             yield error
         return
@@ -113,100 +171,57 @@ def _read(file: str) -> Iterator[Manifest | ManifestError]:
     yield from manifests.read_path(path)
 
 
-def _surroundings(rules: Ruleset, view: Snapshot) -> Surroundings:
+def surround(rules: Ruleset, view: Snapshot) -> Surroundings:
+    """Return what manifests are judged against: policies, cluster, the money that running pods have taken."""
     ledger = MemoryLedger(clock=assembly.utc_now)
     ledger.recount(bookings(view, rules))
     return Surroundings(rules, view, ledger, assembly.utc_now)
 
 
-# --- outputs --------------------------------------------------------------------------------------------------------
+def _around(
+    rules: Ruleset, found: _Found, cluster: Path | None, namespace: str
+) -> tuple[Surroundings, list[ManifestError]]:
+    try:
+        view, errors = surroundings.view_of(found, cluster, namespace)
+    except SnapshotError as error:
+        raise Fault(str(error)) from None
+    return surround(rules, view), errors
 
 
-def _text(results: _Results, currency: str) -> None:
-    if not results:
-        return
-    out = _terminal.console()
-    counts: dict[str, int] = {}
-    for item in results:
-        word = _verdict(item)
-        counts[word] = counts.get(word, 0) + 1
-        if item.decision is None or item.skipped:
-            continue
-        style = _terminal.STYLES.get(word, "")
-        cost = _terminal.cost_words(item.decision.cost, currency)
-        money = f"  {cost} a month" if cost else ""
-        out.print(f"[{style or 'bold'}]{word:<12}[/] ", end="", markup=True)
-        out.print(f"{item.kind} {item.namespace}/{item.name or '(generated name)'}  {item.origin}{money}", markup=False)
-        for row in _rows(item):
-            out.print(f"    {row}", markup=False, soft_wrap=True)
-    words = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
-    out.print(f"{len(results)} object{'' if len(results) == 1 else 's'}: {words}", markup=False)
+def _tell_missing(cluster: Path, results: Sequence[judged.Judged], around: Surroundings) -> None:
+    """Name the parts of the cluster that verdicts rest on and that nobody gave."""
+    names = {item.namespace for item in results if item.decision is not None and item.namespace}
+    for name in sorted(names):
+        if around.view.namespace(name) is None:
+            what = f"there is no Namespace {name}, so its objects were judged without its labels"
+            click.echo(f"podgate: note: {cluster}: {what}; add it, or name another with --namespace", err=True)
 
 
-def _verdict(item: judged.Judged) -> str:
-    if item.decision is None or item.skipped:
-        return "not judged"
-    outcomes = {outcome.outcome for outcome in item.decision.outcomes}
-    for name in _ORDER:
-        if name in outcomes:
-            return "refused" if name == "fault_denied" else name.replace("_", " ")
-    return "passed"
+def _allowance(baseline: str | None, limit: str | None, floor: str | None, currency: str) -> compare.Allowance | None:
+    if limit is None:
+        if floor is not None:
+            raise Fault("--min-increase says nothing without --max-cost-increase; give both")
+        return None
+    if baseline is None:
+        raise Fault("--max-cost-increase needs something to compare with; give --baseline FILE|DIR")
+    if baseline == "-":
+        raise Fault("--baseline -: standard input is no baseline; give a file or a directory")
+    try:
+        return compare.allowance(limit, floor, currency)
+    except ValueError as error:
+        raise Fault(f"--max-cost-increase: {error}") from None
 
 
-def _rows(item: judged.Judged) -> Iterator[str]:
-    assert item.decision is not None  # noqa: S101  the caller has looked
-    decision = item.decision
-    if decision.operations:
-        yield f"✎ sets {summary(decision.operations)}"
-    if decision.would_operations:
-        whose = "its pods get" if item.kind != "Pod" else "would set"
-        yield f"✎ {whose} {summary(decision.would_operations)}"
-    for outcome in decision.outcomes:
-        for finding in outcome.findings:
-            text = said(outcome, finding)
-            mark = "·" if finding.notice else _MARKS.get(outcome.outcome, "·")
-            yield f"{mark} {line(outcome, finding, text)}"
-        if outcome.note:
-            yield f"· policy {outcome.policy}, {outcome.guardrail}: {outcome.outcome.replace('_', ' ')}, {outcome.note}"
+def _price_baseline(
+    file: str, rules: Ruleset, cluster: Path | None, namespace: str
+) -> tuple[dict[compare.Key, compare.Priced], list[ManifestError]]:
+    found = list(read(file))
+    around, errors = _around(rules, found, cluster, namespace)
+    prices, unpriced = compare.price_all(found, around, namespace)
+    return prices, [*errors, *unpriced]
 
 
-def _json(results: _Results, currency: str) -> None:
-    entries = []
-    for item in results:
-        if item.subject is None or item.decision is None:
-            entries.append(
-                {
-                    "origin": item.origin,
-                    "kind": item.kind,
-                    "namespace": item.namespace,
-                    "name": item.name,
-                    "verdict": "not judged",
-                    "reason": item.skipped,
-                }
-            )
-            continue
-        entry = recorder.describe("offline", "", item.subject, item.decision, currency)
-        fields = json.loads(msgspec.json.encode(entry))
-        del fields["decision"], fields["path"]
-        entries.append({"origin": item.origin, **fields})
-    click.echo(json.dumps(entries, indent=2, ensure_ascii=False, default=list))
-
-
-def _yaml(results: _Results, _currency: str) -> None:
-    click.echo(yaml_text.dump(item.patched() for item in results if item.document), nl=False)
-
-
-def _patch(results: _Results, _currency: str) -> None:
-    """One object: the bare patch, for ``kubectl patch --type json``. Several: one line each, with the object named."""
-    judged_only = [item for item in results if item.decision is not None and not item.skipped]
-    if len(judged_only) == 1:
-        item = judged_only[0]
-        click.echo(json.dumps(list(item.decision.operations) if item.decision else [], indent=2, ensure_ascii=False))
-        return
-    for item in judged_only:
-        operations = list(item.decision.operations) if item.decision else []
-        named = {"kind": item.kind, "namespace": item.namespace, "name": item.name, "patch": operations}
-        click.echo(json.dumps(named, ensure_ascii=False))
-
-
-_OUTPUTS = {"text": _text, "json": _json, "yaml": _yaml, "patch": _patch}
+def _status(results: Sequence[judged.Judged], comparison: Comparison | None) -> int:
+    if any(item.decision is not None and not item.decision.allowed for item in results):
+        return _REFUSED
+    return _TOO_DEAR if comparison is not None and comparison.exceeded else 0

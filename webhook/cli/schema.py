@@ -5,6 +5,7 @@ import json
 import click
 
 from webhook.cli._fault import Fault
+from webhook.offline.cases import model
 from webhook.policy import _discovery, _schema
 
 
@@ -14,12 +15,13 @@ def schema_text(kind: str | None) -> str:
     Raises:
         ValueError: there is no such kind; one line with the cure.
     """
-    kinds = _discovery.kinds()
+    kinds = (*_discovery.kinds(), model.KIND)
     if kind is not None and kind not in kinds:
         near = _discovery.nearest(kind, kinds)
         cure = f"Did you mean {near}?" if near else f"Known are {', '.join(kinds)}."
         raise ValueError(f"{kind!r} is no kind of policy. {cure}")
-    return json.dumps(_schema.schema(kind), indent=2, ensure_ascii=False) + "\n"
+    made = model.schema() if kind == model.KIND else _schema.schema(kind)
+    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
 
 
 def _print(kind: str | None) -> None:
@@ -32,5 +34,5 @@ def _print(kind: str | None) -> None:
 COMMAND = click.command(
     "schema",
     short_help="Print the JSON Schema of the policy YAML.",
-    help="Print the JSON Schema of one KIND of policy YAML, or of all of them, for editors.",
+    help="Print the JSON Schema of one KIND of policy YAML, of all of them, or of Case files, for editors.",
 )(click.argument("kind", required=False)(_print))

@@ -57,6 +57,20 @@ class Exemption(NamedTuple):
     """Names of containers; None means all, and the pod level as well."""
 
 
+class ExceptionUse(NamedTuple):
+    """A PolicyException that speaks for one object and one guardrail."""
+
+    guardrail: str
+    name: str
+    """``namespace/name``."""
+    owner: str
+    last_day: str
+    """Last day on which it holds: ``2027-03-31``."""
+    is_part: bool
+    """Whether it loosens only some checks or containers."""
+    ends_soon: bool
+
+
 class Requester(NamedTuple):
     """Who asks: ``request.userInfo``."""
 
@@ -96,6 +110,7 @@ class Context:
         "_controller",
         "_controller_known",
         "claim_templates",
+        "exception_uses",
         "exemptions",
         "namespace",
         "namespace_info",
@@ -161,6 +176,8 @@ class Context:
         self.prices = prices
         self.exemptions: Mapping[str, Sequence[Exemption]] = _NONE
         """Partial exemptions by guardrail name; empty for nearly every pod."""
+        self.exception_uses: Sequence[ExceptionUse] = ()
+        """All exceptions that speak for the object, whole and partial ones; for those who tell of them afterwards."""
         self._controller = controller
         self._controller_known = controller is not None
         self.price: PodPrice | None = None
@@ -217,6 +234,8 @@ class Guardrail(NamedTuple, Generic[S, R]):
     """Which half of ``/validate`` it belongs to, so that each half can have its own failure policy."""
     prices_as_spot: Callable[[R, Context], bool] | None = None
     """Whether a pod under this rule is to be priced as spot capacity."""
+    refuses: bool = True
+    """False where it only ever changes pods and has no violations."""
 
 
 def is_creation(context: Context) -> bool:

@@ -121,4 +121,6 @@ def _not_installed(name: str) -> Finding:
     )
 
 
-GUARDRAIL = Guardrail(name="binPacking", order=40, compile=compile_rule, inspect=inspect, propose=propose)
+GUARDRAIL = Guardrail(
+    name="binPacking", order=40, compile=compile_rule, inspect=inspect, propose=propose, refuses=False
+)

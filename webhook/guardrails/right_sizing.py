@@ -138,4 +138,5 @@ GUARDRAIL: Final = Guardrail[RightSizingSection, RightSizingRule](
     inspect=inspect,
     propose=propose,
     scope="container",
+    refuses=False,
 )

@@ -213,5 +213,11 @@ def _author_prefers(spec: PodSpec, key: str) -> bool:
 
 
 GUARDRAIL = Guardrail(
-    name="spot", order=30, compile=compile_rule, inspect=inspect, propose=propose, prices_as_spot=prices_as_spot
+    name="spot",
+    order=30,
+    compile=compile_rule,
+    inspect=inspect,
+    propose=propose,
+    prices_as_spot=prices_as_spot,
+    refuses=False,
 )

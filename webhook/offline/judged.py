@@ -26,6 +26,9 @@ _GROUPS: Final = {
 }
 
 
+_UNSERVED: Final = "{kind} of apiVersion {given} is served by no API server any more; write apiVersion: {served}"
+
+
 class Judged(NamedTuple):
     """One object of the input."""
 
@@ -74,26 +77,57 @@ def judge_all(
             yield ManifestError(item.origin, f"is no valid {kind}: {error}; mend that field, see kubectl explain")
 
 
-def _judge(item: Manifest, around: Surroundings, namespace: str) -> Judged:
+class Asked(NamedTuple):
+    """An object of the input as the request that applying it would cause."""
+
+    document: dict[str, Any]
+    """As given, with the requests that the API server would default."""
+    kind: str
+    namespace: str
+    name: str
+    make: Callable[[], requests.Request] | None
+    """Gives a fresh request; None where the kind is not judged."""
+
+
+def asked(item: Manifest, namespace: str) -> Asked:
+    """Return what would be asked about an object of the input.
+
+    Args:
+        item: the object.
+        namespace: of objects that name none.
+
+    Raises:
+        BadReview: a workload of an API version that is served no more.
+    """
     kind = str(item.document["kind"])
     if kind == "AdmissionReview":
-        return _judge_review(item, around)
+        body = msgspec.json.encode(item.document)
+        given = item.document.get("request")
+        inner = given.get("object") if isinstance(given, dict) else None
+        return Asked(inner if isinstance(inner, dict) else {}, kind, "", "", lambda: requests.decode(body))
     metadata = item.document.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     name = str(metadata.get("name") or metadata.get("generateName") or "")
+    own = str(metadata.get("namespace") or "")
     if kind != "Pod" and kind not in WORKLOAD_KINDS:
-        own = str(metadata.get("namespace") or "")
-        return Judged(item.origin, kind, own, name, item.document, skipped=f"{kind} is not judged")
-    own = str(metadata.get("namespace") or namespace)
+        return Asked(item.document, kind, own, name, None)
+    group, version = _GROUPS.get(kind, ("apps", "v1"))
+    given = str(item.document["apiVersion"])
+    if given != (f"{group}/{version}" if group else version):
+        if given.rpartition("/")[0] in (group, "extensions"):
+            raise requests.BadReview(_UNSERVED.format(kind=kind, given=given, served=f"{group}/{version}".strip("/")))
+        return Asked(item.document, f"{kind} of {given}", own, name, None)
+    own = own or namespace
     document = defaults.with_requests(item.document)
-    return _finish(item.origin, document, lambda: _request_of(document, kind, own, name), around)
+    return Asked(document, kind, own, name, lambda: _request_of(document, kind, own, name))
 
 
-def _judge_review(item: Manifest, around: Surroundings) -> Judged:
-    body = msgspec.json.encode(item.document)
-    given = item.document.get("request")
-    document = given.get("object") if isinstance(given, dict) else None
-    return _finish(item.origin, document if isinstance(document, dict) else {}, lambda: requests.decode(body), around)
+def _judge(item: Manifest, around: Surroundings, namespace: str) -> Judged:
+    what = asked(item, namespace)
+    if what.make is None:
+        reason = f"{what.kind} is not judged"
+        return Judged(item.origin, what.kind, what.namespace, what.name, item.document, skipped=reason)
+    return _finish(item.origin, what.document, what.make, around)
 
 
 def _finish(

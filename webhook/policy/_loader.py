@@ -89,6 +89,30 @@ def load_documents(documents: Iterable[tuple[str, Any]], *, check: Check | None 
     return loading.result(digest.hexdigest())
 
 
+def load_parts(
+    texts: Iterable[tuple[str, str]], documents: Iterable[tuple[str, _yaml.YamlDocument]], *, check: Check | None = None
+) -> PolicySet:
+    """Load files and documents that stand in a file of another kind as one set.
+
+    Args:
+        texts: pairs of what a file is called in errors, and its text.
+        documents: pairs of the file that a document stands in, and the document with its positions there.
+        check: see `Check`.
+
+    Raises:
+        PolicyErrors: anything is wrong with any of them.
+    """
+    loading = _Loading(check)
+    digest = hashlib.sha256()
+    for name, text in texts:
+        loading.add_text(text, name)
+        digest.update(f"{name}\0{text}\0".encode("utf-8", "surrogatepass"))
+    for name, document in documents:
+        loading.add(document, name)
+        digest.update(f"{name}\0{document.value!r}\0".encode("utf-8", "surrogatepass"))
+    return loading.result(digest.hexdigest())
+
+
 class _Loading:
     """One transaction: what was found so far."""
 

@@ -56,7 +56,16 @@ from webhook.guardrails.pod_security._significance import judges
 from webhook.kube.patch import Draft
 from webhook.policy.pod_security import CONTROLS, Level, PodSecuritySection
 
-__all__ = ["CONTROLS", "GUARDRAIL", "Violation", "denial_text", "evaluate", "violation_text", "would_text"]
+__all__ = [
+    "CONTROLS",
+    "GUARDRAIL",
+    "Violation",
+    "denial_text",
+    "evaluate",
+    "violation_text",
+    "violations",
+    "would_text",
+]
 
 
 class Rule(NamedTuple):
@@ -80,16 +89,16 @@ def inspect(rule: Rule, context: Context) -> Sequence[Finding]:
     """Judge the pod; all violations together are one finding, as in the API server's message."""
     if rule.labels is not None:
         return _labelled.inspect(rule.labels, context)
-    violations = judge(rule.checks, context)
-    if not violations:
+    found = judge(rule.checks, context)
+    if not found:
         return ()
     return (
         Finding(
             rule=NAME,
-            message=denial_text(rule.level, rule.version, violations),
-            would=would_text(rule.level, rule.version, violations),
-            cure=cure_of(violations),
-            paths=paths_of(violations),
+            message=denial_text(rule.level, rule.version, found),
+            would=would_text(rule.level, rule.version, found),
+            cure=cure_of(found),
+            paths=paths_of(found),
         ),
     )
 
@@ -97,10 +106,19 @@ def inspect(rule: Rule, context: Context) -> Sequence[Finding]:
 def propose(rule: Rule, context: Context, draft: Draft) -> Sequence[Finding]:
     """Fill in what the level needs and a new pod leaves unset, where that makes it pass; else change nothing."""
     if rule.harden and is_creation(context):
-        checks = rule.checks if rule.labels is None else _labelled.enforced_checks(rule.labels, context)
+        checks = _refusing(rule, context)
         exemptions = context.exemptions.get(NAME)
         harden(draft, checks, Leave(exemptions) if exemptions else None)
     return ()
+
+
+def violations(rule: Rule, context: Context) -> list[Violation]:
+    """Return what refuses the pod, one entry a check, without what exceptions excuse."""
+    return judge(_refusing(rule, context), context)
+
+
+def _refusing(rule: Rule, context: Context) -> Plan:
+    return rule.checks if rule.labels is None else _labelled.enforced_checks(rule.labels, context)
 
 
 GUARDRAIL = Guardrail(
