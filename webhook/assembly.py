@@ -36,7 +36,6 @@ from webhook.policy._policy_set import PolicySet
 from webhook.policy._problems import PolicyProblem
 from webhook.policy._reload import DirectoryWatcher, PolicyState
 from webhook.policy._resources import Combined, ResourcePolicies, Standing
-from webhook.policy.bin_packing import BinPackingSection
 from webhook.settings import Settings
 
 _log = logging.getLogger("podgate")
@@ -249,7 +248,7 @@ class LiveCluster:
                 _log.error("policy refused: %s", problem)
         self._combined, self.problems = None, combined.problems
         rules = Ruleset(combined.set, self._excluded, self._cap)
-        self.watches.follow_schedulers(_schedulers(combined.set))
+        self.watches.follow_schedulers(combined.set.schedulers)
         # A budget must know what runs before the first pod is judged by it: to an empty ledger everything fits.
         try:
             await self._count(rules)
@@ -302,15 +301,6 @@ def answer(parts: Parts, path: str, body: bytes, timeout: float | None) -> Answe
     if parts.cluster is None:
         return parts.engine.answer(path, body)
     return parts.cluster.patience.answer(parts.engine, path, body, timeout)
-
-
-def _schedulers(policies: PolicySet) -> set[str]:
-    names: set[str] = set()
-    for policy in policies.policies:
-        section = policy.spec.sections.get("binPacking")
-        if isinstance(section, BinPackingSection):
-            names.add(section.scheduler_name)
-    return names
 
 
 def _tell_loaded(metrics: Metrics, policies: PolicySet, generation: int, problems: int = 0) -> None:

@@ -12,12 +12,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
+import msgspec
+
+from webhook.admission.decision import summary
 from webhook.audit.journal import Owner
 
 FINDINGS: Final = 30
 """Different findings kept of one row; of further ones only their number."""
-CHANGES: Final = 5
-"""Different changes kept of one row."""
+PATCHES: Final = 5
+"""Different patches kept of one row."""
 
 Basis = Literal["pods", "declared"]
 
@@ -69,8 +72,8 @@ class Verdict(NamedTuple):
 
     parts: tuple[Part, ...]
     notes: tuple[Note, ...]
-    change: str
-    """The patch in words; empty where there is none."""
+    patch: bytes
+    """The exact JSON Patch that enforcing everything would apply; empty where there is none."""
     before: int
     after: int
     is_refused: bool
@@ -79,7 +82,12 @@ class Verdict(NamedTuple):
     @property
     def is_changed(self) -> bool:
         """Whether the object would be changed."""
-        return bool(self.change)
+        return bool(self.patch)
+
+    @property
+    def saved(self) -> int:
+        """What changes take off; negative where they add."""
+        return self.before - self.after
 
 
 class Record(NamedTuple):
@@ -197,8 +205,9 @@ class Row:
         self._own_shares: dict[PolicyPart, Share] = {}
         self._own_refusals: dict[PolicyPart, int] = {}
         self._notes: Counter[Note] = Counter()
-        self._changes: Counter[str] = Counter()
-        self._own_change = ""
+        self._own_notes: Counter[Note] = Counter()
+        self._patches: Counter[bytes] = Counter()
+        self._own_patch = b""
 
     def take(self, record: Record) -> None:
         """Fold one record in."""
@@ -206,18 +215,19 @@ class Row:
         if record.is_pod:
             self._pods.take(verdict)
             _share(self._pod_shares, verdict)
-            if verdict.change and (verdict.change in self._changes or len(self._changes) < CHANGES):
-                self._changes[verdict.change] += 1
+            if verdict.patch and (verdict.patch in self._patches or len(self._patches) < PATCHES):
+                self._patches[verdict.patch] += 1
         else:
             self._own.take(verdict)
             _share(self._own_shares, verdict)
-            self._own_change = verdict.change
+            self._own_patch = verdict.patch
             for note in verdict.notes:
                 if note.of_workload and note.refuses:
                     self._own_refusals[note.policy, note.guardrail] = verdict.after
+        notes = self._notes if record.is_pod else self._own_notes
         for note in verdict.notes:
-            if note in self._notes or len(self._notes) < FINDINGS:
-                self._notes[note] += 1
+            if note in notes or len(notes) < FINDINGS:
+                notes[note] += 1
             else:
                 self.more_findings += 1
         # What the workload says of itself comes before what one of its pods says.
@@ -262,14 +272,24 @@ class Row:
     @property
     def findings(self) -> list[tuple[Note, int]]:
         """Findings with the number of objects that have them: refusals first, the most frequent first."""
-        return sorted(self._notes.items(), key=lambda item: (not item[0].refuses, -item[1], item[0]))
+        notes = self._own_notes
+        if self._pods.objects:
+            # What a workload's template breaks its pods break too; only what is about the whole is said beside them.
+            notes = self._notes + Counter({note: times for note, times in notes.items() if note.of_workload})
+        return sorted(notes.items(), key=lambda item: (not item[0].refuses, -item[1], item[0]))
+
+    @property
+    def patches(self) -> list[tuple[bytes, int]]:
+        """Exact patches with the number of objects that would get each, the most frequent first; of a workload that
+        runs no pod, what its pods would get."""
+        if self._patches:
+            return sorted(self._patches.items(), key=lambda item: (-item[1], item[0]))
+        return [(self._own_patch, 1)] if self._own_patch and not self._pods.objects else []
 
     @property
     def changes(self) -> list[tuple[str, int]]:
-        """Changes in words with the number of objects, the most frequent first."""
-        if self._changes:
-            return sorted(self._changes.items(), key=lambda item: (-item[1], item[0]))
-        return [(self._own_change, 1)] if self._own_change else []
+        """The patches in words."""
+        return [(summary(msgspec.json.decode(patch)), times) for patch, times in self.patches]
 
     @property
     def word(self) -> str:
@@ -277,7 +297,7 @@ class Row:
         tally = self.tally
         if tally.refused:
             return "would refuse"
-        return "would change" if tally.changed or self._own.changed else "passed"
+        return "would change" if tally.changed else "passed"
 
 
 def _share(shares: dict[PolicyPart, Share], verdict: Verdict) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from webhook.policy import budget, guardrail_policy, policy_exception, price_list
 from webhook.policy._base import Model
 from webhook.policy._envelope import Document, Origin
+from webhook.policy.bin_packing import BinPackingSection
 
 DEFAULT_PRICE_LIST = "default"
 """Name of the PriceList that is used."""
@@ -50,6 +51,12 @@ class PolicySet:
     def exceptions(self) -> tuple[Document[policy_exception.PolicyExceptionSpec], ...]:
         """PolicyExceptions by namespace and name, the expired ones included: time is not known here."""
         return self.of(policy_exception.PolicyExceptionSpec)
+
+    @property
+    def schedulers(self) -> frozenset[str]:
+        """Return the schedulers that policies hand pods to; their Leases have to be followed."""
+        sections = (policy.spec.sections.get("binPacking") for policy in self.policies)
+        return frozenset(section.scheduler_name for section in sections if isinstance(section, BinPackingSection))
 
 
 def assemble(documents: Iterable[Document[Model]], fingerprint: str) -> PolicySet:
