@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,8 +22,9 @@ from webhook.admission.engine import Answered, Engine
 from webhook.admission.log import DecisionLog
 from webhook.admission.metrics import Metrics, SizeCollector
 from webhook.admission.patience import Patience
-from webhook.admission.recorder import Recorder
+from webhook.admission.recorder import Listener, Recorder
 from webhook.admission.ruleset import Ruleset, check_section
+from webhook.audit.journal import Journal
 from webhook.cluster.live import LiveView
 from webhook.cluster.metrics import WatchCollector
 from webhook.cluster.snapshot import Snapshot
@@ -53,6 +54,7 @@ class Parts(NamedTuple):
     watcher: DirectoryWatcher | None
     """None where policies are custom resources alone."""
     log: DecisionLog
+    journal: Journal
     cluster: "LiveCluster | None" = None
     """None over a directory, where nothing changes."""
 
@@ -83,7 +85,8 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
     metrics = Metrics(registry)
     view = Snapshot.from_directory(settings.cluster)
     ledger = MemoryLedger(clock=now)
-    engine = Engine(view=view, ledger=ledger, recorder=Recorder(log, metrics, now), now=now)
+    journal = Journal()
+    engine = Engine(view=view, ledger=ledger, recorder=Recorder(log, metrics, now, view, [journal]), now=now)
     excluded = (settings.namespace, *settings.exclude_namespaces)
 
     def on_loaded(state: PolicyState) -> None:
@@ -103,11 +106,12 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
         return {
             **{f"cluster_{name}": size for name, size in view.sizes().items()},
             "ledger_pods": ledger.size(),
+            **journal.sizes(),
             **(rules.sizes() if rules is not None else {}),
         }
 
     registry.register(SizeCollector(sizes))
-    return Parts(engine, metrics, watcher, log)
+    return Parts(engine, metrics, watcher, log, journal)
 
 
 def live(
@@ -117,6 +121,7 @@ def live(
     now: Callable[[], datetime] = utc_now,
     api: client.Api | None = None,
     watch_options: Mapping[str, object] | None = None,
+    listeners: Sequence[Callable[[LiveView], Listener]] = (),
 ) -> Parts:
     """Put everything together over watches of an API server.
 
@@ -126,6 +131,7 @@ def live(
         now: the clock.
         api: the API server; None connects as the settings say.
         watch_options: see `webhook.cluster.watches.Watches`; for tests.
+        listeners: make what is told of every decision, besides the journal.
 
     Raises:
         ConfigError: there is no configuration to connect with.
@@ -145,7 +151,9 @@ def live(
         missing = view.lacks(namespace, owner)
         return bool(missing) and all(map(watches.is_watching, missing))
 
-    engine = Engine(view=view, ledger=ledger, recorder=Recorder(log, metrics, now), now=now, lacks=lacks)
+    journal = Journal()
+    recorder = Recorder(log, metrics, now, view, [journal, *(make(view) for make in listeners)])
+    engine = Engine(view=view, ledger=ledger, recorder=recorder, now=now, lacks=lacks)
     cluster = LiveCluster(settings, engine, metrics, ledger, view, watches, resources, Patience(lacks))
     watcher: DirectoryWatcher | None = None
     if settings.policies is not None:
@@ -159,13 +167,14 @@ def live(
             **{f"cluster_{name}": size for name, size in view.sizes().items()},
             "policy_resources": len(resources),
             "ledger_pods": ledger.size(),
+            **journal.sizes(),
             **(rules.sizes() if rules is not None else {}),
         }
 
     registry.register(SizeCollector(sizes))
     registry.register(WatchCollector(watches, view))
     registry.register(_WaitCollector(cluster.patience))
-    return Parts(engine, metrics, watcher, log, cluster)
+    return Parts(engine, metrics, watcher, log, journal, cluster)
 
 
 class LiveCluster:

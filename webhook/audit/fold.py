@@ -24,6 +24,9 @@ PATCHES: Final = 5
 
 Basis = Literal["pods", "declared"]
 
+SECOND_CALL: Final = "second call"
+"""Kind of a record that adds to a pod which another record has counted: in a log, the validating call of it."""
+
 PolicyPart = tuple[str, str]
 """(policy, guardrail)"""
 
@@ -175,8 +178,12 @@ class Tally:
         self.before += verdict.before
         self.after += verdict.after
         if verdict.is_refused:
-            self.refused += 1
-            self.refused_money += verdict.after
+            self.refuse(verdict)
+
+    def refuse(self, verdict: Verdict) -> None:
+        """Count an object as refused."""
+        self.refused += 1
+        self.refused_money += verdict.after
 
     def add(self, other: "Tally") -> None:
         """Add what another one counted."""
@@ -212,7 +219,11 @@ class Row:
     def take(self, record: Record) -> None:
         """Fold one record in."""
         verdict = record.verdict
-        if record.is_pod:
+        if record.kind == SECOND_CALL:
+            _share(self._pod_shares, verdict)
+            if verdict.is_refused:
+                self._pods.refuse(verdict)
+        elif record.is_pod:
             self._pods.take(verdict)
             _share(self._pod_shares, verdict)
             if verdict.patch and (verdict.patch in self._patches or len(self._patches) < PATCHES):
@@ -224,7 +235,7 @@ class Row:
             for note in verdict.notes:
                 if note.of_workload and note.refuses:
                     self._own_refusals[note.policy, note.guardrail] = verdict.after
-        notes = self._notes if record.is_pod else self._own_notes
+        notes = self._notes if record.is_pod or record.kind == SECOND_CALL else self._own_notes
         for note in verdict.notes:
             if note in notes or len(notes) < FINDINGS:
                 notes[note] += 1

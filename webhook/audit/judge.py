@@ -34,6 +34,7 @@ from webhook.policy._policy_set import PolicySet
 MIRROR: Final = "kubernetes.io/config.mirror"
 """Annotation of pods that stand for static pods."""
 
+_ENDED: Final = "has run to its end"
 _RIGHT_SIZING: Final = "rightSizing"
 _SPOT: Final = "spot"
 
@@ -84,7 +85,8 @@ class Judge:
         self._grouping = grouping or Grouping()
         self.rules = self._compile(policies)
         self._around = Surroundings(self.rules, view, ledger, now)
-        # The money of a workload's running pods is in the ledger already, and must not be asked for again.
+        # What runs is in the ledger already, and its replacement is never a budget question. Budgets are told beside
+        # the verdicts (`webhook.audit.report.budget_lines`), and judge workloads that would start something new.
         self._around_running = self._around._replace(rules=_without_budgets(self.rules))
         self._running = _owners_of_pods(view)
         self._intern = Interner()
@@ -98,9 +100,8 @@ class Judge:
             return Skipped(kind, namespace, name, reason)
         if kind == "Pod":
             document = self._as_created(document, namespace)
-        around = self._around
-        if kind != "Pod" and Owner(namespace, kind, name) in self._running:
-            around = self._around_running
+        runs = kind == "Pod" or Owner(namespace, kind, name) in self._running
+        around = self._around_running if runs else self._around
         found = _judged(document, origin, around, namespace)
         if isinstance(found, ManifestError):
             return Skipped(kind, namespace, name, str(found).removeprefix(f"{origin}: "), is_failure=True)
@@ -108,10 +109,16 @@ class Judge:
         if subject is None or decision is None or found.skipped:
             return Skipped(kind, namespace, name, found.skipped)
         if self.rules.has_exceptions(namespace):
-            self.uses.look(
-                namespace, lambda rules: _decision(document, origin, around._replace(rules=rules), namespace)
-            )
+            self.uses.look(namespace, lambda rules: self._again(document, origin, namespace, rules, runs=runs))
         return self._record(found, subject, decision)
+
+    def _again(
+        self, document: dict[str, Any], origin: str, namespace: str, rules: Ruleset, *, runs: bool
+    ) -> Decision | None:
+        """Judge an object by other rules."""
+        around = self._around._replace(rules=_without_budgets(rules) if runs else rules)
+        found = _judged(document, origin, around, namespace)
+        return None if isinstance(found, ManifestError) else found.decision
 
     def _compile(self, policies: PolicySet) -> Ruleset:
         return Ruleset(policies, self._excluded, "audit")
@@ -207,25 +214,34 @@ def identity(document: Mapping[str, Any]) -> tuple[str, str, str]:
 def why_not(document: Mapping[str, Any]) -> str:
     """Return why a stored object is not judged, where that can be told without judging it; else nothing."""
     kind = document.get("kind")
-    if kind != "Pod":
-        return "" if kind in WORKLOAD_KINDS else "is neither a pod nor a workload"
     metadata, status = (document.get(name) for name in ("metadata", "status"))
     metadata = metadata if isinstance(metadata, dict) else {}
-    if isinstance(status, dict) and status.get("phase") in TERMINAL:
-        return "has run to its end"
+    status = status if isinstance(status, dict) else {}
+    if kind != "Pod" and kind not in WORKLOAD_KINDS:
+        return "is neither a pod nor a workload"
     if metadata.get("deletionTimestamp"):
         return "is being deleted"
+    if kind == "Job":
+        return _ENDED if _has_ended(status) else ""
+    if kind != "Pod":
+        return ""
+    if status.get("phase") in TERMINAL:
+        return _ENDED
     annotations = metadata.get("annotations")
     return "is a static pod of a node" if isinstance(annotations, dict) and MIRROR in annotations else ""
 
 
+def _has_ended(status: Mapping[str, Any]) -> bool:
+    """Whether a Job has run to its end: it costs nothing any more."""
+    conditions = status.get("conditions")
+    return any(
+        isinstance(each, dict) and each.get("type") in ("Complete", "Failed") and each.get("status") == "True"
+        for each in (conditions if isinstance(conditions, list) else ())
+    )
+
+
 def _judged(document: dict[str, Any], origin: str, around: Surroundings, namespace: str) -> Judged | ManifestError:
     return next(iter(judge_all([Manifest(origin, document)], around, namespace)))
-
-
-def _decision(document: dict[str, Any], origin: str, around: Surroundings, namespace: str) -> Decision | None:
-    found = _judged(document, origin, around, namespace)
-    return None if isinstance(found, ManifestError) else found.decision
 
 
 def _notes(outcome: Outcome) -> list[Note]:

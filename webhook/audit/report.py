@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
-from webhook.audit import exceptions
+from webhook.audit import exceptions as dated
 from webhook.audit.fold import NotJudged, PolicyPart, Row, Share, Tally
 from webhook.ledger.balance import Period
 from webhook.ledger.store import LedgerStore
@@ -71,11 +71,15 @@ class Report(NamedTuple):
     namespaces: Sequence[GroupLine]
     cost_centers: Sequence[GroupLine]
     departments: Sequence[GroupLine]
-    exceptions: Sequence[exceptions.Told]
+    exceptions: Sequence[dated.Told]
     budgets: Sequence[BudgetLine]
     not_judged: Sequence[NotJudged]
     has_failures: bool
     """Whether something that should have been judged could not be."""
+    before: str = "today"
+    """What the first of two amounts is."""
+    after: str = "with everything enforced"
+    """What the second is."""
 
     @property
     def savings(self) -> Sequence[Row]:
@@ -88,7 +92,7 @@ class Report(NamedTuple):
         return [row for row in self.rows if row.tally.refused]
 
     @property
-    def overdue(self) -> Sequence[exceptions.Told]:
+    def overdue(self) -> Sequence[dated.Told]:
         """Exceptions that somebody should look at: run out, about to, or needed by nothing."""
         return [each for each in self.exceptions if each.state != "active" or each.is_unused]
 
@@ -140,7 +144,7 @@ def make(
         namespaces=_groups(ordered, lambda row: row.owner.namespace),
         cost_centers=_groups(ordered, lambda row: row.cost_center),
         departments=_groups(ordered, lambda row: row.department),
-        exceptions=exceptions.tell(policies, when.date(), uses) if policies is not None and uses is not None else (),
+        exceptions=dated.tell(policies, when.date(), uses) if policies is not None and uses is not None else (),
         budgets=budgets,
         not_judged=sorted(not_judged, key=lambda each: (not each.is_failure, each)),
         has_failures=has_failures,
