@@ -204,9 +204,9 @@ class LiveCluster:
         self.patience = patience
         self._engine = engine
         self._metrics = metrics
-        self._ledger = ledger
+        self.ledger = ledger
         self._resources = resources
-        self._excluded = (settings.namespace, *settings.exclude_namespaces)
+        self.excluded = (settings.namespace, *settings.exclude_namespaces)
         self._cap = settings.mode
         self._needs_directory = settings.policies is not None
         self._directory: PolicySet | None = None
@@ -229,6 +229,11 @@ class LiveCluster:
         """
         combined = self._combined
         return self._resources.standings(combined) if combined is not None else None
+
+    @property
+    def policies(self) -> PolicySet | None:
+        """The policies in force; None before any were, and while they change."""
+        return self._combined.set if self._combined is not None else None
 
     async def run(self) -> None:
         """Follow changes until cancelled."""
@@ -256,7 +261,7 @@ class LiveCluster:
             if problem not in self.problems:
                 _log.error("policy refused: %s", problem)
         self._combined, self.problems = None, combined.problems
-        rules = Ruleset(combined.set, self._excluded, self._cap)
+        rules = Ruleset(combined.set, self.excluded, self._cap)
         self.watches.follow_schedulers(combined.set.schedulers)
         # A budget must know what runs before the first pod is judged by it: to an empty ledger everything fits.
         try:
@@ -277,7 +282,7 @@ class LiveCluster:
         started = time.monotonic()
         self._recounted = self._countable(rules)
         # Many pods take seconds; reviews go on meanwhile.
-        await asyncio.to_thread(lambda: self._ledger.recount(list(bookings(self.view, rules))))
+        await asyncio.to_thread(lambda: self.ledger.recount(list(bookings(self.view, rules))))
         took = time.monotonic() - started
         self._next_recount = time.monotonic() + max(self.RECOUNT, took * self.RECOUNT_SHARE)
 

@@ -101,6 +101,13 @@ OPTIONS: tuple[Option, ...] = (
         default="kube-system",
         multiple=True,
     ),
+    Option(
+        "scan_interval",
+        "With `--cluster live`: seconds between two scans of what runs, which the leader tells in PolicyReports; 0 never "
+        "scans.",
+        "SECONDS",
+        default=3600.0,
+    ),
     Option("log_file", "File that gets one JSON line a decision; without it, standard output.", "FILE"),
 )
 
@@ -129,6 +136,8 @@ class Settings:
     kubeconfig: Path | None
     """None: the pod's service account, else the usual kubeconfig."""
     scheduler_namespaces: tuple[str, ...]
+    scan_interval: float
+    """Seconds; 0 never scans."""
     log_file: Path | None
 
     @classmethod
@@ -162,6 +171,7 @@ class Settings:
             shutdown_delay=reader.seconds("shutdown_delay"),
             kubeconfig=reader.optional_file("kubeconfig", "kubeconfig"),
             scheduler_namespaces=reader.namespaces("scheduler_namespaces"),
+            scan_interval=reader.seconds("scan_interval"),
             log_file=None if not values["log_file"] else Path(str(values["log_file"])),
         )
         reader.distinct_ports(settings)

@@ -21,11 +21,11 @@ from webhook.audit.exceptions import Uses
 from webhook.audit.fold import Interner, Note, Part, Record, Verdict
 from webhook.audit.journal import Owner
 from webhook.cluster.projections import TERMINAL
-from webhook.cluster.view import View
+from webhook.cluster.view import Controller, View
 from webhook.guardrails import _money
 from webhook.guardrails._contract import Context
 from webhook.kube.manifests import Manifest, ManifestError
-from webhook.kube.objects import WORKLOAD_KINDS, controller_of, pod_template
+from webhook.kube.objects import WORKLOAD_KINDS, ObjectMeta, controller_of, pod_template
 from webhook.kube.quantity import QuantityError
 from webhook.ledger.store import LedgerStore
 from webhook.offline.judged import Judged, judge_all
@@ -71,6 +71,7 @@ class Judge:
         *,
         excluded: tuple[str, ...] = (),
         grouping: Grouping | None = None,
+        counts_uses: bool = True,
     ) -> None:
         """Args:
         policies: what to judge by.
@@ -79,7 +80,9 @@ class Judge:
         now: the time, with its zone.
         excluded: globs of namespaces that are never judged, beside the system's own.
         grouping: labels to group money by.
+        counts_uses: whether to find out which exceptions are needed.
         """
+        self._counts_uses = counts_uses
         self.policies = policies
         self._excluded = excluded
         self._grouping = grouping or Grouping()
@@ -108,9 +111,35 @@ class Judge:
         subject, decision = found.subject, found.decision
         if subject is None or decision is None or found.skipped:
             return Skipped(kind, namespace, name, found.skipped)
-        if self.rules.has_exceptions(namespace):
+        if self._counts_uses and self.rules.has_exceptions(namespace):
             self.uses.look(namespace, lambda rules: self._again(document, origin, namespace, rules, runs=runs))
         return self._record(found, subject, decision)
+
+    def stamp(self, kind: str, namespace: str, metadata: ObjectMeta) -> tuple[object, ...]:
+        """Return what a verdict depends on besides the object itself and the balance of budgets: while it and the
+        object's version stay the same, so does the verdict."""
+        view = self._around.view
+        info = view.namespace(namespace)
+        limits = view.limit_ranges(namespace)
+        name, labels = metadata.name or "", metadata.labels or {}
+        owner: Controller | None = None
+        if kind == "Pod":
+            owner = view.top_controller(namespace, controller_of(metadata), labels)
+        elif controller_of(metadata) is None:
+            owner = Controller(kind, name)
+        today = self._around.now().date()
+        if owner is None:
+            return self.policies, info, limits, today
+        return (
+            self.policies,
+            info,
+            limits,
+            today,
+            view.vertical_pod_autoscaler(namespace, owner, labels),
+            view.horizontal_pod_autoscalers(namespace, owner),
+            view.nodes() if owner.kind == "DaemonSet" else (),
+            Owner(namespace, owner.kind, owner.name) in self._running,
+        )
 
     def _again(
         self, document: dict[str, Any], origin: str, namespace: str, rules: Ruleset, *, runs: bool

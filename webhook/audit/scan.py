@@ -57,6 +57,9 @@ def records(judge: Judge, world: World, progress: Progress) -> Iterator[Record]:
         if isinstance(found, Record):
             yield found
         else:
-            world.unjudged.add(
-                found.kind, found.namespace, found.reason, found.name or origin, is_failure=found.is_failure
-            )
+            # What is left out by rule is counted for the whole cluster; what has to be mended is named where it is.
+            namespace = found.namespace if found.is_failure else ""
+            example = found.name or origin
+            if not found.is_failure:
+                example = f"{found.namespace}/{example}"
+            world.unjudged.add(found.kind, namespace, found.reason, example, is_failure=found.is_failure)

@@ -205,7 +205,8 @@ def _total(console: Console, report: Report) -> None:
     refused = f"of {times(len(report.refused), 'workload')} something would be refused"
     console.print(
         f"{counted}: {said(total.before, currency)} a month {report.before}, {said(total.after, currency)} "
-        f"{report.after}, {said(total.saved, currency)} saved; {refused}, {said(total.refused_money, currency)} a month",
+        f"{report.after}, {said(total.saved, currency)} saved; {refused}, "
+        f"{said(total.refused_money, currency)} a month",
         style="bold",
         markup=False,
     )

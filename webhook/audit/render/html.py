@@ -20,8 +20,8 @@ MOST_LINES: Final = 100
 NOTHING: Final = "\N{EN DASH}"
 _MOST_BARS: Final = 12
 _HOW: Final = {
-    True: "Pods are judged as their owners would create them again, with every policy enforced. A workload that runs no "
-    "pod right now counts what its template declares.",
+    True: "Pods are judged as their owners would create them again, with every policy enforced. A workload that runs "
+    "no pod right now counts what its template declares.",
     False: "Decisions about new pods are added up as they were made; amounts that a mode held back are among them.",
 }
 _TITLES: Final = {

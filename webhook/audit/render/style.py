@@ -40,7 +40,7 @@ section {
   background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1.1rem 1.25rem;
   margin: 0 0 1.1rem;
 }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11.5rem, 1fr)); gap: .8rem; margin: 0 0 1.1rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: .8rem; margin: 0 0 1.1rem; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: .85rem 1rem; }
 .tile dt { color: var(--soft); font-size: .86rem; }
 .tile dd { margin: .1rem 0 0; font-size: 1.5rem; font-weight: 650; letter-spacing: -.015em; }
