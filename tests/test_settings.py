@@ -47,6 +47,7 @@ def test_what_is_not_given_takes_its_default(tmp_path: Path) -> None:
         shutdown_delay=5.0,
         kubeconfig=None,
         scheduler_namespaces=("kube-system",),
+        scan_interval=3600.0,
         log_file=None,
     )
 

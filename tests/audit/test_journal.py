@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests import factories
 from tests.audit import _scene
-from webhook.admission.decision import ALLOWED, Cost, Decision, Outcome
+from webhook.admission.decision import ALLOWED, Cost, Decision, Outcome, OutcomeName
 from webhook.admission.recorder import Recorded, Recorder
 from webhook.admission.subject import Subject
 from webhook.audit import journal as journals
@@ -37,7 +37,7 @@ def recorded(
 ) -> Recorded:
     refused = bool(message)
     findings = (Finding("r", message, "mend it"),) if message else ()
-    outcome = "refused" if refused else "changed" if changed else "passed"
+    outcome: OutcomeName = "refused" if refused else "changed" if changed else "passed"
     decision = Decision(
         allowed=not refused,
         message=message,
