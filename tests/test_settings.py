@@ -50,6 +50,7 @@ def test_what_is_not_given_takes_its_default(tmp_path: Path) -> None:
         notify_url=None,
         notify_form="slack",
         allocation_url=None,
+        scan_interval=3600.0,
         log_file=None,
     )
 

@@ -122,6 +122,13 @@ OPTIONS: tuple[Option, ...] = (
         "cost by it is shown in their status and decides nothing.",
         "URL",
     ),
+    Option(
+        "scan_interval",
+        "With `--cluster live`: seconds between two scans of what runs, which the leader tells in PolicyReports; 0 "
+        "never scans.",
+        "SECONDS",
+        default=3600.0,
+    ),
     Option("log_file", "File that gets one JSON line a decision; without it, standard output.", "FILE"),
 )
 
@@ -155,6 +162,8 @@ class Settings:
     notify_form: NotifyForm
     allocation_url: str | None = field(repr=False)
     """May hold credentials."""
+    scan_interval: float
+    """Seconds; 0 never scans."""
     log_file: Path | None
 
     @classmethod
@@ -189,6 +198,7 @@ class Settings:
             kubeconfig=reader.optional_file("kubeconfig", "kubeconfig"),
             scheduler_namespaces=reader.namespaces("scheduler_namespaces"),
             allocation_url=reader.address("allocation_url"),
+            scan_interval=reader.seconds("scan_interval"),
             log_file=None if not values["log_file"] else Path(str(values["log_file"])),
             notify_url=reader.address("notify_url"),
             notify_form="json" if reader.choice("notify_form") == "json" else "slack",

@@ -10,6 +10,7 @@ import pytest
 from tests.manifests import _rendered
 from webhook import settings
 from webhook.admission.ruleset import check_section
+from webhook.audit import policy_reports
 from webhook.cluster.live import LiveView
 from webhook.cluster.watches import Watches
 from webhook.kube import client
@@ -57,7 +58,16 @@ STATUS = {
     for group, resource in FOLLOWED
     if group == "podgate.dev"
 }
-TOLD = {Right("", "events", "create"): "one Event a threshold and period of a Budget"}
+TOLD = {
+    Right("", "events", "get"): "the one Event of an owner, to count it up",
+    Right("", "events", "create"): "the first refusal of an owner's pods; one a threshold and period of a Budget",
+    Right("", "events", "patch"): "further ones",
+    **{
+        Right(group, resource, verb): "one report a namespace, where the kind is installed"
+        for group, resource in (("wgpolicyk8s.io", "policyreports"), ("openreports.io", "reports"))
+        for verb in ("list", "create", "update", "delete")
+    },
+}
 _OBJECTS = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
 TRUST = {
     **{
@@ -167,6 +177,11 @@ def test_what_is_followed_is_what_the_code_watches() -> None:
     watched = {report.name for report in watches.report()}
     policies = {source.resource.name for source in ResourcePolicies(check_section).sources}
     assert {resource for _, resource in FOLLOWED} == watched | {"leases"} | {name.split(".")[0] for name in policies}
+
+
+def test_reports_are_written_as_the_code_names_them() -> None:
+    groups = {(dialect.group, dialect.plural) for dialect in policy_reports.DIALECTS}
+    assert groups == {(right.group, right.resource) for right in TOLD if right.group}
 
 
 def test_the_names_are_those_that_the_code_uses() -> None:

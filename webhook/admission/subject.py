@@ -75,6 +75,18 @@ def requester_of(request: Request) -> Requester:
     return Requester(user.username, tuple(user.groups or ()), user.uid)
 
 
+def owner_of(subject: Subject, view: View) -> Controller | None:
+    """Return the top-most known owner of what is judged: for a workload the workload itself, for a pod of its own
+    None."""
+    if subject.controller is not None:
+        return subject.controller
+    metadata = subject.pod.metadata
+    owner = controller_of(metadata)
+    if owner is None or metadata is None:
+        return None
+    return view.top_controller(subject.namespace, owner, metadata.labels or {})
+
+
 def _of_pod(request: PodRequest) -> Subject | str:
     subresource = request.sub_resource or ""
     pod = request.object

@@ -17,12 +17,15 @@ from webhook.admission.engine import Answered
 from webhook.admission.figures import Figures, figures
 from webhook.admission.log import DecisionLog
 from webhook.admission.request import BadReview
+from webhook.audit.background import BackgroundScan, Basis, ScanCollector
+from webhook.audit.refusals import RefusalCollector, Refusals
 from webhook.cli._fault import Fault
+from webhook.cluster.live import LiveView
 from webhook.cluster.snapshot import SnapshotError
 from webhook.kube.client import Client, ConfigError, connect, in_pod
 from webhook.kube.conditions import Held
 from webhook.kube.leader import Election
-from webhook.server import actuals, budgets, conditions, lane, listener, notifier, ops, secret_tls, tls
+from webhook.server import actuals, budgets, conditions, journal, lane, listener, notifier, ops, secret_tls, tls
 
 
 def _serve(**raw: object) -> None:
@@ -44,11 +47,15 @@ def _serve(**raw: object) -> None:
 
 
 def _run(chosen: settings.Settings, log: DecisionLog) -> int:
-    parts = assembly.live(chosen, log) if chosen.cluster is None else assembly.embedded(chosen, log)
+    # Writes go through connections of their own, so that no watch has to share with them.
+    rest = connect(chosen.kubeconfig) if chosen.cluster is None or chosen.certs_secret else None
+    told: list[Refusals] = []
+    if rest is not None and chosen.cluster is None:
+        parts = assembly.live(chosen, log, listeners=[partial(_refusals, rest, told)])
+    else:
+        parts = assembly.embedded(chosen, log)
     registry = parts.metrics.registry
     log.on_lost = parts.metrics.recorder_fault
-    # Writes go through connections of their own, so that no watch has to share with them.
-    rest = connect(chosen.kubeconfig) if parts.cluster is not None or chosen.certs_secret else None
     if rest is not None and chosen.certs_secret:
         made = _shared_certificates(chosen, rest, registry)
     else:
@@ -70,15 +77,21 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
     telling = _conditions(chosen, parts.cluster, rest, made.election, health, registry, budgets_told)
     if parts.cluster is None and chosen.notify_url:
         telling = budgets_told(None, lambda: True)
+    for refusals in told:
+        health.add_notice("events", refusals.notices)
+        registry.register(RefusalCollector(refusals))
+        telling.append(refusals.telling())
     admission_lane = lane.Lane(
         partial(_answer, parts),
         ops.bare_application("reviews are posted to /mutate or /validate"),
         shed=partial(_answer_overloaded, parts),
     )
     registry.register(ops.LaneCollector(admission_lane))
+    operations = ops.application(health, registry)
+    journal.add(operations, parts.journal)
     return listener.serve(
         listener.Admission(admission_lane, made.tls, chosen.host, chosen.port),
-        [listener.Site("operations", "--ops-port", ops.application(health, registry), chosen.host, chosen.ops_port)],
+        [listener.Site("operations", "--ops-port", operations, chosen.host, chosen.ops_port)],
         health,
         shutdown_delay=chosen.shutdown_delay,
         background=[assembly.watching(parts), *made.background, *telling, admission_lane.lag.watching()],
@@ -140,7 +153,7 @@ def _conditions(
     registry: prometheus_client.CollectorRegistry,
     also: Callable[[Client, Callable[[], bool]], list[contextlib.AbstractAsyncContextManager[None]]] | None = None,
 ) -> list[contextlib.AbstractAsyncContextManager[None]]:
-    """Have the leader tell authors of custom resources what came of them.
+    """Have the leader tell authors of custom resources what came of them, and scan what runs.
 
     Replicas that share certificates have a leader. Others elect one for this alone, but only in pods: who tries
     Podgate on a cluster from outside must not speak for the installation that is in it. `also` makes what else the
@@ -164,7 +177,31 @@ def _conditions(
     registry.register(conditions.ConditionCollector(writer, leads))
     if also is not None:
         background += also(rest, election.is_leader)
-    return [*background, writer.watching()]
+    background.append(writer.watching())
+    if chosen.scan_interval:
+        scan = BackgroundScan(
+            partial(_scan_basis, cluster),
+            rest,
+            rest,
+            leads=election.is_leader,
+            now=assembly.utc_now,
+            interval=chosen.scan_interval,
+        )
+        health.add_notice("scan", scan.notices)
+        registry.register(ScanCollector(scan))
+        background.append(scan.running())
+    return background
+
+
+def _scan_basis(cluster: assembly.LiveCluster) -> Basis | None:
+    policies = cluster.policies
+    return Basis(policies, cluster.view, cluster.ledger, cluster.excluded) if policies is not None else None
+
+
+def _refusals(rest: Client, told: list[Refusals], view: LiveView) -> Refusals:
+    made = Refusals(rest, view, now=assembly.utc_now, monotonic=time.monotonic)
+    told.append(made)
+    return made
 
 
 def _budgets(
