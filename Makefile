@@ -1,13 +1,13 @@
 # `make` alone prints what there is to do.
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix lint types layers docs bench memory crds lock clean
+.PHONY: help run test check fix lint types layers conformance docs bench memory crds lock clean
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1mmake %-8s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1mmake %-11s\033[0m %s\n", $$1, $$2}'
 
 $(VENV)/runtime: pyproject.toml requirements.lock
 	@echo "Installing Podgate into $(VENV) ..."
@@ -42,6 +42,9 @@ layers: $(VENV)/development ## import-linter: the layers of docs/architecture.md
 fix: $(VENV)/development ## Format, and mend what can be mended
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+conformance: $(VENV)/development ## Compare verdicts, sizes and quantities with Kubernetes, case by case; DATA=DIR for other cases
+	@$(BIN)/python -m tests.conformance $(if $(DATA),--data $(DATA))
 
 docs: $(VENV)/development ## Write docs/guardrails and docs/policies.md from the code and the policy models
 	@$(BIN)/python -m tests.docs.generate

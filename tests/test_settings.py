@@ -73,7 +73,7 @@ def test_every_flag_has_its_environment_variable_and_a_sentence(option: object) 
     [
         pytest.param((), (), id="none"),
         pytest.param(("legacy-*", "tmp-?"), ("legacy-*", "tmp-?"), id="repeated flag"),
-        pytest.param("legacy-* tmp-[0-9]", ("legacy-*", "tmp-[0-9]"), id="environment, with blanks"),
+        pytest.param("legacy-* tmp-?", ("legacy-*", "tmp-?"), id="environment, with blanks"),
         pytest.param(("a b", "b"), ("a", "b"), id="named twice"),
     ],
 )
@@ -140,8 +140,18 @@ def test_port_0_takes_a_free_one_for_both(tmp_path: Path) -> None:
         ),
         pytest.param(
             {"exclude_namespaces": ["Team_A"]},
-            "--exclude-namespaces: 'Team_A' can match no namespace; use letters, digits, - and * ? [ ]",
+            "--exclude-namespaces: 'Team_A' can match no namespace; use lower case letters, digits, -, * and ?",
             id="glob of no namespace",
+        ),
+        pytest.param(
+            {"exclude_namespaces": ["tmp-[0-9]"]},
+            "--exclude-namespaces: 'tmp-[0-9]' can match no namespace; use lower case letters, digits, -, * and ?",
+            id="brackets, which globs read as they stand",
+        ),
+        pytest.param(
+            {"exclude_namespaces": ["a" * 64]},
+            f"--exclude-namespaces: {'a' * 64!r} can match no namespace; use lower case letters, digits, -, * and ?",
+            id="longer than any namespace",
         ),
         pytest.param(
             {"namespace": "pod.gate"},

@@ -14,29 +14,36 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector
 
 from webhook.admission.bookings import bookings
 from webhook.admission.engine import Answered, Engine
 from webhook.admission.log import DecisionLog
-from webhook.admission.metrics import ExceptionCollector, Metrics, SizeCollector
+from webhook.admission.metrics import (
+    ExceptionCollector,
+    Metrics,
+    SizeCollector,
+    review_cache_collector,
+    wait_collector,
+)
 from webhook.admission.patience import Patience
 from webhook.admission.recorder import Recorder
 from webhook.admission.ruleset import Ruleset, check_section
 from webhook.cluster.live import LiveView
 from webhook.cluster.metrics import WatchCollector
+from webhook.cluster.schedulers import Schedulers
 from webhook.cluster.snapshot import Snapshot
 from webhook.cluster.watches import Watches
 from webhook.kube import client
 from webhook.kube.objects import OwnerReference
 from webhook.ledger.memory import MemoryLedger
 from webhook.policy import _loader
+from webhook.policy._envelope import Document
 from webhook.policy._policy_set import PolicySet
 from webhook.policy._problems import PolicyProblem
 from webhook.policy._reload import DirectoryWatcher, PolicyState
 from webhook.policy._resources import Combined, ResourcePolicies, Standing
 from webhook.policy.bin_packing import BinPackingSection
+from webhook.policy.guardrail_policy import GuardrailPolicySpec
 from webhook.settings import Settings
 
 _log = logging.getLogger("podgate")
@@ -72,6 +79,15 @@ def load_policies(path: Path) -> PolicySet:
     return _loader.load_directory(path, check=check_section)
 
 
+def load_part(path: Path) -> PolicySet:
+    """Load a policy directory beside which custom resources bring policies as well, above all prices.
+
+    Raises:
+        PolicyErrors: with all errors of all files.
+    """
+    return _loader.load_directory(path, check=check_section, is_whole=False)
+
+
 def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime] = utc_now) -> Parts:
     """Put everything together over the snapshot directory of the settings.
 
@@ -100,15 +116,15 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
     )
 
     def sizes() -> Mapping[str, int]:
-        rules = engine.rules
         return {
             **{f"cluster_{name}": size for name, size in view.sizes().items()},
             "ledger_pods": ledger.size(),
-            **(rules.sizes() if rules is not None else {}),
+            **engine.sizes(),
         }
 
     registry.register(SizeCollector(sizes))
     registry.register(ExceptionCollector(lambda: engine.rules, now))
+    registry.register(review_cache_collector(engine.lookups))
     return Parts(engine, metrics, watcher, log)
 
 
@@ -152,22 +168,22 @@ def live(
     watcher: DirectoryWatcher | None = None
     if settings.policies is not None:
         watcher = DirectoryWatcher(
-            settings.policies, load_policies, cluster.on_loaded, _failure_teller(metrics, settings.policies), now=now
+            settings.policies, load_part, cluster.on_loaded, _failure_teller(metrics, settings.policies), now=now
         )
 
     def sizes() -> Mapping[str, int]:
-        rules = engine.rules
         return {
             **{f"cluster_{name}": size for name, size in view.sizes().items()},
             "policy_resources": len(resources),
             "ledger_pods": ledger.size(),
-            **(rules.sizes() if rules is not None else {}),
+            **engine.sizes(),
         }
 
     registry.register(SizeCollector(sizes))
     registry.register(ExceptionCollector(lambda: engine.rules, now))
+    registry.register(review_cache_collector(engine.lookups))
     registry.register(WatchCollector(watches, view))
-    registry.register(_WaitCollector(cluster.patience))
+    registry.register(wait_collector(cluster.patience.outcomes))
     return Parts(engine, metrics, watcher, log, cluster)
 
 
@@ -195,6 +211,7 @@ class LiveCluster:
     ) -> None:
         self.view = view
         self.watches = watches
+        self.schedulers = Schedulers(view, watches)
         self.patience = patience
         self._engine = engine
         self._metrics = metrics
@@ -222,7 +239,10 @@ class LiveCluster:
         May be called from any thread.
         """
         combined = self._combined
-        return self._resources.standings(combined) if combined is not None else None
+        if combined is None:
+            return None
+        named = {policy.name: self.schedulers.remark(_schedulers([policy])) for policy in combined.set.policies}
+        return self._resources.standings(combined, named)
 
     async def run(self) -> None:
         """Follow changes until cancelled."""
@@ -237,6 +257,7 @@ class LiveCluster:
         """Put in force what has changed, once all of it is there."""
         if self.watches.problem() is not None or (self._needs_directory and self._directory is None):
             return
+        self.schedulers.look()
         changes = (id(self._directory), self._resources.changes)
         if changes != self._seen:
             # Before the attempt: what fails is tried again when something changes, not five times a second.
@@ -251,7 +272,7 @@ class LiveCluster:
                 _log.error("policy refused: %s", problem)
         self._combined, self.problems = None, combined.problems
         rules = Ruleset(combined.set, self._excluded, self._cap)
-        self.watches.follow_schedulers(_schedulers(combined.set))
+        self.watches.follow_schedulers(_schedulers(combined.set.policies))
         # A budget must know what runs before the first pod is judged by it: to an empty ledger everything fits.
         try:
             await self._count(rules)
@@ -280,21 +301,6 @@ class LiveCluster:
         return rules, self.view.pods_by_uid.changes, self.view.namespaces.changes
 
 
-class _WaitCollector(Collector):
-    """``podgate_cache_waits_total{outcome}``."""
-
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
-
-    def collect(self) -> Iterable[CounterMetricFamily]:
-        family = CounterMetricFamily(
-            "podgate_cache_waits", "Reviews that waited for the caches, by what came of it.", labels=("outcome",)
-        )
-        for outcome in ("seen", "timeout", "crowded"):
-            family.add_metric((outcome,), self._patience.outcomes[outcome])
-        return [family]
-
-
 def answer(parts: Parts, path: str, body: bytes, timeout: float | None) -> Answered | Awaitable[Answered]:
     """Judge one call; where the cluster is live, perhaps a moment later (see `webhook.admission.patience`).
 
@@ -306,11 +312,11 @@ def answer(parts: Parts, path: str, body: bytes, timeout: float | None) -> Answe
     return parts.cluster.patience.answer(parts.engine, path, body, timeout)
 
 
-def _schedulers(policies: PolicySet) -> set[str]:
+def _schedulers(policies: Iterable[Document[GuardrailPolicySpec]]) -> set[str]:
     names: set[str] = set()
-    for policy in policies.policies:
+    for policy in policies:
         section = policy.spec.sections.get("binPacking")
-        if isinstance(section, BinPackingSection):
+        if isinstance(section, BinPackingSection) and (section.mode or policy.spec.mode) != "off":
             names.add(section.scheduler_name)
     return names
 
@@ -386,6 +392,4 @@ def cluster_notices(parts: Parts) -> list[str]:
     """Return which watches are behind, and which schedulers pods are not handed to."""
     if parts.cluster is None:
         return []
-    dead = [name for name, alive in sorted(parts.cluster.view.schedulers().items()) if not alive]
-    lines = [f"scheduler {name} holds no fresh Lease; its pods stay with the default scheduler" for name in dead]
-    return [*parts.cluster.watches.notices(), *lines]
+    return [*parts.cluster.watches.notices(), *parts.cluster.schedulers.notices()]

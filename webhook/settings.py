@@ -173,7 +173,8 @@ class Settings:
 _BY_NAME = {option.name: option for option in OPTIONS}
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
-_GLOB = re.compile(r"[-a-z0-9*?\[\]!]{1,253}", re.ASCII)
+_GLOB = re.compile(r"[-a-z0-9*?]{1,63}", re.ASCII)
+"""As globs of policies: whatever else is written there would be read literally, and no namespace is named so."""
 _LONGEST_DELAY = 3600.0
 
 
@@ -258,7 +259,7 @@ class _Reader:
         parts = [part for text in texts for part in str(text).split()]
         for part in parts:
             if not _GLOB.fullmatch(part):
-                self._problem(name, f"{part!r} can match no namespace", "use letters, digits, - and * ? [ ]")
+                self._problem(name, f"{part!r} can match no namespace", "use lower case letters, digits, -, * and ?")
         return tuple(dict.fromkeys(parts))
 
     def namespaces(self, name: str) -> tuple[str, ...]:

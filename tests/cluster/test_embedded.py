@@ -34,6 +34,7 @@ def test_everything_in_it_is_of_use(snapshot: Snapshot) -> None:
     assert 10 <= sizes["pods"] <= 25
     assert sizes["verticalPodAutoscalers"] >= 15
     assert sizes["horizontalPodAutoscalers"] == 2
+    assert sizes["disruptionBudgets"] == 2
 
 
 @pytest.mark.parametrize(
@@ -193,6 +194,25 @@ def test_spot_nodes_are_labelled_and_tainted_alike(snapshot: Snapshot) -> None:
 
 def test_the_bin_packing_scheduler_is_alive(snapshot: Snapshot) -> None:
     assert snapshot.is_scheduler_alive("bin-packing-scheduler")
+
+
+def test_a_team_has_a_quota_whose_status_is_what_its_pods_ask_for(snapshot: Snapshot) -> None:
+    [quota] = snapshot.resource_quotas("team-beta")
+    resources = [
+        container.resources
+        for pod in snapshot.pods()
+        if pod.namespace == "team-beta" and pod.pod.spec is not None
+        for container in pod.pod.spec.containers or ()
+        if container.resources is not None
+    ]
+    asked = {
+        "requests": [each.requests or {} for each in resources],
+        "limits": [each.limits or {} for each in resources],
+    }
+    for field, maps in asked.items():
+        assert sum(quantity.cpu_milli(each["cpu"]) for each in maps) == quantity.cpu_milli(quota.used[f"{field}.cpu"])
+        used = quantity.memory_bytes(quota.used[f"{field}.memory"])
+        assert sum(quantity.memory_bytes(each["memory"]) for each in maps) == used
 
 
 @pytest.mark.parametrize("namespace", ["team-alpha", "team-beta"])

@@ -1,21 +1,17 @@
-"""From a pod to its controller: cases of VPA's own tests, and the rules that go beyond it."""
+"""From a pod to its controller: the rules that go beyond VPA's, whose cases are run by ``tests/conformance``."""
 
-import json
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
+from tests.conformance import vpa as vpa_cases
+from tests.conformance._cases import stored_rows
 from tests.contracts.view import LABELS, NS, WEB, WEB_RS, obj, owned_by, owner, vpa
 from webhook.cluster.snapshot import Snapshot
 from webhook.cluster.view import Controller
-from webhook.kube.objects import ObjectMeta, OwnerReference, Pod, controller_of
+from webhook.kube.objects import OwnerReference
 
-CASES: list[dict[str, Any]] = [
-    json.loads(line)
-    for line in (Path(__file__).parents[1] / "data" / "vpa" / "match_cases.jsonl").read_text().splitlines()
-]
+CASES = {row["id"]: row for row in stored_rows(vpa_cases.FILES[0])}
 
 OFF_COUNTS = "a VPA in recommendation mode (Off) counts like any other, so the oldest wins, then the smaller name"
 OVERRULED: dict[str, tuple[str | None, str]] = {
@@ -26,53 +22,18 @@ OVERRULED: dict[str, tuple[str | None, str]] = {
     "vpa-175": ("Deployment/test-deployment", "a custom resource counts only where an autoscaler targets it"),
     "vpa-177": ("NotScalingResource/iCanNotScale", "an owner of which nothing is known stands for itself"),
 }
-"""Where this project's rule differs from VPA's: the answer here, and why."""
+"""Cases of VPA's own tests where this project's rule differs: the answer here, and why."""
 
 
-def of_level(*levels: str) -> list[Any]:
-    return [pytest.param(case, id=f"{case['id']} {case['name']}") for case in CASES if case["level"] in levels]
-
-
-def snapshot(case: dict[str, Any]) -> Snapshot:
-    return Snapshot.from_documents([*case.get("objects", ()), *case.get("vpas", ())])
-
-
-@pytest.mark.parametrize("case", of_level("match"))
-def test_the_vpa_of_a_pod_is_found_as_vpa_finds_it(case: dict[str, Any]) -> None:
-    view = snapshot(case)
-    metadata = msgspec.convert(case["pod"], Pod).metadata or ObjectMeta()
-    namespace = (case.get("input") or {}).get("namespace") or metadata.namespace or ""
-    labels = metadata.labels or {}
-    controller = view.top_controller(namespace, controller_of(metadata), labels)
-    found = view.vertical_pod_autoscaler(namespace, controller, labels) if controller is not None else None
-    expected, _ = OVERRULED.get(case["id"], (case["expect"]["matchedVpa"], ""))
-    assert (found.name if found is not None else None) == expected
-
-
-@pytest.mark.parametrize("case", of_level("owner_chain", "parent_controller"))
-def test_the_controller_is_found_as_vpa_finds_it(case: dict[str, Any]) -> None:
-    if case["level"] == "owner_chain":
-        start = case["input"]["start"]
-        namespace = start["namespace"]
-        reference = OwnerReference(api_version=start["apiVersion"], kind=start["kind"], name=start["name"])
-        found = snapshot(case).top_controller(namespace, reference, {})
-    else:
-        metadata = msgspec.convert(case["pod"], Pod).metadata or ObjectMeta()
-        found = snapshot(case).top_controller(metadata.namespace or "", controller_of(metadata), {})
-    wanted = case["expect"]["controller"]
-    expected = f"{wanted['kind']}/{wanted['name']}" if wanted else None
-    expected, _ = OVERRULED.get(case["id"], (expected, ""))
-    assert (f"{found.kind}/{found.name}" if found is not None else None) == expected
-
-
-def test_every_overruled_case_is_there_and_differs() -> None:
-    by_id = {case["id"]: case["expect"] for case in CASES}
-    for case_id, (answer, reason) in OVERRULED.items():
-        expect = by_id[case_id]
-        controller = expect.get("controller")
-        upstream = expect.get("matchedVpa") or (f"{controller['kind']}/{controller['name']}" if controller else None)
-        assert answer != upstream
-        assert reason
+@pytest.mark.parametrize("case", OVERRULED)
+def test_where_the_rule_differs_from_vpas_the_answer_is_ours(case: str) -> None:
+    answer, reason = OVERRULED[case]
+    assert vpa_cases.of_row(CASES[case]), reason
+    expect: dict[str, Any] = {"matchedVpa": answer}
+    if answer is not None and "/" in answer:
+        kind, _, name = answer.partition("/")
+        expect = {"controller": {"kind": kind, "name": name}}
+    assert vpa_cases.of_row({**CASES[case], "expect": expect}) == [], reason
 
 
 def climb(objects: list[dict[str, Any]], start: OwnerReference | None, labels: dict[str, str] | None = None) -> str:

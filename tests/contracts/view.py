@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from webhook.cluster.view import Controller, View
+from webhook.cluster.view import Claim, Controller, QuotaScope, Share, View
 from webhook.kube.objects import OwnerReference
 
 Object = dict[str, Any]
@@ -25,6 +25,9 @@ def obj(kind: str, name: str, spec: Object | None = None, /, **metadata: object)
         "Pod": "v1",
         "Node": "v1",
         "LimitRange": "v1",
+        "PodDisruptionBudget": "policy/v1",
+        "ResourceQuota": "v1",
+        "PersistentVolumeClaim": "v1",
         "ReplicationController": "v1",
         "Job": "batch/v1",
         "CronJob": "batch/v1",
@@ -76,10 +79,17 @@ class ViewContract:
         assert view.vertical_pod_autoscaler(NS, Controller("Deployment", "web"), {}) is None
         assert not view.horizontal_pod_autoscalers(NS, Controller("Deployment", "web"))
         assert not view.limit_ranges(NS)
+        assert not view.disruption_budgets(NS, {"app": "web"})
+        assert view.replicas(NS, Controller("Deployment", "web")) is None
+        assert not view.resource_quotas(NS)
         assert view.owner_selector(NS, Controller("Deployment", "web")) is None
         assert not view.nodes()
+        assert view.node("n") is None
+        assert view.claim(NS, "data") is None
+        assert view.claim_payer(NS, "data") is None
         assert not view.pods()
         assert not view.is_scheduler_alive("bin-packing-scheduler")
+        assert not view.knows_scheduler("bin-packing-scheduler")
         assert set(view.sizes().values()) <= {0}
 
     def test_a_namespace_has_its_labels_annotations_and_name_label(self, make_view: MakeView) -> None:
@@ -184,6 +194,43 @@ class ViewContract:
         assert found.container_utilization == {("app", "memory")}
         assert (found.min_replicas, found.max_replicas) == (2, 5)
 
+    # --- disruption budgets -----------------------------------------------------------------------------------------
+
+    def test_disruption_budgets_of_the_namespace_are_found_by_the_labels_of_a_pod(self, make_view: MakeView) -> None:
+        web = {"matchLabels": {"app": "web"}}
+        tier = {"matchExpressions": [{"key": "tier", "operator": "In", "values": ["front", "edge"]}]}
+        view = make_view(
+            [
+                obj("PodDisruptionBudget", "web", {"selector": web, "minAvailable": "50%"}),
+                obj("PodDisruptionBudget", "front", {"selector": tier, "maxUnavailable": 1}),
+                obj("PodDisruptionBudget", "all", {"selector": {}}),
+                obj("PodDisruptionBudget", "nobody", {"maxUnavailable": 0}),
+            ]
+        )
+        assert [each.name for each in view.disruption_budgets(NS, {"app": "web", "tier": "edge"})] == [
+            "all",
+            "front",
+            "web",
+        ]
+        assert [each.name for each in view.disruption_budgets(NS, {})] == ["all"]
+        assert not view.disruption_budgets("elsewhere", {"app": "web"})
+        _, front, found = view.disruption_budgets(NS, {"app": "web", "tier": "front"})
+        assert (found.min_available, found.max_unavailable) == (Share(50, is_percent=True), None)
+        assert (front.min_available, front.max_unavailable) == (None, Share(1))
+
+    @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "ReplicaSet"])
+    def test_replicas_of_a_workload_are_told(self, make_view: MakeView, kind: str) -> None:
+        selector, template = {"matchLabels": {"app": "x"}}, {"metadata": {"labels": {"app": "x"}}}
+        made = obj(kind, "x", {"replicas": 3, "selector": selector, "template": template})
+        assert make_view([made]).replicas(NS, Controller(kind, "x")) == 3
+
+    def test_a_workload_that_names_no_replicas_has_one(self, make_view: MakeView) -> None:
+        assert make_view([WEB]).replicas(NS, Controller("Deployment", "web")) == 1
+
+    def test_a_daemon_set_has_no_replicas_to_count(self, make_view: MakeView) -> None:
+        view = make_view([obj("DaemonSet", "d", {"selector": {"matchLabels": {"app": "d"}}})])
+        assert view.replicas(NS, Controller("DaemonSet", "d")) is None
+
     # --- the rest ---------------------------------------------------------------------------------------------------
 
     def test_limit_ranges_have_the_defaults_of_the_api_server(self, make_view: MakeView) -> None:
@@ -195,6 +242,19 @@ class ViewContract:
         assert container.default_request == {"cpu": "1", "memory": "1Gi", "x": "1"}
         assert (pod.type, pod.default, pod.default_request) == ("Pod", {}, {})
 
+    def test_quotas_have_what_is_enforced_what_is_used_and_whom_they_count(self, make_view: MakeView) -> None:
+        selector = {
+            "matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["high"]}],
+        }
+        fresh = obj("ResourceQuota", "fresh", {"hard": {"cpu": "4"}, "scopes": ["NotTerminating"]})
+        known = obj("ResourceQuota", "known", {"hard": {"limits.cpu": "9"}, "scopeSelector": selector})
+        known["status"] = {"hard": {"limits.cpu": "8"}, "used": {"limits.cpu": "1"}}
+        first, second = sorted(make_view([fresh, known]).resource_quotas(NS), key=lambda each: each.name)
+        assert (first.hard, first.used, first.scopes) == ({"cpu": "4"}, {}, (QuotaScope("NotTerminating"),))
+        assert (second.hard, second.used) == ({"limits.cpu": "8"}, {"limits.cpu": "1"})
+        assert second.scopes == (QuotaScope("PriorityClass", "In", ("high",)),)
+        assert not make_view([fresh]).resource_quotas("elsewhere")
+
     def test_selectors_of_owners_are_told(self, make_view: MakeView) -> None:
         selector = make_view([WEB]).owner_selector(NS, Controller("Deployment", "web"))
         assert selector is not None
@@ -204,12 +264,58 @@ class ViewContract:
         taint = {"key": "kubernetes.io/spot", "value": "true", "effect": "NoSchedule"}
         made = obj("Node", "n", {"taints": [taint], "unschedulable": True}, labels={"a": "b"})
         made["status"] = {"capacity": {"cpu": "4"}, "allocatable": {"cpu": "3920m"}}
-        (node,) = make_view([made]).nodes()
+        view = make_view([made])
+        (node,) = view.nodes()
+        assert view.node("n") == node
+        assert view.node("m") is None
+        assert node.capacity == {"cpu": "4"}
         assert node.name == "n"
         assert node.labels == {"a": "b"}
         assert node.taints == (("kubernetes.io/spot", "true", "NoSchedule"),)
         assert node.allocatable == {"cpu": "3920m"}
         assert node.unschedulable
+
+    def test_a_claim_has_what_its_volume_has_else_what_it_asks_for(self, make_view: MakeView) -> None:
+        asked = {"storageClassName": "gp3", "resources": {"requests": {"storage": "10Gi"}}}
+        waiting, grown = obj("PersistentVolumeClaim", "waiting", asked), obj("PersistentVolumeClaim", "grown", asked)
+        grown["status"] = {"capacity": {"storage": "20Gi"}}
+        view = make_view([waiting, grown, obj("PersistentVolumeClaim", "bare")])
+        assert view.claim(NS, "waiting") == Claim(NS, "waiting", "10Gi", "gp3")
+        assert view.claim(NS, "grown") == Claim(NS, "grown", "20Gi", "gp3")
+        assert view.claim(NS, "bare") == Claim(NS, "bare", None, "")
+        assert view.claim("elsewhere", "grown") is None
+        assert view.sizes()["persistentVolumeClaims"] == 3
+
+    def test_a_pod_tells_its_node_its_claims_and_its_ephemeral_volumes(self, make_view: MakeView) -> None:
+        volumes: list[Object] = [
+            {"name": "kube-api-access", "projected": {}},
+            {"name": "data", "persistentVolumeClaim": {"claimName": "data-0"}},
+            {
+                "name": "scratch",
+                "ephemeral": {"volumeClaimTemplate": {"spec": {"resources": {"requests": {"storage": "5Gi"}}}}},
+            },
+        ]
+        view = make_view([obj("Pod", "p", {"nodeName": "n", "volumes": volumes}, uid="u"), obj("Pod", "q", uid="v")])
+        placed, waiting = sorted(view.pods(), key=lambda each: each.uid)
+        assert (placed.node, placed.claims) == ("n", ("data-0",))
+        assert (waiting.node, waiting.claims) == ("", ())
+        assert placed.pod.spec is not None
+        (scratch,) = [each.ephemeral for each in placed.pod.spec.volumes or () if each.ephemeral is not None]
+        assert scratch.volume_claim_template is not None
+        assert scratch.volume_claim_template.spec is not None
+        assert scratch.volume_claim_template.spec.resources is not None
+        assert scratch.volume_claim_template.spec.resources.requests == {"storage": "5Gi"}
+
+    def test_a_claim_is_counted_with_the_oldest_pod_that_mounts_it(self, make_view: MakeView) -> None:
+        spec = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "shared"}}]}
+        created = {"c": "2026-01-02T00:00:00Z", "b": "2026-01-01T00:00:00Z", "a": "2026-01-02T00:00:00Z"}
+        pods = [obj("Pod", uid, spec, uid=uid, creationTimestamp=time) for uid, time in created.items()]
+        assert make_view(pods).claim_payer(NS, "shared") == "b"
+        assert make_view([pods[0], pods[2]]).claim_payer(NS, "shared") == "a"
+        ended = {**pods[1], "status": {"phase": "Succeeded"}}
+        view = make_view([pods[0], ended])
+        assert view.claim_payer(NS, "shared") == "c"
+        assert view.claim_payer("elsewhere", "shared") is None
 
     def test_terminal_pods_are_not_among_the_pods(self, make_view: MakeView) -> None:
         made = [obj("Pod", phase.lower(), {}, uid=phase) for phase in ("Running", "Pending", "Succeeded", "Failed")]
@@ -226,6 +332,18 @@ class ViewContract:
         assert found.spec.template is not None
         assert found.spec.template.spec is not None
         assert found.spec.template.spec.node_name == "n"
+
+    def test_stateful_sets_tell_which_claims_they_make(self, make_view: MakeView) -> None:
+        made = {"metadata": {"name": "data", "labels": {"a": "b"}}, "spec": {"storageClassName": "gp3"}}
+        spec = {"selector": {"matchLabels": {"app": "x"}}, "volumeClaimTemplates": [made]}
+        found = make_view([obj("StatefulSet", "x", spec)]).workload(NS, "StatefulSet", "x")
+        assert found is not None
+        assert found.spec is not None
+        (template,) = found.spec.volume_claim_templates or []
+        assert template.metadata is not None
+        assert template.metadata.name == "data"
+        assert template.spec is not None
+        assert template.spec.storage_class_name == "gp3"
 
     def test_sizes_count_what_is_known(self, make_view: MakeView) -> None:
         sizes = make_view([WEB, WEB_RS, obj("Namespace", NS), vpa("v", "Deployment", "web")]).sizes()

@@ -67,9 +67,11 @@ def _unknown_of_podgate(words: list[str]) -> list[str]:
     if words[0] not in COMMANDS:
         return [f"podgate {words[0]}"]
     command = COMMANDS[words[0]]
-    if isinstance(command, click.Group) and len(words) > 1 and words[1] in command.commands:
-        command, words = command.commands[words[1]], words[1:]
     known = flags(command)
+    if isinstance(command, click.Group) and words[1:] and not words[1].startswith("-"):
+        if words[1] not in command.commands:
+            return [f"podgate {words[0]} {words[1]}"]
+        known = flags(command.commands[words[1]])
     given = [word.partition("=")[0] for word in words[1:] if word.startswith("-") and word != "-"]
     return [f"podgate {words[0]} {flag}" for flag in given if flag not in known]
 
@@ -79,6 +81,9 @@ def test_an_invented_command_or_flag_would_be_noticed() -> None:
     assert _unknown_of_podgate(["review", "-", "-o", "json", "--colour=no"]) == ["podgate review --colour"]
     assert _unknown_of_podgate(["--colour"]) == ["podgate --colour"]
     assert _unknown_of_podgate(["--version"]) == []
+    assert _unknown_of_podgate(["prices", "import", "--csv", "p.csv"]) == []
+    assert _unknown_of_podgate(["prices", "export"]) == ["podgate prices export"]
+    assert _unknown_of_podgate(["prices", "import", "--cluster", "live"]) == ["podgate prices --cluster"]
     assert "make" not in TARGETS
     assert {"run", "test", "check", "docs"} <= TARGETS
 

@@ -2,7 +2,7 @@
 
 It shares no code with the guardrail: it works on JSON documents and exact fractions, so it can judge what the guardrail
 did. Covered are defaulting (request from limit, LimitRange defaults), core validation (request at most limit, equal for
-extended resources, nothing negative), the LimitRanger admission plugin, and QoS classes.
+extended resources, nothing negative), the LimitRanger admission plugin, ResourceQuotas, and QoS classes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -126,6 +126,47 @@ def _sums(pod: Json, items: Sequence[Json]) -> tuple[Amounts, Amounts]:
 def _add(total: Amounts, values: Amounts) -> None:
     for name, value in values.items():
         total[name] = total.get(name, Fraction(0)) + value
+
+
+def quota_refusals(pod: Json, items: Sequence[Json], quotas: Sequence[Json]) -> list[str]:
+    """Return why ResourceQuotas of the form ``{name, hard, used, scopes}`` would refuse a new pod."""
+    found = []
+    requests, limits = _sums(pod, items)
+    for name, value in _amounts(pod["spec"].get("overhead")).items():
+        requests[name] = requests.get(name, Fraction(0)) + value
+        if name in limits:
+            limits[name] += value
+    usage = {"pods": Fraction(1), "count/pods": Fraction(1)}
+    for name in ("cpu", "memory"):
+        usage[name] = usage[f"requests.{name}"] = requests.get(name, Fraction(0))
+        usage[f"limits.{name}"] = limits.get(name, Fraction(0))
+    for quota in quotas:
+        if not all(_is_in_scope(scope, pod, items) for scope in quota.get("scopes", ())):
+            continue
+        for key, hard in _amounts(quota["hard"]).items():
+            for _kind, container, asked, bound in _containers(pod, items):
+                field = key.removeprefix("requests.").removeprefix("limits.")
+                if key not in ("pods", "count/pods") and field not in (bound if key.startswith("limits.") else asked):
+                    found.append(f"{quota['name']}: {container['name']} must specify {key}")
+            if _amounts(quota.get("used")).get(key, Fraction(0)) + usage[key] > hard:
+                found.append(f"{quota['name']}: exceeded {key}")
+    return found
+
+
+def _is_in_scope(scope: Sequence[Any], pod: Json, items: Sequence[Json]) -> bool:
+    name, operator, values = (*scope, "Exists", ())[:3] if len(scope) == 1 else scope
+    spec = pod["spec"]
+    if name in ("BestEffort", "NotBestEffort"):
+        return (qos(pod, items) == "BestEffort") is (name == "BestEffort")
+    if name in ("Terminating", "NotTerminating"):
+        return ("activeDeadlineSeconds" in spec) is (name == "Terminating")
+    priority = spec.get("priorityClassName", "")
+    return {
+        "In": priority in values,
+        "NotIn": priority not in values,
+        "Exists": bool(priority),
+        "DoesNotExist": not priority,
+    }[operator]
 
 
 def qos(pod: Json, items: Sequence[Json] = ()) -> str:

@@ -1,14 +1,14 @@
 """A context in which round prices make sums easy to follow: $1 a core and hour, $0.10 a GiB and hour, 100 h a month."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
 import msgspec
 
-from webhook.cluster.view import LimitRangeItem, Namespace, View
+from webhook.cluster.view import Claim, ClusterPod, Controller, LimitRangeItem, Namespace, Node, View
 from webhook.guardrails._contract import Context, WorkloadScale
-from webhook.kube.objects import Pod
+from webhook.kube.objects import ClaimTemplate, OwnerReference, Pod, Workload
 from webhook.pricing import book
 
 PRICES = book.PriceBook(
@@ -21,15 +21,50 @@ PRICES = book.PriceBook(
 )
 
 
-class LimitRanges:
-    """A view that knows the LimitRanges of the namespace ``team`` and nothing else."""
+class World:
+    """A view that knows what money is about: of the namespace ``team`` alone, where it has namespaces."""
 
-    def __init__(self, items: Sequence[LimitRangeItem] = ()) -> None:
+    def __init__(
+        self,
+        items: Sequence[LimitRangeItem] = (),
+        nodes: Sequence[Node] = (),
+        claims: Sequence[Claim] = (),
+        payers: Mapping[str, str] | None = None,
+        stateful_set: Workload | None = None,
+    ) -> None:
         self.items = items
+        self.nodes = {each.name: each for each in nodes}
+        self.claims = {each.name: each for each in claims}
+        self.payers = payers or {}
+        self.stateful_set = stateful_set
 
     def limit_ranges(self, namespace: str) -> Sequence[LimitRangeItem]:
         """Return the items of the namespace."""
         return self.items if namespace == "team" else ()
+
+    def node(self, name: str) -> Node | None:
+        """Return the node."""
+        return self.nodes.get(name)
+
+    def claim(self, namespace: str, name: str) -> Claim | None:
+        """Return the claim."""
+        return self.claims.get(name) if namespace == "team" else None
+
+    def claim_payer(self, namespace: str, name: str) -> str | None:
+        """Return the UID of who pays for a claim."""
+        return self.payers.get(name) if namespace == "team" else None
+
+    def top_controller(
+        self, namespace: str, owner: OwnerReference | None, labels: Mapping[str, str]
+    ) -> Controller | None:
+        """Return the owner itself."""
+        del namespace, labels
+        return Controller(owner.kind, owner.name) if owner is not None else None
+
+    def workload(self, namespace: str, kind: str, name: str) -> Workload | None:
+        """Return the one StatefulSet, whatever its name."""
+        del name
+        return self.stateful_set if namespace == "team" and kind == "StatefulSet" else None
 
 
 def container(cpu: str | None = None, memory: str | None = None, name: str = "app") -> dict[str, Any]:
@@ -59,17 +94,23 @@ def context(
     scale: WorkloadScale | None = None,
     old_scale: WorkloadScale | None = None,
     limit_ranges: Sequence[LimitRangeItem] = (),
+    world: World | None = None,
+    prices: book.PriceBook = PRICES,
+    claim_templates: Sequence[ClaimTemplate] = (),
+    running: ClusterPod | None = None,
 ) -> Context:
     """Return the context of a review in the namespace ``team``, labelled ``tier: gold``."""
     return Context(
         pod=created,
         namespace="team",
-        view=cast("View", LimitRanges(limit_ranges)),
-        prices=PRICES,
+        view=cast("View", world or World(limit_ranges)),
+        prices=prices,
         namespace_info=Namespace("team", {"tier": "gold"}),
         operation=operation,
         subresource=subresource,
         old_pod=old_pod,
         scale=scale,
         old_scale=old_scale,
+        claim_templates=claim_templates,
+        running=running,
     )

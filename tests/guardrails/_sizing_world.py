@@ -9,6 +9,7 @@ import jsonpatch
 import msgspec
 
 from webhook.cluster.view import (
+    Claim,
     ClusterPod,
     ContainerPolicy,
     ContainerRecommendation,
@@ -17,6 +18,9 @@ from webhook.cluster.view import (
     LimitRangeItem,
     Namespace,
     Node,
+    PodDisruptionBudget,
+    QuotaScope,
+    ResourceQuota,
     VerticalPodAutoscaler,
 )
 from webhook.guardrails import right_sizing
@@ -132,6 +136,20 @@ def limit_range(*items: Json) -> list[LimitRangeItem]:
     ]
 
 
+def quotas(*documents: Json) -> list[ResourceQuota]:
+    """Return ResourceQuotas as a view gives them, from ``{name, hard, used, scopes}``."""
+    return [
+        ResourceQuota(
+            namespace="shop",
+            name=item["name"],
+            hard=item["hard"],
+            used=item.get("used") or {},
+            scopes=tuple(QuotaScope(*scope) for scope in item.get("scopes", ())),
+        )
+        for item in documents
+    ]
+
+
 class World:
     """A view with one workload in one namespace."""
 
@@ -140,10 +158,12 @@ class World:
         vpa: VerticalPodAutoscaler | None,
         hpas: Sequence[HorizontalPodAutoscaler] = (),
         items: Sequence[LimitRangeItem] = (),
+        quotas: Sequence[ResourceQuota] = (),
     ) -> None:
         self._vpa = vpa
         self._hpas = hpas
         self._items = items
+        self._quotas = quotas
 
     def namespace(self, name: str) -> Namespace | None:
         return Namespace(name)
@@ -164,8 +184,17 @@ class World:
     def horizontal_pod_autoscalers(self, namespace: str, controller: Controller) -> Sequence[HorizontalPodAutoscaler]:
         return self._hpas
 
+    def disruption_budgets(self, namespace: str, labels: Mapping[str, str]) -> Sequence[PodDisruptionBudget]:
+        return ()
+
+    def replicas(self, namespace: str, controller: Controller) -> int | None:
+        return None
+
     def limit_ranges(self, namespace: str) -> Sequence[LimitRangeItem]:
         return self._items
+
+    def resource_quotas(self, namespace: str) -> Sequence[ResourceQuota]:
+        return self._quotas
 
     def owner_selector(self, namespace: str, controller: Controller) -> LabelSelector | None:
         return None
@@ -173,7 +202,19 @@ class World:
     def nodes(self) -> Sequence[Node]:
         return ()
 
+    def node(self, name: str) -> Node | None:
+        return None
+
+    def claim(self, namespace: str, name: str) -> Claim | None:
+        return None
+
+    def claim_payer(self, namespace: str, name: str) -> str | None:
+        return None
+
     def is_scheduler_alive(self, name: str) -> bool:
+        return False
+
+    def knows_scheduler(self, name: str) -> bool:
         return False
 
     def pods(self) -> Sequence[ClusterPod]:

@@ -53,19 +53,22 @@ def test_a_pod_within_its_ceiling_passes(ceiling: str | None, judged: Context) -
         pytest.param(
             "299.99",
             context(pod()),
-            "costs $300.00 a month, above the ceiling of $299.99 (2 CPU, 10Gi by requests, on-demand)",
+            "costs $300.00 a month, above the ceiling of $299.99 "
+            "(2 CPU, 10Gi by requests, on-demand, price list default)",
             id="a cent above",
         ),
         pytest.param(
             "299.9999",
             context(pod()),
-            "costs $300.0000 a month, above the ceiling of $299.9999 (2 CPU, 10Gi by requests, on-demand)",
+            "costs $300.0000 a month, above the ceiling of $299.9999 "
+            "(2 CPU, 10Gi by requests, on-demand, price list default)",
             id="less than a cent above",
         ),
         pytest.param(
             "1",
             context(pod({"name": "app"})),
-            "costs $11.25 a month, above the ceiling of $1.00 (100m CPU, 128Mi by assumed request, on-demand)",
+            "costs $11.25 a month, above the ceiling of $1.00 "
+            "(100m CPU, 128Mi by assumed request, on-demand, price list default)",
             id="nothing stated is not free",
         ),
         pytest.param(
@@ -73,19 +76,21 @@ def test_a_pod_within_its_ceiling_passes(ceiling: str | None, judged: Context) -
             context(
                 pod({"name": "app"}), limit_ranges=[LimitRangeItem("Container", default={"cpu": "1", "memory": "1Gi"})]
             ),
-            "costs $110.00 a month, above the ceiling of $1.00 (1 CPU, 1Gi by LimitRange default, on-demand)",
+            "costs $110.00 a month, above the ceiling of $1.00 "
+            "(1 CPU, 1Gi by LimitRange default, on-demand, price list default)",
             id="LimitRange default",
         ),
         pytest.param(
             "1",
             context(pod(nodeSelector={"karpenter.sh/capacity-type": "spot"})),
-            "costs $60.00 a month, above the ceiling of $1.00 (2 CPU, 10Gi by requests, spot)",
+            "costs $60.00 a month, above the ceiling of $1.00 (2 CPU, 10Gi by requests, spot, price list default)",
             id="spot capacity",
         ),
         pytest.param(
             "299",
             context(pod(), operation="UPDATE", subresource="resize", old_pod=pod(container("1", "10Gi"))),
-            "costs $300.00 a month, above the ceiling of $299.00 (2 CPU, 10Gi by requests, on-demand)",
+            "costs $300.00 a month, above the ceiling of $299.00 "
+            "(2 CPU, 10Gi by requests, on-demand, price list default)",
             id="resize that costs more",
         ),
     ],
@@ -158,35 +163,35 @@ def test_a_workload_within_its_ceiling_or_no_dearer_passes(ceiling: str, judged:
             "899",
             context(pod(), scale=THREE),
             "costs $900.00 a month (3 replicas), above the ceiling of $899.00 "
-            "($300.00 a pod: 2 CPU, 10Gi by requests, on-demand)",
+            "($300.00 a pod: 2 CPU, 10Gi by requests, on-demand, price list default)",
             id="create",
         ),
         pytest.param(
             "899",
             context(pod(), operation="UPDATE", old_pod=pod(), scale=FOUR, old_scale=THREE),
             "costs $1,200.00 a month (4 replicas), above the ceiling of $899.00 "
-            "($300.00 a pod: 2 CPU, 10Gi by requests, on-demand)",
+            "($300.00 a pod: 2 CPU, 10Gi by requests, on-demand, price list default)",
             id="scale up",
         ),
         pytest.param(
             "899",
             context(pod(), operation="UPDATE", old_pod=pod(container("1", "10Gi")), scale=THREE, old_scale=THREE),
             "costs $900.00 a month (3 replicas), above the ceiling of $899.00 "
-            "($300.00 a pod: 2 CPU, 10Gi by requests, on-demand)",
+            "($300.00 a pod: 2 CPU, 10Gi by requests, on-demand, price list default)",
             id="dearer template",
         ),
         pytest.param(
             "20",
             context(pod(), scale=WorkloadScale("Job", 2, "2 pods at a time for 10 h", hours=10)),
             "costs $60.00 a run (2 pods at a time for 10 h), above the ceiling of $20.00 "
-            "($30.00 a pod: 2 CPU, 10Gi by requests, on-demand)",
+            "($30.00 a pod: 2 CPU, 10Gi by requests, on-demand, price list default)",
             id="Job",
         ),
         pytest.param(
             "200",
             context(pod(), scale=WorkloadScale("Job", 1, hours=9000)),
             "costs $300.00 a run (1 pod), above the ceiling of $200.00 "
-            "($300.00 a pod: 2 CPU, 10Gi by requests, on-demand)",
+            "($300.00 a pod: 2 CPU, 10Gi by requests, on-demand, price list default)",
             id="a Job is priced for a month at most",
         ),
     ],

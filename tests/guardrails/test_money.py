@@ -2,14 +2,16 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from tests.guardrails._money_world import context, pod
-from webhook.cluster.view import LimitRangeItem
+from tests.guardrails._money_world import PRICES, World, context, pod
+from webhook.cluster.view import ClusterPod, LimitRangeItem, Node
 from webhook.guardrails import _money
 from webhook.guardrails._contract import WorkloadScale
 from webhook.kube.objects import PodSpec
 from webhook.policy.price_list import PriceListSpec
+from webhook.pricing import book
 from webhook.pricing.pod import PodPrice
 
 
@@ -64,7 +66,7 @@ _KARPENTER = "karpenter.sh/capacity-type"
 )
 def test_only_what_must_run_on_spot_has_the_spot_price(fields: dict[str, Any], *, spot: bool) -> None:
     price = _money.context_price(context(pod(**fields)))
-    assert price.source == ("requests, spot" if spot else "requests, on-demand")
+    assert price.source == f"requests, {'spot' if spot else 'on-demand'}, price list default"
     assert price.micros == (600_000 if spot else 3_000_000)
 
 
@@ -111,11 +113,11 @@ def test_a_price_list_becomes_a_book_and_spot_defaults_to_on_demand() -> None:
     made = _money.compile_price_list(PriceListSpec.model_validate(document))
     assert (made.currency, made.hours_per_month) == ("EUR", 730)
     assert (made.assumed_cpu, made.assumed_memory) == (100, 128 << 20)
-    assert made.on_demand == (31_611_000_000, 4_237_000_000, 950_000_000_000)
+    assert made.on_demand == (31_611_000_000, 4_237_000_000, 950_000_000_000, {})
     assert made.spot == made.on_demand
     document["spot"] = {"cpuCoreHour": "0.006655", "memoryGiBHour": "0.000892", "gpuHour": "0.5"}
     made = _money.compile_price_list(PriceListSpec.model_validate(document))
-    assert made.spot == (6_655_000_000, 892_000_000, 500_000_000_000)
+    assert made.spot == (6_655_000_000, 892_000_000, 500_000_000_000, {})
 
 
 @pytest.mark.parametrize(
@@ -150,3 +152,96 @@ def test_a_pod_without_containers_costs_nothing_and_the_cure_says_so() -> None:
     judged.pod.spec = PodSpec()
     assert _money.context_price(judged).micros == 0
     assert _money.how_to_cost_less(judged) == "give the pod a container"
+
+
+# --- node pools -----------------------------------------------------------------------------------------------------
+
+_RATES = {"cpuCoreHour": "10", "memoryGiBHour": "1", "gpuHour": "1"}
+_POOL = "karpenter.sh/nodepool"
+
+
+def _with_pools(**lists: dict[str, Any]) -> book.PriceBook:
+    pools = tuple(
+        _money.compile_pool(
+            name, PriceListSpec.model_validate({"currency": "USD", "onDemand": _RATES, **fields}), PRICES
+        )
+        for name, fields in lists.items()
+    )
+    return msgspec.structs.replace(PRICES, pools=pools)
+
+
+def test_a_list_without_selectors_is_for_the_pool_of_its_name() -> None:
+    prices = _with_pools(gpu={})
+    for key in ("karpenter.sh/nodepool", "cloud.google.com/gke-nodepool", "eks.amazonaws.com/nodegroup"):
+        assert _money.context_price(context(pod(nodeSelector={key: "gpu"}), prices=prices)).micros == 30_000_000
+    assert _money.context_price(context(pod(nodeSelector={_POOL: "cpu"}), prices=prices)).micros == 3_000_000
+    price = _money.context_price(context(pod(nodeSelector={_POOL: "gpu"}), prices=prices))
+    assert price.source == "requests, on-demand, price list gpu"
+
+
+def test_of_two_pools_that_a_pod_may_land_on_the_dearer_counts() -> None:
+    cheap = {"onDemand": {**_RATES, "cpuCoreHour": "4"}}
+    prices = _with_pools(a=cheap, b={})
+    either = _required([_in(_POOL, "a", "b")])
+    price = _money.context_price(context(pod(**either), prices=prices))
+    assert (price.micros, price.source) == (30_000_000, "requests, on-demand, price list b")
+    assert _money.context_price(context(pod(nodeSelector={_POOL: "a"}), prices=prices)).micros == 18_000_000
+
+
+def test_a_list_of_a_pool_follows_the_default_list_in_what_it_leaves_open() -> None:
+    default = msgspec.structs.replace(PRICES, assumed_cpu=250, storage=book.Storage(1, {}))
+    spec = PriceListSpec.model_validate({"currency": "USD", "onDemand": _RATES})
+    made = _money.compile_pool("gpu", spec, default)
+    assert (made.hours_per_month, made.assumed_cpu, made.storage) == (100, 250, default.storage)
+    own = spec.model_validate({"currency": "USD", "onDemand": _RATES, "assumedRequest": {"cpu": "1"}})
+    assert _money.compile_pool("gpu", own, default).assumed_cpu == 1000
+
+
+@pytest.mark.parametrize(
+    ("capacity", "selected", "micros"),
+    [
+        ("any", {}, 30_000_000),
+        ("any", {_KARPENTER: "spot"}, 5_000_000),
+        ("spot", {}, 5_000_000),
+        ("onDemand", {_KARPENTER: "spot"}, 30_000_000),
+    ],
+)
+def test_a_pool_may_be_of_one_capacity_type(capacity: str, selected: dict[str, str], micros: int) -> None:
+    spot = {"cpuCoreHour": "2", "memoryGiBHour": "0.1", "gpuHour": "1"}
+    nodes = {"selectors": [{"matchLabels": {_POOL: "x"}}], "capacity": capacity}
+    prices = _with_pools(x={"spot": spot, "nodes": nodes})
+    assert _money.context_price(context(pod(nodeSelector={_POOL: "x", **selected}), prices=prices)).micros == micros
+
+
+_SPOT_GPU = Node("n-1", {_POOL: "gpu", _KARPENTER: "spot"})
+
+
+def test_a_pod_that_runs_is_priced_by_its_node() -> None:
+    spot = {"cpuCoreHour": "2", "memoryGiBHour": "0.1", "gpuHour": "1"}
+    prices = _with_pools(gpu={"spot": spot})
+    world = World(nodes=[_SPOT_GPU, Node("n-2")])
+    on_gpu = context(pod(nodeName="n-1"), world=world, prices=prices)
+    assert _money.context_price(on_gpu).source == "requests, spot, price list gpu"
+    elsewhere = context(pod(nodeName="n-2", nodeSelector={_KARPENTER: "spot"}), world=world, prices=prices)
+    assert _money.context_price(elsewhere).source == "requests, on-demand, price list default"
+    gone = context(pod(nodeName="n-3", nodeSelector={_KARPENTER: "spot"}), world=world, prices=prices)
+    assert _money.context_price(gone).source == "requests, spot, price list default"
+    counted = pod()
+    running = context(counted, world=world, prices=prices, running=ClusterPod("u", "team", counted, "n-1"))
+    assert _money.context_price(running).source == "requests, spot, price list gpu"
+
+
+def test_a_pod_of_a_daemon_set_is_priced_by_the_node_that_it_is_bound_to() -> None:
+    field = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n-1"]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [field]}}}
+    judged = context(pod(affinity=affinity), world=World(nodes=[_SPOT_GPU]), prices=_with_pools(gpu={}))
+    assert _money.context_price(judged).source == "requests, spot, price list gpu"
+
+
+def test_other_resources_and_volumes_are_said_in_words() -> None:
+    others = (("ephemeral-storage", 5 << 30), ("nvidia.com/mig-1g.5gb", 2))
+    price = PodPrice(1, "requests, on-demand, price list gpu", 1000, 1 << 30, 0, others, 10 << 30)
+    assert _money.quantities(price) == (
+        "1 CPU, 1Gi, 5Gi ephemeral-storage, 2 nvidia.com/mig-1g.5gb, 10Gi of volumes by requests, on-demand, "
+        "price list gpu"
+    )

@@ -245,6 +245,9 @@ def test_every_notice_is_one_line_with_a_cure_from_the_closed_list() -> None:
         notices.pod_level_resources(),
         notices.zero_limit("c", "cpu"),
         notices.clamp_failed("because"),
+        notices.quota_cut("q", 0),
+        notices.quota_left("q", "limits.cpu", 0),
+        notices.quota_refuses("q"),
     ]
     for finding in said:
         assert finding.notice

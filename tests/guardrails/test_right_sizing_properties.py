@@ -35,11 +35,12 @@ class Case(NamedTuple):
     items: list[Json]
     rule: Json
     hpas: list[HorizontalPodAutoscaler]
+    quotas: list[Json]
 
     def run(self, document: Json, items: list[Json] | None = None) -> tuple[Json, list[Json], list[str]]:
         """Propose on a document; the limit ranges of the case hold unless others are given."""
         ranges = world.limit_range(*(self.items if items is None else items))
-        cluster = world.World(self.vpa, self.hpas, ranges)
+        cluster = world.World(self.vpa, self.hpas, ranges, world.quotas(*self.quotas))
         after, operations, findings = world.run(world.rule(**self.rule), document, cluster)
         return after, operations, [finding.rule for finding in findings]
 
@@ -60,7 +61,9 @@ def case(seed: int, *, quiet: bool = False) -> Case:
                 container_utilization=frozenset(random.choice([[], [("app", "memory")]])),
             )
         )
-    return Case(_pod(random), _vpa(random), items, _rule(random), hpas)
+    pod = _pod(random)
+    vpa, rule = _vpa(random), _rule(random)
+    return Case(pod, vpa, items, rule, hpas, [] if quiet else _quotas(random, pod))
 
 
 def _map(random: Random, chance: float = 0.75) -> Json:
@@ -147,6 +150,42 @@ def _limit_ranges(random: Random) -> list[Json]:
     return items
 
 
+_SCOPES: list[Any] = [
+    ("NotBestEffort",),
+    ("BestEffort",),
+    ("Terminating",),
+    ("NotTerminating",),
+    ("PriorityClass", "In", ("high",)),
+    ("PriorityClass", "DoesNotExist", ()),
+    ("PriorityClass", "NotIn", ("high",)),
+    ("PriorityClass", "Exists", ()),
+]
+
+
+def _quotas(random: Random, pod: Json) -> list[Json]:
+    """Draw quotas, and for some the fields of the pod that their scopes read."""
+    amounts = {"cpu": ["500m", "1", "2500m", "6", "20"], "memory": ["200Mi", "1Gi", "2500M", "8Gi", "40Gi"]}
+    quotas = []
+    for number in range(random.choice([0, 0, 1, 2])):
+        hard: Json = {}
+        for resource, values in amounts.items():
+            for key in (resource, f"requests.{resource}", f"limits.{resource}"):
+                if random.random() < 0.4:
+                    hard[key] = random.choice(values)
+        if random.random() < 0.3:
+            hard[random.choice(["pods", "count/pods"])] = random.choice(["1", "5"])
+        used = {key: "1" if "pods" in key or "cpu" in key else "100Mi" for key in hard if random.random() < 0.5}
+        scopes = [random.choice(_SCOPES)] if random.random() < 0.5 else []
+        quotas.append({"name": f"quota-{number}", "hard": hard, "used": used, "scopes": scopes})
+    if quotas and random.random() < 0.3:
+        pod["spec"]["overhead"] = {"cpu": "250m", "memory": "120Mi"}
+    if quotas and random.random() < 0.3:
+        pod["spec"]["priorityClassName"] = random.choice(["high", "low"])
+    if quotas and random.random() < 0.2:
+        pod["spec"]["activeDeadlineSeconds"] = 60
+    return quotas
+
+
 def _rule(random: Random) -> Json:
     factors = [1, 1.1, 2, 2.5, 3, 20, "none"]
     fields: Json = {
@@ -176,6 +215,9 @@ def test_an_acceptable_pod_stays_acceptable_and_guaranteed_and_a_second_pass_cha
 
     if operations:
         assert set(api.refusals(after, drawn.items)) <= set(api.refusals(before, drawn.items))
+        if not api.refusals(before, drawn.items):  # Else no quota is ever asked.
+            refused = api.quota_refusals(before, drawn.items, drawn.quotas)
+            assert set(api.quota_refusals(after, drawn.items, drawn.quotas)) <= set(refused)
     else:
         assert after == before
     if api.qos(before, drawn.items) == "Guaranteed":

@@ -51,8 +51,14 @@ def test_kubectl_tells_what_a_workload_costs_a_month(cluster: Installation) -> N
 
     assert all(each.is_done for each in said.values()), said
     # 730 hours of a core at 0.031611 and of a GiB at 0.004237.
-    assert "Warning: this Deployment costs $52.34 a month (2 replicas, requests, on-demand)" in said["Deployment"].err
-    assert "Warning: this StatefulSet costs $78.51 a month (3 replicas, requests, on-demand)" in said["StatefulSet"].err
+    assert (
+        "Warning: this Deployment costs $52.34 a month (2 replicas, requests, on-demand, price list default)"
+        in said["Deployment"].err
+    )
+    assert (
+        "Warning: this StatefulSet costs $78.51 a month (3 replicas, requests, on-demand, price list default)"
+        in said["StatefulSet"].err
+    )
     assert "Warning: this CronJob costs $0.04 a month" in said["CronJob"].err
 
 
@@ -178,7 +184,8 @@ def test_pods_go_to_the_packing_scheduler_while_its_lease_is_fresh(cluster: Inst
 
     said = kubectl.apply(at.pod(team, "early"))
     assert said.is_done, said.err
-    assert f'scheduler "{SCHEDULER}" holds no fresh Lease, so the pod stays with the default scheduler' in said.err
+    assert SCHEDULER not in said.err, "nobody who applies a pod can install a scheduler"
+    assert f"scheduler {SCHEDULER} has no Lease in kube-system, podgate" in cluster.podgate.readiness()[1]
     assert kubectl.get("pod", "early", "-n", team)["spec"]["schedulerName"] == "default-scheduler"
 
     lease = {
@@ -194,6 +201,11 @@ def test_pods_go_to_the_packing_scheduler_while_its_lease_is_fresh(cluster: Inst
     kubectl.create(lease)
     eventually("pods go to the scheduler that lives", lambda: scheduler() == SCHEDULER)
     assert kubectl.create(at.pod(team, "late"))["spec"]["schedulerName"] == SCHEDULER
+    released = json.dumps({"spec": {"holderIdentity": None}})
+    kubectl.must("patch", "lease", SCHEDULER, "-n", "kube-system", "--type=merge", "-p", released)
+    eventually("pods stay with the default scheduler", lambda: scheduler() == "default-scheduler")
+    said = kubectl.apply(at.pod(team, "away"))
+    assert f'scheduler "{SCHEDULER}" holds no fresh Lease, so the pod stays with the default scheduler' in said.err
     kubectl.must("delete", "lease", SCHEDULER, "-n", "kube-system")
     eventually("pods stay with the default scheduler again", lambda: scheduler() == "default-scheduler")
 
@@ -254,7 +266,10 @@ def test_scaling_above_the_ceiling_is_refused_and_scaling_down_is_not(cluster: I
     refused, lowered = scale(45), scale(30)
 
     assert "costs $1,177.61 a month (45 replicas), above the ceiling of $500.00" in refused.err
-    assert "Warning: this Deployment costs $785.07 a month (30 replicas, requests, on-demand)" in lowered.err
+    assert (
+        "Warning: this Deployment costs $785.07 a month (30 replicas, requests, on-demand, price list default)"
+        in lowered.err
+    )
     assert lowered.is_done, "cheaper, and still above the ceiling"
     assert kubectl.get("deployment", "web", "-n", grown)["spec"]["replicas"] == 30
 

@@ -38,9 +38,7 @@ LOADS = {
     "JSON, which is YAML": '{"apiVersion": "podgate.dev/v1alpha1", "kind": "GuardrailPolicy", '
     '"metadata": {"name": "a"}, "spec": {"mode": "audit"}}',
     "a budget in a currency of its own, without a default price list": BUDGET.replace("USD", "EUR"),
-    "a price list for a node pool, in another currency": PRICES
-    + "---\n"
-    + PRICES.replace("name: default", "name: gpu").replace("USD", "EUR"),
+    "a price list for a node pool": PRICES + "---\n" + PRICES.replace("name: default", "name: gpu"),
     "exceptions of the same name in two namespaces": f"{EXCEPTION}---\n{EXCEPTION.replace('team-alpha', 'team-beta')}",
 }
 
@@ -161,3 +159,50 @@ def test_an_error_is_one_line_whatever_the_document_says(tmp_path: Path) -> None
     with pytest.raises(PolicyErrors) as caught:
         _loader.load_directory(tmp_path)
     assert [len(str(problem).splitlines()) for problem in caught.value.problems] == [1, 1]
+
+
+_POOL = PRICES.replace("name: default", "name: gpu")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param(
+            f"{PRICES}---\n{_POOL.replace('USD', 'EUR')}",
+            "spec.currency: must be the currency of PriceList default (a.yaml:1), not `EUR`. Write USD.",
+            id="a pool in another currency",
+        ),
+        pytest.param(
+            PRICES + "  nodes: {selectors: [{matchLabels: {a: b}}]}\n",
+            "spec.nodes: must not be in the PriceList named default",
+            id="the default list is for all nodes",
+        ),
+        pytest.param(
+            f"{PRICES}---\n{_POOL}  storage: {{volumeGiBMonth: '1'}}\n",
+            "spec.storage: belongs to the PriceList named default",
+            id="volumes are on no node",
+        ),
+        pytest.param(
+            f"{PRICES}---\n{_POOL}  hoursPerMonth: 720\n",
+            "spec.hoursPerMonth: must be the 730 of PriceList default, not 720. Remove it.",
+            id="another month",
+        ),
+    ],
+)
+def test_price_lists_must_go_together(text: str, words: str) -> None:
+    with pytest.raises(PolicyErrors) as caught:
+        _loader.load_text(text, "a.yaml")
+    (problem,) = caught.value.problems
+    assert words in str(problem)
+
+
+def test_money_in_a_currency_without_prices_is_refused_where_nothing_else_brings_them(tmp_path: Path) -> None:
+    (tmp_path / "budget.yaml").write_text(BUDGET.replace("USD", "EUR"))
+    assert len(_loader.load_directory(tmp_path, is_whole=False).budgets) == 1
+    with pytest.raises(PolicyErrors) as caught:
+        _loader.load_directory(tmp_path)
+    (problem,) = caught.value.problems
+    assert "is EUR, but there is no PriceList default, and the built-in prices are in USD" in str(problem)
+    assert "Add a PriceList named default in EUR." in str(problem)
+    (tmp_path / "prices.yaml").write_text(PRICES.replace("USD", "EUR"))
+    assert len(_loader.load_directory(tmp_path).budgets) == 1

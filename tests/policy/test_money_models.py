@@ -52,6 +52,28 @@ def test_kinds_and_sections_are_offered_for_discovery() -> None:
         ),
         pytest.param(PriceListSpec, {**_LIST, "spot": _RATES, "hoursPerMonth": 744}, id="spot"),
         pytest.param(PriceListSpec, {**_LIST, "assumedRequest": {"cpu": "250m"}}, id="part of the assumed request"),
+        pytest.param(
+            PriceListSpec,
+            {**_LIST, "onDemand": {**_RATES, "resources": {"nvidia.com/mig-1g.5gb": "0.15", "hugepages-2Mi": "0.01"}}},
+            id="other resources",
+        ),
+        pytest.param(
+            PriceListSpec,
+            {**_LIST, "storage": {"volumeGiBMonth": "0.04", "classes": {"gp3": "0.08"}}},
+            id="storage",
+        ),
+        pytest.param(
+            PriceListSpec,
+            {
+                **_LIST,
+                "nodes": {
+                    "selectors": [{"matchLabels": {"karpenter.sh/nodepool": "gpu"}}],
+                    "taints": [{"key": "nvidia.com/gpu"}],
+                    "capacity": "spot",
+                },
+            },
+            id="a node pool",
+        ),
     ],
 )
 def test_a_valid_document_is_taken(model: type[BaseModel], document: dict[str, Any]) -> None:
@@ -92,6 +114,33 @@ def test_a_valid_document_is_taken(model: type[BaseModel], document: dict[str, A
         pytest.param(PriceListSpec, {**_LIST, "spot": {"cpuCoreHour": "1"}}, "memoryGiBHour", id="half of the prices"),
         pytest.param(
             PriceListSpec, {**_LIST, "assumedRequest": {"cpu": "-1"}}, "must not be negative", id="negative cpu"
+        ),
+        pytest.param(
+            PriceListSpec,
+            {**_LIST, "onDemand": {**_RATES, "resources": {"memory": "1"}}},
+            "Use memoryGiBHour",
+            id="memory as another resource",
+        ),
+        pytest.param(
+            PriceListSpec,
+            {**_LIST, "onDemand": {**_RATES, "resources": {"a/b": "-1"}}},
+            "must not be negative",
+            id="negative price of a resource",
+        ),
+        pytest.param(
+            PriceListSpec,
+            {**_LIST, "spot": {**_RATES, "resources": {"a/b": "1"}}},
+            "a pod may land on either",
+            id="a resource that only spot capacity has",
+        ),
+        pytest.param(PriceListSpec, {**_LIST, "storage": {}}, "volumeGiBMonth", id="storage without a price"),
+        pytest.param(PriceListSpec, {**_LIST, "nodes": {"selectors": []}}, "at least 1", id="no selectors"),
+        pytest.param(PriceListSpec, {**_LIST, "nodes": {"selectors": [{}]}}, "selects every node", id="all nodes"),
+        pytest.param(
+            PriceListSpec,
+            {**_LIST, "nodes": {"selectors": [{"matchLabels": {"a": "b"}}], "taints": [{"key": "a", "effect": "No"}]}},
+            "NoSchedule",
+            id="unknown effect",
         ),
     ],
 )

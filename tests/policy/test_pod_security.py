@@ -67,3 +67,33 @@ def test_controls_are_the_checks_and_their_short_names() -> None:
     assert CHECKS_BY_CONTROL["procMount"] == {"procMount", "procMount_restricted"}
     assert CHECKS_BY_CONTROL["procMount_restricted"] == {"procMount_restricted"}
     assert CHECKS_BY_CONTROL["runAsNonRoot"] == {"runAsNonRoot"}
+
+
+def test_labels_of_namespaces_are_privileged_unless_a_level_is_written() -> None:
+    section = PodSecuritySection.model_validate({"fromNamespaceLabels": True})
+    assert section.unlabelled_level == "privileged"
+    written = PodSecuritySection.model_validate({"fromNamespaceLabels": True, "level": "restricted"})
+    assert written.unlabelled_level == "restricted"
+
+
+@pytest.mark.parametrize("field", ["defaults", "exemptions"])
+def test_fields_about_labels_are_refused_where_labels_are_not_asked(field: str) -> None:
+    with pytest.raises(ValidationError, match=r"only with fromNamespaceLabels. Add fromNamespaceLabels: true"):
+        PodSecuritySection.model_validate({field: {}})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"defaults": {"warn": "Baseline"}},
+        {"defaults": {"warnVersion": "1.30"}},
+        {"defaults": {"enforce": "baseline"}},
+        {"exemptions": {"usernames": ["*"]}},
+        {"exemptions": {"usernames": [""]}},
+        {"exemptions": {"namespaces": ["Team"]}},
+        {"exemptions": {"runtimeClasses": ["kata!"]}},
+    ],
+)
+def test_malformed_fields_about_labels_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        PodSecuritySection.model_validate({"fromNamespaceLabels": True, **fields})

@@ -170,3 +170,44 @@ def test_equal_content_has_an_equal_fingerprint() -> None:
     assert one.combine().set.fingerprint == other.combine().set.fingerprint
     other.apply(policy("p", priority=4))
     assert one.combine().set.fingerprint != other.combine().set.fingerprint
+
+
+def test_a_budget_is_out_of_force_while_its_price_list_is_gone() -> None:
+    cluster = Cluster()
+    cluster.apply(prices("EUR"))
+    cluster.apply(budget("b", "EUR"))
+    assert not cluster.combine().problems
+    cluster.source(prices()).drop("/default")
+    combined = cluster.combine()
+    assert not combined.set.budgets
+    (problem,) = combined.problems
+    assert "is EUR, but there is no PriceList default" in str(problem)
+    (condition,) = combined.refused.values()
+    assert condition.reason == "NoPrices"
+    cluster.apply(prices("EUR"))
+    assert len(cluster.combine().set.budgets) == 1
+
+
+def test_a_budget_of_a_file_waits_for_a_price_list_that_is_a_resource() -> None:
+    text = "apiVersion: podgate.dev/v1alpha1\nkind: Budget\nmetadata: {name: b}\n"
+    text += 'spec: {mode: enforce, scope: {cluster: true}, amount: "1", currency: EUR}\n'
+    base = _loader.load_text(text, "b.yaml")
+    cluster = Cluster()
+    combined = cluster.combine(base)
+    assert not combined.set.budgets
+    assert [str(each).partition(", but")[0] for each in combined.problems] == ["b.yaml:1: spec.currency: is EUR"]
+    cluster.apply(prices("EUR"))
+    assert [each.name for each in cluster.combine(base).set.budgets] == ["b"]
+
+
+def test_a_list_of_a_pool_that_breaks_a_rule_of_prices_affects_itself_alone() -> None:
+    pool = prices("USD")
+    pool["metadata"]["name"] = "arm"
+    pool["spec"]["hoursPerMonth"] = 720
+    cluster = Cluster()
+    cluster.apply(pool)
+    cluster.apply(prices("USD"))
+    combined = cluster.combine()
+    assert [each.name for each in combined.set.price_lists] == ["default"]
+    (condition,) = combined.refused.values()
+    assert condition.reason == "PriceListClash"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from webhook.kube.objects import PodSpec
 from webhook.kube.quantity import QuantityError
 from webhook.pricing import book, money
-from webhook.pricing.pod import MAX_MICROS, PodPrice, price_pod
+from webhook.pricing.pod import MAX_MICROS, PodPrice, Volume, price_pod
 
 GI = 1 << 30
 MI = 1 << 20
@@ -46,7 +46,7 @@ def _quantities(price: PodPrice) -> tuple[int, int, int]:
 
 def test_four_cores_and_eight_gib_cost_the_published_monthly_figure() -> None:
     price = _price(_spec(_container({"cpu": "4", "memory": "8Gi"})))
-    assert price == PodPrice(160340, "requests, on-demand", 4000, 8 * GI, 0)
+    assert price == PodPrice(160340, "requests, on-demand, price list default", 4000, 8 * GI)
     assert money.format_money(money.over_hours(price.micros, 730), "USD") == "$117.05"
 
 
@@ -104,7 +104,7 @@ def test_priced_quantity_is_request_then_limit_then_default_then_assumed(
 ) -> None:
     price = _price(_spec(container), limit_range_defaults=defaults)
     assert (price.cpu, price.memory) == expected
-    assert price.source == f"{source}, on-demand"
+    assert price.source == f"{source}, on-demand, price list default"
 
 
 _ONE = {"cpu": "1", "memory": "1Gi"}
@@ -206,14 +206,14 @@ def test_quantity_of_a_pod_is_what_the_scheduler_sets_aside(spec: PodSpec, expec
 def test_sources_of_init_containers_count_only_where_they_decide() -> None:
     dearer = _price(_spec(_container(_ONE), initContainers=[_container(None, _TEN)]))
     cheaper = _price(_spec(_container(_TEN), initContainers=[_container(None, _ONE)]))
-    assert dearer.source == "requests and limits, on-demand"
-    assert cheaper.source == "requests, on-demand"
+    assert dearer.source == "requests and limits, on-demand, price list default"
+    assert cheaper.source == "requests, on-demand, price list default"
 
 
 def test_spot_capacity_has_its_own_price_and_says_so() -> None:
     price = _price(_spec(_container({"cpu": "1", "memory": "1Gi"})), spot=True)
     assert price.micros == 6655 + 892
-    assert price.source == "requests, spot"
+    assert price.source == "requests, spot, price list default"
 
 
 def test_a_gpu_costs_its_hourly_price() -> None:
@@ -289,3 +289,148 @@ def test_asking_for_more_never_costs_less(cpu: int, number: int, more_cpu: int, 
     less = _price(_spec(_container({"cpu": f"{cpu}m", "memory": number})))
     more = _price(_spec(_container({"cpu": f"{cpu + more_cpu}m", "memory": number + more_bytes})))
     assert more.micros >= less.micros
+
+
+# --- other resources and volumes ------------------------------------------------------------------------------------
+
+PRICED = msgspec.structs.replace(
+    BOOK,
+    name="gpu",
+    on_demand=book.rates(
+        Decimal("0.031611"),
+        Decimal("0.004237"),
+        Decimal("0.95"),
+        {
+            "nvidia.com/gpu": Decimal(2),
+            "nvidia.com/mig-1g.5gb": Decimal("0.25"),
+            "ephemeral-storage": Decimal("0.0001"),
+            "hugepages-2Mi": Decimal("0.01"),
+        },
+    ),
+    storage=book.Storage(book.pico(Decimal("0.073")), {"gp3": book.pico(Decimal("0.73"))}),
+)
+
+
+def _more(spec: PodSpec, **arguments: Any) -> int:  # noqa: ANN401  passed on
+    """Return what a pod costs above one core and one GiB."""
+    return price_pod(spec, PRICED, **arguments).micros - price_pod(_spec(_container(_ONE)), PRICED).micros
+
+
+@pytest.mark.parametrize(
+    ("spec", "micros"),
+    [
+        pytest.param(_spec(_container({**_ONE, "nvidia.com/gpu": 1})), 2_000_000, id="a GPU with a price of its own"),
+        pytest.param(_spec(_container({**_ONE, "amd.com/gpu": 1})), 950_000, id="any other GPU"),
+        pytest.param(_spec(_container(_ONE, {"nvidia.com/mig-1g.5gb": "3"})), 750_000, id="slices, by limit"),
+        pytest.param(_spec(_container({**_ONE, "ephemeral-storage": "50Gi"})), 5_000, id="GiB of ephemeral storage"),
+        pytest.param(_spec(_container({**_ONE, "hugepages-2Mi": "1Gi"})), 10_000, id="huge pages"),
+        pytest.param(
+            _spec(_container(_ONE), resources={"requests": {**_ONE, "hugepages-2Mi": "2Gi"}}),
+            20_000,
+            id="huge pages at pod level",
+        ),
+        pytest.param(_spec(_container({**_ONE, "vendor/unpriced": 9})), 0, id="what the list does not name"),
+        pytest.param(
+            _spec(
+                _container({**_ONE, "nvidia.com/mig-1g.5gb": 1}),
+                initContainers=[
+                    _container({"cpu": "1m", "memory": "1", "nvidia.com/mig-1g.5gb": 3}),
+                ],
+            ),
+            750_000,
+            id="the peak of the init phase",
+        ),
+        pytest.param(
+            _spec(
+                _container(_ONE),
+                overhead={"ephemeral-storage": "10Gi"},
+            ),
+            1_000,
+            id="overhead",
+        ),
+    ],
+)
+def test_other_resources_cost_what_the_list_says(spec: PodSpec, micros: int) -> None:
+    assert _more(spec) == micros
+
+
+def test_a_default_of_the_namespace_counts_for_other_resources_too() -> None:
+    assert _more(_spec(_container(_ONE)), limit_range_defaults={"ephemeral-storage": "10Gi"}) == 1_000
+
+
+def test_what_else_was_priced_is_told() -> None:
+    spec = _spec(_container({**_ONE, "nvidia.com/gpu": 1, "ephemeral-storage": "1Gi"}))
+    price = price_pod(spec, PRICED, volumes=[Volume(5 * GI, "gp3")])
+    assert (price.gpus, price.others, price.storage) == (1, (("ephemeral-storage", GI),), 5 * GI)
+    assert price.source == "requests, on-demand, price list gpu"
+
+
+def test_a_malformed_other_resource_is_named_with_its_field() -> None:
+    with pytest.raises(QuantityError, match=r"requests\[ephemeral-storage\]"):
+        price_pod(_spec(_container({**_ONE, "ephemeral-storage": "lots"})), PRICED)
+
+
+@pytest.mark.parametrize(
+    ("volumes", "micros"),
+    [
+        ([], 0),
+        ([Volume(10 * GI, "")], 1_000),
+        ([Volume(10 * GI, "unheard-of")], 1_000),
+        ([Volume(10 * GI, "gp3")], 10_000),
+        ([Volume(10 * GI, "gp3"), Volume(10 * GI, "")], 11_000),
+    ],
+)
+def test_a_volume_costs_a_month_of_its_class_by_the_hours_of_a_month(volumes: list[Volume], micros: int) -> None:
+    assert _more(_spec(_container(_ONE)), volumes=volumes) == micros
+
+
+def test_volumes_cost_nothing_where_the_list_does_not_price_them() -> None:
+    spec = _spec(_container(_ONE))
+    assert _price(spec, volumes=[Volume(GI, "")]).micros == _price(spec).micros
+
+
+_units = st.integers(0, 1 << 45)
+
+
+@settings(max_examples=100, deadline=None)
+@given(_cpu, _bytes, _units, st.integers(0, 16), st.lists(st.tuples(_units, st.sampled_from(["", "gp3"])), max_size=3))
+def test_the_price_of_everything_is_the_exact_sum_rounded_once(
+    cpu: int, number: int, disk: int, slices: int, volumes: list[tuple[int, str]]
+) -> None:
+    requests = {"cpu": f"{cpu}m", "memory": number, "ephemeral-storage": disk, "nvidia.com/mig-1g.5gb": slices}
+    price = price_pod(_spec(_container(requests)), PRICED, volumes=[Volume(*each) for each in volumes])
+    exact = Fraction(cpu, 1000) * 31611 + Fraction(number, GI) * 4237
+    exact += Fraction(disk, GI) * 100 + slices * 250_000
+    exact += sum((Fraction(size, GI) * (730_000 if name else 73_000) / 730 for size, name in volumes), Fraction(0))
+    assert Fraction(price.micros) - Fraction(1, 2) <= exact < Fraction(price.micros) + Fraction(1, 2)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(_cpu, _bytes, _units), min_size=2, max_size=4), _units)
+def test_pods_together_cost_what_their_parts_do_but_for_rounding(parts: list[tuple[int, int, int]], disk: int) -> None:
+    containers = [
+        _container({"cpu": f"{cpu}m", "memory": number, "ephemeral-storage": units}) for cpu, number, units in parts
+    ]
+    volumes = [Volume(disk, "gp3")]
+    whole = price_pod(_spec(*containers), PRICED, volumes=volumes).micros
+    apart = sum(price_pod(_spec(each), PRICED).micros for each in containers)
+    apart += price_pod(_spec(), PRICED, volumes=volumes).micros
+    assert abs(whole - apart) <= (len(parts) + 2) / 2
+
+
+@settings(max_examples=100, deadline=None)
+@given(_units, _units, st.integers(0, 9), st.integers(0, 9), _units, _units)
+def test_asking_for_more_of_anything_never_costs_less(
+    disk: int, more_disk: int, slices: int, more_slices: int, size: int, more_size: int
+) -> None:
+    def price(disk: int, slices: int, size: int) -> int:
+        requests = {**_ONE, "ephemeral-storage": disk, "nvidia.com/mig-1g.5gb": slices}
+        return price_pod(_spec(_container(requests)), PRICED, volumes=[Volume(size, "")]).micros
+
+    assert price(disk + more_disk, slices + more_slices, size + more_size) >= price(disk, slices, size)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.dictionaries(st.sampled_from(["cpu", "memory", "ephemeral-storage"]), st.integers(0, 3)))
+def test_no_pod_with_a_container_is_free(requests: dict[str, int]) -> None:
+    assert price_pod(_spec(_container(requests)), PRICED).micros > 0

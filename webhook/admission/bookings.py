@@ -16,7 +16,9 @@ def bookings(view: View, rules: Ruleset) -> Iterator[Booking]:
     """Yield one booking for each running pod that a budget pays for, excluded namespaces left out."""
     for item in view.pods():
         info = view.namespace(item.namespace)
-        context = Context(pod=item.pod, namespace=item.namespace, view=view, prices=rules.prices, namespace_info=info)
+        context = Context(
+            pod=item.pod, namespace=item.namespace, view=view, prices=rules.prices, namespace_info=info, running=item
+        )
         namespace_labels = info.labels if info is not None else _NO_LABELS
         paying = tuple(
             rule.name for rule in rules.budgets if rule.covers(item.namespace, namespace_labels, context.labels)

@@ -115,6 +115,8 @@ def decide(
         elif outcome.outcome == "fault_allowed" and outcome.mode != "audit":
             warnings.append(_fault_line(outcome))
         for finding in outcome.findings:
+            if finding.quiet or finding.annotation:
+                continue
             severity = "warn" if finding.notice and outcome.severity == "enforce" else outcome.severity
             if severity == "enforce":
                 denials.append(line(outcome, finding, finding.message))
@@ -167,6 +169,8 @@ def said(outcome: Outcome, finding: Finding) -> str:
 def line(outcome: Outcome, finding: Finding, text: str) -> str:
     """Return a finding as people read it: which policy and guardrail, what is wrong, and the cure."""
     cure = f"; to fix: {finding.cure}" if finding.cure else ""
+    if finding.annotation:
+        text = f"{finding.annotation}: {text}"
     return one_line(f"policy {outcome.policy}, {outcome.guardrail}: {text}{cure}")
 
 

@@ -1,7 +1,9 @@
 """A Decision as the AdmissionReview that goes back to the API server.
 
 Audit annotations end up in the API server's audit log under the webhook's name: ``decision`` (the id that the log line
-carries too), ``verdict``, ``would``, ``findings``, ``patch`` (held back by warn or audit), ``cost``.
+carries too), ``verdict``, ``would``, ``findings``, ``patch`` (held back by warn or audit), ``cost``; and where
+`podSecurity` follows the labels of namespaces, the built-in plugin's own: ``enforce-policy``, ``audit-violations``,
+``exempt``, ``error``.
 """
 
 from functools import lru_cache
@@ -62,9 +64,13 @@ def annotations(uid: str, decision: Decision, currency: str) -> dict[str, str]:
         "verdict": "allowed" if decision.allowed else "refused",
         "would": "allowed" if decision.would_allow else "refused",
     }
-    findings = [
-        line(outcome, finding, said(outcome, finding)) for outcome in decision.outcomes for finding in outcome.findings
-    ]
+    findings: list[str] = []
+    for outcome in decision.outcomes:
+        for finding in outcome.findings:
+            if finding.annotation:
+                notes[finding.annotation] = _bounded(finding.message)
+            else:
+                findings.append(line(outcome, finding, said(outcome, finding)))
     if findings:
         notes["findings"] = _bounded("\n".join(findings))
     if decision.would_operations:

@@ -113,6 +113,7 @@ def what_speaks_for(subject: Subject, around: Surroundings) -> tuple[Context, li
         old_scale=subject.old_scale,
         requester=subject.requester,
         controller=subject.controller,
+        claim_templates=subject.claim_templates,
     )
     entries = rules.matcher.resolve(subject.namespace, info, context.labels, subject.requester)
     exempt = rules.exempt(context, entries, around.now) if rules.has_exceptions(subject.namespace) else _NOTHING

@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
+import msgspec
+
 from webhook.admission.decision import Outcome, Severity
 from webhook.admission.matching import CompiledMatch, Entry, Matcher
 from webhook.admission.subject import Subject
@@ -14,7 +16,7 @@ from webhook.guardrails._contract import Context, ExceptionUse, Exemption, Guard
 from webhook.kube import selectors
 from webhook.policy._base import MODE_RANK, Mode, Section, stricter_cap
 from webhook.policy._names import compile_globs
-from webhook.policy._policy_set import PolicySet
+from webhook.policy._policy_set import DEFAULT_PRICE_LIST, PolicySet
 from webhook.policy.guardrail_policy import ExceptionsModel, GuardrailPolicySpec
 from webhook.policy.policy_exception import PolicyExceptionSpec
 from webhook.pricing.book import PriceBook, rates
@@ -40,6 +42,7 @@ DEFAULT_PRICES = PriceBook(
     spot=rates(Decimal("0.006655"), Decimal("0.000892"), Decimal("0.95")),
     assumed_cpu=100,
     assumed_memory=128 << 20,
+    name="built in",
 )
 """Used where no PriceList named ``default`` is loaded: OpenCost's default list prices."""
 
@@ -192,7 +195,9 @@ def _entry(
 ) -> Entry:
     mode = stricter_cap(spec.mode_of(guardrail.name), cap)
     violation = stricter_cap(spec.violation_mode_of(guardrail.name), mode)
-    level = 1 if getattr(section, "level", "") == "restricted" else 0
+    # A namespace that is not known passes no judgement by its labels, so nothing is stricter than that.
+    by_labels = getattr(section, "from_namespace_labels", False)
+    level = 2 if by_labels else 1 if getattr(section, "level", "") == "restricted" else 0
     severity: Severity = "enforce" if violation == "enforce" else "warn" if violation == "warn" else "audit"
     return Entry(
         policy=policy,
@@ -202,7 +207,7 @@ def _entry(
         severity=severity,
         on_fault=section.on_fault or guardrail.default_on_fault,
         match=match,
-        strictness=MODE_RANK[mode] * 2 + level,
+        strictness=MODE_RANK[mode] * 3 + level,
         passed=Outcome(policy, guardrail.name, mode, "passed", severity),
     )
 
@@ -232,7 +237,10 @@ def end_of(day: date) -> datetime:
 
 
 def _prices(policies: PolicySet) -> PriceBook:
-    for item in policies.price_lists:
-        if item.name == "default":
-            return _money.compile_price_list(item.spec)
-    return DEFAULT_PRICES
+    lists = {item.name: item.spec for item in policies.price_lists}
+    spec = lists.pop(DEFAULT_PRICE_LIST, None)
+    default = _money.compile_price_list(spec) if spec is not None else DEFAULT_PRICES
+    if not lists:
+        return default
+    pools = tuple(_money.compile_pool(name, each, default) for name, each in sorted(lists.items()))
+    return msgspec.structs.replace(default, pools=pools)

@@ -4,15 +4,18 @@ A `Subject` is either to be judged, or it says in one word why nothing is judged
 as allowed.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from webhook.admission import workloads
 from webhook.admission.request import OtherRequest, PodRequest, Request, ScaleRequest, WorkloadRequest
 from webhook.cluster.view import Controller, View
 from webhook.guardrails._contract import Requester, WorkloadScale
-from webhook.kube.objects import ObjectMeta, Pod, Workload, controller_of, pod_template
+from webhook.kube.objects import ClaimTemplate, ObjectMeta, Pod, Workload, controller_of, pod_template
 
-_POD_SUBRESOURCES = frozenset({"", "ephemeralcontainers", "resize"})
+_UNJUDGED_SUBRESOURCES = frozenset({"attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "status"})
+"""Of pods: they change nothing that is judged. One that is not known is judged like a write to the pod, as the built-in
+Pod Security plugin does."""
 
 _RESOURCE_KINDS = {
     "deployments": "Deployment",
@@ -42,6 +45,8 @@ class Subject(NamedTuple):
     scale: WorkloadScale | None = None
     old_scale: WorkloadScale | None = None
     controller: Controller | None = None
+    claim_templates: Sequence[ClaimTemplate] = ()
+    """Claims that a StatefulSet makes with each of its pods."""
 
     @property
     def is_patchable(self) -> bool:
@@ -73,7 +78,7 @@ def requester_of(request: Request) -> Requester:
 def _of_pod(request: PodRequest) -> Subject | str:
     subresource = request.sub_resource or ""
     pod = request.object
-    if subresource not in _POD_SUBRESOURCES:
+    if subresource in _UNJUDGED_SUBRESOURCES:
         return "subresource"
     if pod is None:
         return "no object"
@@ -121,6 +126,7 @@ def _of_workload(request: WorkloadRequest, view: View) -> Subject | str:
         scale=workloads.scale_of(kind, workload, view),
         old_scale=workloads.scale_of(kind, old, view) if old is not None else None,
         controller=Controller(kind, name, workload.api_version),
+        claim_templates=_claim_templates(workload),
     )
 
 
@@ -153,7 +159,12 @@ def _of_scale(request: ScaleRequest, view: View) -> Subject | str:
         scale=workloads.replicas(request.object.spec.replicas or 0)._replace(kind=kind),
         old_scale=workloads.replicas(old_replicas if old_replicas is not None else 1)._replace(kind=kind),
         controller=Controller(kind, request.name or "", workload.api_version),
+        claim_templates=_claim_templates(workload),
     )
+
+
+def _claim_templates(workload: Workload) -> Sequence[ClaimTemplate]:
+    return (workload.spec.volume_claim_templates or ()) if workload.spec is not None else ()
 
 
 def _template_pod(workload: Workload) -> Pod | None:

@@ -44,6 +44,7 @@ def _serve(**raw: object) -> None:
 def _run(chosen: settings.Settings, log: DecisionLog) -> int:
     parts = assembly.live(chosen, log) if chosen.cluster is None else assembly.embedded(chosen, log)
     registry = parts.metrics.registry
+    log.on_lost = parts.metrics.recorder_fault
     # Writes go through connections of their own, so that no watch has to share with them.
     rest = connect(chosen.kubeconfig) if parts.cluster is not None or chosen.certs_secret else None
     if rest is not None and chosen.certs_secret:
@@ -60,6 +61,7 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
     health.add_notice("policies", partial(assembly.policy_notices, parts))
     health.add_check("cluster", partial(assembly.cluster_problem, parts))
     health.add_notice("cluster", partial(assembly.cluster_notices, parts))
+    health.add_notice("decision log", log.notices)
     health.add_check("certificate", made.problem)
     health.add_notice("certificate", made.notices)
     telling = _conditions(chosen, parts.cluster, rest, made.election, health, registry)
@@ -190,11 +192,12 @@ def _seconds_left(keeper: tls.CertificateKeeper, part: str) -> float:
 @contextlib.contextmanager
 def _decision_stream(chosen: settings.Settings) -> Iterator[BinaryIO]:
     if chosen.log_file is None:
-        yield sys.stdout.buffer
+        # Past Python's own buffer; see `webhook.admission.log`.
+        yield open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)  # noqa: SIM115  it stays open
         return
     try:
         chosen.log_file.parent.mkdir(parents=True, exist_ok=True)
-        stream = chosen.log_file.open("ab")
+        stream = chosen.log_file.open("ab", buffering=0)
     except OSError as error:
         raise Fault(f"--log-file: {chosen.log_file}: {error.strerror}; give a file that can be written") from None
     with stream:

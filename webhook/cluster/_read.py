@@ -5,15 +5,14 @@ not a guess. Quantities stay as they are written; who computes with them says wh
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 import msgspec
 
-from webhook.cluster import matching, view
+from webhook.cluster import _autoscalers, disruption, matching, view
 from webhook.kube import objects
-from webhook.kube.objects import Object, ObjectMeta, ResourceMap
+from webhook.kube.objects import DEFAULT_NAMESPACE, Object, ObjectMeta, ResourceMap
 
-DEFAULT_NAMESPACE = "default"
 NAME_LABEL = "kubernetes.io/metadata.name"
 """The API server writes it to every namespace, so selectors may rely on it."""
 
@@ -68,6 +67,15 @@ class _NodeDocument(Object):
     status: _NodeStatus | None = None
 
 
+class _ClaimStatus(Object):
+    capacity: ResourceMap | None = None
+
+
+class _ClaimDocument(Object):
+    spec: objects.ClaimSpec | None = None
+    status: _ClaimStatus | None = None
+
+
 class _LimitRangeItem(Object):
     type: str = ""
     max: ResourceMap | None = None
@@ -85,82 +93,30 @@ class _LimitRangeDocument(Object):
     spec: _LimitRangeSpec | None = None
 
 
-class _Target(Object):
-    kind: str = ""
-    name: str = ""
+class _ScopeRequirement(Object):
+    scope_name: str = ""
+    operator: str = ""
+    values: list[str] | None = None
 
 
-class _UpdatePolicy(Object):
-    update_mode: str | None = None
+class _ScopeSelector(Object):
+    match_expressions: list[_ScopeRequirement] | None = None
 
 
-class _ContainerPolicy(Object):
-    container_name: str = ""
-    mode: str | None = None
-    controlled_resources: list[str] | None = None
-    controlled_values: str | None = None
-    min_allowed: ResourceMap | None = None
-    max_allowed: ResourceMap | None = None
+class _QuotaSpec(Object):
+    hard: ResourceMap | None = None
+    scopes: list[str] | None = None
+    scope_selector: _ScopeSelector | None = None
 
 
-class _ResourcePolicy(Object):
-    container_policies: list[_ContainerPolicy] | None = None
+class _QuotaStatus(Object):
+    hard: ResourceMap | None = None
+    used: ResourceMap | None = None
 
 
-class _VpaSpec(Object):
-    target_ref: _Target | None = None
-    update_policy: _UpdatePolicy | None = None
-    resource_policy: _ResourcePolicy | None = None
-
-
-class _ContainerRecommendation(Object):
-    container_name: str = ""
-    target: ResourceMap | None = None
-    lower_bound: ResourceMap | None = None
-    upper_bound: ResourceMap | None = None
-    uncapped_target: ResourceMap | None = None
-
-
-class _Recommendation(Object):
-    container_recommendations: list[_ContainerRecommendation] | None = None
-
-
-class _VpaStatus(Object):
-    recommendation: _Recommendation | None = None
-
-
-class _VpaDocument(Object):
-    spec: _VpaSpec | None = None
-    status: _VpaStatus | None = None
-
-
-class _MetricTarget(Object):
-    type: str = ""
-
-
-class _ResourceMetric(Object):
-    name: str = ""
-    container: str = ""
-    target: _MetricTarget | None = None
-    target_average_utilization: int | None = None
-    """Of v2beta1, which had no `target`."""
-
-
-class _Metric(Object):
-    type: str = ""
-    resource: _ResourceMetric | None = None
-    container_resource: _ResourceMetric | None = None
-
-
-class _HpaSpec(Object):
-    scale_target_ref: _Target | None = None
-    min_replicas: int | None = None
-    max_replicas: int = 0
-    metrics: list[_Metric] | None = None
-
-
-class _HpaDocument(Object):
-    spec: _HpaSpec | None = None
+class _QuotaDocument(Object):
+    spec: _QuotaSpec | None = None
+    status: _QuotaStatus | None = None
 
 
 def _namespace(metadata: ObjectMeta, _document: dict[str, Any]) -> view.Namespace:
@@ -192,6 +148,20 @@ def _node(metadata: ObjectMeta, document: dict[str, Any]) -> view.Node:
         # The API server defaults what pods may use to all there is.
         allocatable=status.allocatable or status.capacity or {},
         unschedulable=bool(spec.unschedulable),
+        capacity=status.capacity or status.allocatable or {},
+    )
+
+
+def _claim(metadata: ObjectMeta, document: dict[str, Any]) -> view.Claim:
+    read = msgspec.convert(document, _ClaimDocument)
+    spec = read.spec or objects.ClaimSpec()
+    asked = (spec.resources.requests or {}).get("storage") if spec.resources is not None else None
+    held = (read.status.capacity or {}).get("storage") if read.status is not None else None
+    return view.Claim(
+        namespace=metadata.namespace or DEFAULT_NAMESPACE,
+        name=metadata.name or "",
+        storage=held if held is not None else asked,
+        storage_class=spec.storage_class_name or "",
     )
 
 
@@ -216,81 +186,25 @@ def _limit_range_item(item: _LimitRangeItem) -> view.LimitRangeItem:
     )
 
 
-def _vertical_pod_autoscaler(metadata: ObjectMeta, document: dict[str, Any]) -> view.VerticalPodAutoscaler:
-    read = msgspec.convert(document, _VpaDocument)
-    spec = read.spec or _VpaSpec()
-    target = spec.target_ref or _Target()
-    policies = (spec.resource_policy.container_policies if spec.resource_policy is not None else None) or ()
-    recommendation = read.status.recommendation if read.status is not None else None
-    timestamp = metadata.creation_timestamp or ""
-    matching.created(timestamp)
-    return view.VerticalPodAutoscaler(
+def _resource_quota(metadata: ObjectMeta, document: dict[str, Any]) -> view.ResourceQuota:
+    read = msgspec.convert(document, _QuotaDocument)
+    spec, status = read.spec or _QuotaSpec(), read.status or _QuotaStatus()
+    requirements = (spec.scope_selector.match_expressions if spec.scope_selector is not None else None) or ()
+    return view.ResourceQuota(
         namespace=metadata.namespace or DEFAULT_NAMESPACE,
         name=metadata.name or "",
-        target_kind=target.kind,
-        target_name=target.name,
-        update_mode=spec.update_policy.update_mode if spec.update_policy is not None else None,
-        container_policies=tuple(_container_policy(policy) for policy in policies),
-        recommendations=None
-        if recommendation is None
-        else tuple(_container_recommendation(each) for each in recommendation.container_recommendations or ()),
-        creation_timestamp=timestamp,
+        # The API server refuses by the status, which follows the specification.
+        hard=status.hard or spec.hard or {},
+        used=status.used or {},
+        scopes=(
+            *(view.QuotaScope(name) for name in spec.scopes or ()),
+            *(view.QuotaScope(each.scope_name, each.operator, tuple(each.values or ())) for each in requirements),
+        ),
     )
 
 
-def _container_policy(policy: _ContainerPolicy) -> view.ContainerPolicy:
-    resources = policy.controlled_resources
-    return view.ContainerPolicy(
-        container_name=policy.container_name,
-        mode=policy.mode,
-        controlled_resources=None if resources is None else tuple(resources),
-        controlled_values=policy.controlled_values,
-        min_allowed=policy.min_allowed or {},
-        max_allowed=policy.max_allowed or {},
-    )
-
-
-def _container_recommendation(each: _ContainerRecommendation) -> view.ContainerRecommendation:
-    return view.ContainerRecommendation(
-        container_name=each.container_name,
-        target=each.target or {},
-        lower_bound=each.lower_bound or {},
-        upper_bound=each.upper_bound or {},
-        uncapped_target=each.uncapped_target or {},
-    )
-
-
-def _horizontal_pod_autoscaler(metadata: ObjectMeta, document: dict[str, Any]) -> view.HorizontalPodAutoscaler:
-    spec = msgspec.convert(document, _HpaDocument).spec or _HpaSpec()
-    target = spec.scale_target_ref or _Target()
-    pod_wide: set[str] = set()
-    by_container: set[tuple[str, str]] = set()
-    for metric in spec.metrics or ():
-        if metric.type == "Resource" and _is_utilization(metric.resource):
-            pod_wide.add(metric.resource.name)
-        elif metric.type == "ContainerResource" and _is_utilization(metric.container_resource):
-            by_container.add((metric.container_resource.container, metric.container_resource.name))
-    if not spec.metrics:
-        # Version 1 knows CPU utilisation only, and every version defaults to it (80 %) where no metric is given.
-        pod_wide.add("cpu")
-    return view.HorizontalPodAutoscaler(
-        namespace=metadata.namespace or DEFAULT_NAMESPACE,
-        name=metadata.name or "",
-        target_kind=target.kind,
-        target_name=target.name,
-        min_replicas=spec.min_replicas,
-        max_replicas=spec.max_replicas,
-        utilization_resources=frozenset(pod_wide),
-        container_utilization=frozenset(by_container),
-    )
-
-
-def _is_utilization(metric: _ResourceMetric | None) -> TypeGuard[_ResourceMetric]:
-    if metric is None:
-        return False
-    if metric.target is not None:
-        return metric.target.type == "Utilization"
-    return metric.target_average_utilization is not None
+def _pod_disruption_budget(metadata: ObjectMeta, document: dict[str, Any]) -> view.PodDisruptionBudget:
+    return disruption.read(metadata, document, DEFAULT_NAMESPACE)
 
 
 class _Kind(NamedTuple):
@@ -308,6 +222,7 @@ _KINDS: Mapping[str, _Kind] = {
     "Namespace": _Kind(_CORE, _namespace, namespaced=False),
     "Node": _Kind(_CORE, _node, namespaced=False),
     "Pod": _Kind(_CORE, _pod, may_be_nameless=True),
+    "PersistentVolumeClaim": _Kind(_CORE, _claim),
     "ReplicationController": _Kind(_CORE, _workload),
     "Deployment": _Kind(_APPS, _workload),
     "ReplicaSet": _Kind(_APPS, _workload),
@@ -315,9 +230,11 @@ _KINDS: Mapping[str, _Kind] = {
     "StatefulSet": _Kind(_APPS, _workload),
     "Job": _Kind(_BATCH, _workload, may_be_nameless=True),
     "CronJob": _Kind(_BATCH, _workload),
-    "VerticalPodAutoscaler": _Kind(frozenset({"autoscaling.k8s.io"}), _vertical_pod_autoscaler),
-    "HorizontalPodAutoscaler": _Kind(frozenset({"autoscaling"}), _horizontal_pod_autoscaler),
+    "VerticalPodAutoscaler": _Kind(frozenset({"autoscaling.k8s.io"}), _autoscalers.vertical_pod_autoscaler),
+    "HorizontalPodAutoscaler": _Kind(frozenset({"autoscaling"}), _autoscalers.horizontal_pod_autoscaler),
     "LimitRange": _Kind(_CORE, _limit_range),
+    "PodDisruptionBudget": _Kind(frozenset({"policy"}), _pod_disruption_budget),
+    "ResourceQuota": _Kind(_CORE, _resource_quota),
     "Lease": _Kind(frozenset({"coordination.k8s.io"}), _lease),
 }
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, overload
 
-from webhook.cluster import leases, matching, owners, view
+from webhook.cluster import disruption, leases, matching, owners, view
 from webhook.cluster.projections import KnownWorkload, LimitRange, NamedLease, PodProjection, PodRecord
 from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Workload
 from webhook.kube.stores import Grouped, Store
@@ -25,29 +25,58 @@ SCHEDULER_NAMESPACES: Final = frozenset({"kube-system"})
 
 
 class PodStore(Store[PodRecord]):
-    """Pods by UID, and what they share."""
+    """Pods by UID, what they share, and which of them mounts which persistent volume claim."""
 
     def __init__(self) -> None:
         super().__init__()
         self.project = PodProjection()
         self.on_end: Callable[[str], object] | None = None
         """Told the UID of each pod that ends, by the thread of the watch; what it had is free at once."""
+        self.mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
+        """By namespace and name of a claim: the (creation time, UID) of each pod that mounts it, the oldest first."""
 
     def put(self, key: str, value: PodRecord) -> None:
         """Add or change one pod."""
+        old = self.items.get(key)
         super().put(key, value)
+        if old is not None and old.claims != value.claims:
+            self._unmount(old)
+        if value.claims and (old is None or old.claims != value.claims):
+            _mount(self.mounted, value)
         self.project.sweep(self.values)
 
     def drop(self, key: str) -> None:
         """Forget one pod: it was deleted, or has run to its end."""
+        old = self.items.get(key)
         super().drop(key)
+        if old is not None:
+            self._unmount(old)
         if self.on_end is not None:
             self.on_end(key)
 
     def replace(self, items: Mapping[str, PodRecord], kept: frozenset[str] = frozenset()) -> None:
         """Be exactly `items`, and of what is there the keys in `kept`."""
         super().replace(items, kept)
+        mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
+        for record in self.items.values():
+            _mount(mounted, record)
+        self.mounted = mounted
         self.project.sweep(self.values)
+
+    def _unmount(self, record: PodRecord) -> None:
+        for name in record.claims:
+            claim = record.namespace, name
+            users = tuple(each for each in self.mounted.get(claim, ()) if each[1] != record.uid)
+            if users:
+                self.mounted[claim] = users
+            else:
+                self.mounted.pop(claim, None)
+
+
+def _mount(mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]], record: PodRecord) -> None:
+    for name in record.claims:
+        claim = record.namespace, name
+        mounted[claim] = tuple(sorted({*mounted.get(claim, ()), (record.created, record.uid)}))
 
 
 class Pods(Sequence[view.ClusterPod]):
@@ -83,12 +112,17 @@ class LiveView:
         scheduler_namespaces: where Leases of schedulers are believed.
         """
         self._now = now
-        self._scheduler_namespaces = scheduler_namespaces
+        self.scheduler_namespaces = scheduler_namespaces
         self.namespaces: Store[view.Namespace] = Store()
         self.nodes_by_name: Store[view.Node] = Store()
+        self.claims: Store[view.Claim] = Store()
         self.pods_by_uid = PodStore()
         self.workloads: dict[str, Store[KnownWorkload]] = {kind: Store() for kind in sorted(WORKLOAD_KINDS)}
         self.limit_ranges_by_namespace: Grouped[LimitRange] = Grouped(lambda each: each.namespace)
+        self.disruption_budgets_by_namespace: Grouped[disruption.Selecting] = Grouped(
+            lambda each: each.budget.namespace, disruption.by_name
+        )
+        self.quotas_by_namespace: Grouped[view.ResourceQuota] = Grouped(lambda each: each.namespace)
         self.vertical: Grouped[view.VerticalPodAutoscaler] = Grouped(_target, matching.oldest_first)
         self.horizontal: Grouped[view.HorizontalPodAutoscaler] = Grouped(_target)
         self.leases: dict[str, Store[NamedLease]] = {}
@@ -137,12 +171,25 @@ class LiveView:
         """Return the HPAs whose target is `controller`."""
         return self.horizontal.of((namespace, controller.kind, controller.name))
 
+    def disruption_budgets(self, namespace: str, labels: Mapping[str, str]) -> Sequence[view.PodDisruptionBudget]:
+        """Return the PodDisruptionBudgets that select pods with these labels, by name."""
+        known = self.disruption_budgets_by_namespace.of(namespace)
+        return disruption.matching(known, labels) if known else ()
+
+    def replicas(self, namespace: str, controller: view.Controller) -> int | None:
+        """Return how many pods a workload with ``spec.replicas`` is to have; see `webhook.cluster.matching`."""
+        return matching.replicas_of(self._head(namespace, controller.kind, controller.name))
+
     def limit_ranges(self, namespace: str) -> Sequence[view.LimitRangeItem]:
         """Return all items of all LimitRanges of the namespace."""
         found = self.limit_ranges_by_namespace.of(namespace)
         if len(found) == 1:
             return found[0].items
         return tuple(item for each in found for item in each.items)
+
+    def resource_quotas(self, namespace: str) -> Sequence[view.ResourceQuota]:
+        """Return the ResourceQuotas of the namespace."""
+        return self.quotas_by_namespace.of(namespace)
 
     def owner_selector(self, namespace: str, controller: view.Controller) -> LabelSelector | None:
         """Return the label selector of a controller, or None."""
@@ -158,6 +205,19 @@ class LiveView:
             self._nodes = (changes, found)
         return found
 
+    def node(self, name: str) -> view.Node | None:
+        """Return the node of that name, or None where it is not known (yet)."""
+        return self.nodes_by_name.items.get("/" + name)
+
+    def claim(self, namespace: str, name: str) -> view.Claim | None:
+        """Return the persistent volume claim, or None where it is not known (yet)."""
+        return self.claims.items.get(f"{namespace}/{name}")
+
+    def claim_payer(self, namespace: str, name: str) -> str | None:
+        """Return the UID of the oldest pod that mounts the claim."""
+        users = self.pods_by_uid.mounted.get((namespace, name))
+        return users[0][1] if users else None
+
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether the scheduler of that name holds a fresh Lease; see `webhook.cluster.leases`."""
         followed = self.leases.get(name)
@@ -167,6 +227,11 @@ class LiveView:
         if not alive:
             self.not_alive[name] += 1
         return alive
+
+    def knows_scheduler(self, name: str) -> bool:
+        """Whether the scheduler of that name has a Lease where Leases of schedulers are believed."""
+        followed = self.leases.get(name)
+        return followed is not None and any(each.namespace in self.scheduler_namespaces for each in followed.values())
 
     def pods(self) -> Sequence[view.ClusterPod]:
         """Return the pods that exist, terminal ones excluded."""
@@ -184,7 +249,10 @@ class LiveView:
             "verticalPodAutoscalers": len(self.vertical),
             "horizontalPodAutoscalers": len(self.horizontal),
             "limitRanges": len(self.limit_ranges_by_namespace),
+            "disruptionBudgets": len(self.disruption_budgets_by_namespace),
+            "resourceQuotas": len(self.quotas_by_namespace),
             "nodes": len(self.nodes_by_name),
+            "persistentVolumeClaims": len(self.claims),
             "leases": sum(len(store) for store in list(self.leases.values())),
         }
 
@@ -211,10 +279,15 @@ class LiveView:
         """Return the schedulers that policies name, and whether each is alive."""
         return {name: self._holds_fresh_lease(store) for name, store in list(self.leases.items())}
 
+    def namespaces_of_leases(self, name: str) -> list[str]:
+        """Return the namespaces in which there are Leases of that name, believed or not."""
+        followed = self.leases.get(name)
+        return sorted({each.namespace for each in followed.values()}) if followed is not None else []
+
     def _holds_fresh_lease(self, followed: Store[NamedLease]) -> bool:
         now = self._now()
         return any(
-            each.namespace in self._scheduler_namespaces and leases.is_fresh(each.lease, now)
+            each.namespace in self.scheduler_namespaces and leases.is_fresh(each.lease, now)
             for each in followed.values()
         )
 

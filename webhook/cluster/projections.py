@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from webhook.cluster import _read, leases, matching, view
+from webhook.cluster import _read, disruption, leases, matching, view
 from webhook.kube import objects
 from webhook.kube.objects import LabelSelector, Object, ObjectMeta, OwnerReference, PodSpec, Workload
 from webhook.kube.selectors import LabelPredicate
@@ -78,6 +78,14 @@ _LIMIT_RANGE = reader("v1", "LimitRange")
 def limit_range(raw: msgspec.Raw, meta: Meta) -> LimitRange:
     """Project a LimitRange."""
     return LimitRange(meta.namespace, _LIMIT_RANGE(raw, meta))
+
+
+_DISRUPTION_BUDGET = reader("policy/v1", "PodDisruptionBudget")
+
+
+def disruption_budget(raw: msgspec.Raw, meta: Meta) -> disruption.Selecting | None:
+    """Project a PodDisruptionBudget; None for one that selects no pod."""
+    return disruption.selecting(_DISRUPTION_BUDGET(raw, meta))
 
 
 class NamedLease(msgspec.Struct, frozen=True):
@@ -187,6 +195,10 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     labels: dict[str, str] | None
     owner: OwnerReference | None
     spec: PodSpec
+    node: str = ""
+    claims: tuple[str, ...] = ()
+    created: str = ""
+    """Only where it mounts a claim."""
 
     def as_pod(self) -> view.ClusterPod:
         """Return it as the view answers; the inner objects are shared and must not be changed."""
@@ -196,7 +208,8 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
             labels=self.labels,
             owner_references=[self.owner] if self.owner is not None else None,
         )
-        return view.ClusterPod(self.uid, self.namespace, objects.Pod(metadata=metadata, spec=self.spec))
+        pod = objects.Pod(metadata=metadata, spec=self.spec)
+        return view.ClusterPod(self.uid, self.namespace, pod, self.node, self.claims)
 
 
 class _PodContainer(Object, omit_defaults=True):
@@ -215,8 +228,13 @@ class _PodAffinity(Object, omit_defaults=True):
     node_affinity: _RequiredAffinity | None = None
 
 
+class _PodVolume(Object, omit_defaults=True):
+    persistent_volume_claim: objects.Claim | None = None
+    ephemeral: objects.EphemeralVolume | None = None
+
+
 class _PodSpec(Object, omit_defaults=True):
-    """What pricing reads."""
+    """What pricing reads and pods of one template have in common."""
 
     containers: list[_PodContainer] | None = None
     init_containers: list[_PodContainer] | None = None
@@ -224,10 +242,19 @@ class _PodSpec(Object, omit_defaults=True):
     affinity: _PodAffinity | None = None
     overhead: objects.ResourceMap | None = None
     resources: objects.ResourceRequirements | None = None
+    tolerations: list[objects.Toleration] | None = None
+    volumes: list[_PodVolume] | None = None
+
+
+class _WholePodSpec(_PodSpec):
+    """What pricing reads of one pod."""
+
+    node_name: str | None = None
 
 
 class _PodMeta(Object):
     uid: str = ""
+    creation_timestamp: str | None = None
     labels: dict[str, str] | None = None
     owner_references: list[OwnerReference] | None = None
 
@@ -238,7 +265,7 @@ class _PodStatus(Object):
 
 class _Pod(Object):
     metadata: _PodMeta = msgspec.field(default_factory=_PodMeta)
-    spec: _PodSpec | None = None
+    spec: _WholePodSpec | None = None
     status: _PodStatus | None = None
 
 
@@ -293,12 +320,29 @@ class PodProjection:
             return None
         labels = pod.metadata.labels
         owner = next((each for each in pod.metadata.owner_references or () if each.controller), None)
+        spec = pod.spec or _WholePodSpec()
+        volumes = spec.volumes or ()
+        claims = tuple(each.persistent_volume_claim.claim_name for each in volumes if each.persistent_volume_claim)
+        shared = _PodSpec(
+            containers=spec.containers,
+            init_containers=spec.init_containers,
+            node_selector=spec.node_selector,
+            affinity=spec.affinity,
+            overhead=spec.overhead,
+            resources=spec.resources,
+            tolerations=spec.tolerations,
+            # Which claims it mounts differs from pod to pod, and other volumes cost nothing.
+            volumes=[each for each in volumes if each.ephemeral is not None] or None,
+        )
         return PodRecord(
             uid=meta.uid or f"{meta.namespace}/{meta.name}",
             namespace=sys.intern(meta.namespace),
             labels=self.labels.get(_ENCODER.encode(labels), _labels) if labels else None,
             owner=self.owners.get(_ENCODER.encode(owner), _owner) if owner is not None else None,
-            spec=self.specs.get(_ENCODER.encode(pod.spec or _PodSpec()), _SPEC.decode),
+            spec=self.specs.get(_ENCODER.encode(shared), _SPEC.decode),
+            node=sys.intern(spec.node_name or ""),
+            claims=claims,
+            created=(pod.metadata.creation_timestamp or "") if claims else "",
         )
 
     def sweep(self, records: Callable[[], Iterable[PodRecord]]) -> None:

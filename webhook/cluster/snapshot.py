@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from webhook.cluster import _read, matching, owners, view
+from webhook.cluster import _read, disruption, matching, owners, view
 from webhook.kube import manifests
 from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Pod, Workload
 from webhook.kube.selectors import LabelPredicate
@@ -40,12 +40,15 @@ class Snapshot:
         self._predicates: dict[_Key, LabelPredicate] = {}
         self._selectors: dict[_Key, LabelSelector] = {}
         self._limit_ranges: dict[str, tuple[view.LimitRangeItem, ...]] = {}
+        self._disruption_budgets: dict[str, tuple[disruption.Selecting, ...]] = {}
+        self._quotas: dict[str, tuple[view.ResourceQuota, ...]] = {}
         self._leases: dict[str, bool] = {}
+        self._claims: dict[tuple[str, str], view.Claim] = {}
         nodes: list[view.Node] = []
         pods: list[view.ClusterPod] = []
         vertical: list[view.VerticalPodAutoscaler] = []
         horizontal: list[view.HorizontalPodAutoscaler] = []
-        counts = {"limitRanges": 0, "leases": 0}
+        counts = {"limitRanges": 0, "disruptionBudgets": 0, "resourceQuotas": 0, "leases": 0}
         for item in items:
             if item.kind == "Namespace":
                 self._namespaces[item.name] = item.value
@@ -60,15 +63,24 @@ class Snapshot:
             elif item.kind == "LimitRange":
                 self._limit_ranges[item.namespace] = self._limit_ranges.get(item.namespace, ()) + item.value
                 counts["limitRanges"] += 1
+            elif item.kind == "PodDisruptionBudget":
+                counts["disruptionBudgets"] += self._add_disruption_budget(item.value)
+            elif item.kind == "ResourceQuota":
+                self._quotas[item.namespace] = (*self._quotas.get(item.namespace, ()), item.value)
+                counts["resourceQuotas"] += 1
             elif item.kind == "Node":
                 nodes.append(item.value)
+            elif item.kind == "PersistentVolumeClaim":
+                self._claims[item.namespace, item.name] = item.value
             elif item.kind == "Lease":
                 self._leases[item.name] = self._leases.get(item.name, False) or bool(item.value.holder_identity)
                 counts["leases"] += 1
         self._vertical = {key: matching.oldest_first(found) for key, found in _by_target(vertical).items()}
         self._horizontal = {key: tuple(found) for key, found in _by_target(horizontal).items()}
         self._nodes = tuple(nodes)
+        self._nodes_by_name = {node.name: node for node in nodes}
         self._pods = tuple(pods)
+        self._payers = _payers(pods)
         self._sizes = {
             "namespaces": len(self._namespaces),
             "pods": len(pods),
@@ -76,6 +88,7 @@ class Snapshot:
             "verticalPodAutoscalers": len(vertical),
             "horizontalPodAutoscalers": len(horizontal),
             "nodes": len(nodes),
+            "persistentVolumeClaims": len(self._claims),
             **counts,
             "ignored": ignored,
         }
@@ -137,6 +150,14 @@ class Snapshot:
         if selector is not None:
             self._selectors[key] = selector
 
+    def _add_disruption_budget(self, budget: view.PodDisruptionBudget) -> int:
+        selecting = disruption.selecting(budget)
+        if selecting is None:
+            return 0
+        others = self._disruption_budgets.get(budget.namespace, ())
+        self._disruption_budgets[budget.namespace] = disruption.by_name((*others, selecting))
+        return 1
+
     # --- answers ----------------------------------------------------------------------------------------------------
 
     def namespace(self, name: str) -> view.Namespace | None:
@@ -177,9 +198,22 @@ class Snapshot:
         """Return the HPAs whose target is `controller`."""
         return self._horizontal.get((namespace, controller.kind, controller.name), ())
 
+    def disruption_budgets(self, namespace: str, labels: Mapping[str, str]) -> Sequence[view.PodDisruptionBudget]:
+        """Return the PodDisruptionBudgets that select pods with these labels, by name."""
+        known = self._disruption_budgets.get(namespace)
+        return disruption.matching(known, labels) if known else ()
+
+    def replicas(self, namespace: str, controller: view.Controller) -> int | None:
+        """Return how many pods a workload with ``spec.replicas`` is to have; see `webhook.cluster.matching`."""
+        return matching.replicas_of(self._workloads.get((namespace, controller.kind, controller.name)))
+
     def limit_ranges(self, namespace: str) -> Sequence[view.LimitRangeItem]:
         """Return all items of all LimitRanges of the namespace, with the API server's defaults filled in."""
         return self._limit_ranges.get(namespace, ())
+
+    def resource_quotas(self, namespace: str) -> Sequence[view.ResourceQuota]:
+        """Return the ResourceQuotas of the namespace; one without a status counts as unused."""
+        return self._quotas.get(namespace, ())
 
     def owner_selector(self, namespace: str, controller: view.Controller) -> LabelSelector | None:
         """Return the label selector of a controller, or None."""
@@ -189,9 +223,25 @@ class Snapshot:
         """Return all nodes."""
         return self._nodes
 
+    def node(self, name: str) -> view.Node | None:
+        """Return the node of that name, or None where there is none."""
+        return self._nodes_by_name.get(name)
+
+    def claim(self, namespace: str, name: str) -> view.Claim | None:
+        """Return the persistent volume claim, or None where there is none."""
+        return self._claims.get((namespace, name))
+
+    def claim_payer(self, namespace: str, name: str) -> str | None:
+        """Return the UID of the oldest pod that mounts the claim."""
+        return self._payers.get((namespace, name))
+
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether a Lease of that name has a holder; files do not age, so held is fresh."""
         return self._leases.get(name, False)
+
+    def knows_scheduler(self, name: str) -> bool:
+        """Whether there is a Lease of that name."""
+        return name in self._leases
 
     def pods(self) -> Sequence[view.ClusterPod]:
         """Return the pods that exist, terminal ones excluded."""
@@ -211,7 +261,21 @@ def _add_pod(pods: list[view.ClusterPod], item: _read.Item) -> None:
     if not uid:
         generated = metadata.generate_name if metadata is not None else None
         uid = f"{item.namespace}/{item.name or f'{generated}{len(pods)}'}"
-    pods.append(view.ClusterPod(uid, item.namespace, pod))
+    spec = pod.spec
+    volumes = (spec.volumes or ()) if spec is not None else ()
+    claims = tuple(each.persistent_volume_claim.claim_name for each in volumes if each.persistent_volume_claim)
+    node = spec.node_name or "" if spec is not None else ""
+    pods.append(view.ClusterPod(uid, item.namespace, pod, node, claims))
+
+
+def _payers(pods: Iterable[view.ClusterPod]) -> dict[tuple[str, str], str]:
+    mounted: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for each in pods:
+        metadata = each.pod.metadata
+        created = (metadata.creation_timestamp or "") if metadata is not None else ""
+        for name in each.claims:
+            mounted.setdefault((each.namespace, name), []).append((created, each.uid))
+    return {claim: min(users)[1] for claim, users in mounted.items()}
 
 
 def _by_target(autoscalers: Iterable[T]) -> dict[_Key, list[T]]:

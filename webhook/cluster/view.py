@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from webhook.kube.objects import LabelSelector, OwnerReference, Pod, ResourceMap, Workload
+from webhook.kube.objects import LabelSelector, OwnerReference, Pod, RawQuantity, ResourceMap, Workload
 
 
 class Namespace(msgspec.Struct, frozen=True):
@@ -81,6 +81,24 @@ class HorizontalPodAutoscaler(msgspec.Struct, frozen=True):
     """(container, resource) pairs (metric type ``ContainerResource``)."""
 
 
+class Share(NamedTuple):
+    """A number of pods, or a percentage of them."""
+
+    number: int
+    is_percent: bool = False
+
+
+class PodDisruptionBudget(msgspec.Struct, frozen=True):
+    """A PodDisruptionBudget: which pods it counts, and how many of them may be evicted. At most one of both is set."""
+
+    namespace: str
+    name: str
+    selector: LabelSelector | None = None
+    """None selects no pod, an empty one every pod of the namespace."""
+    min_available: Share | None = None
+    max_unavailable: Share | None = None
+
+
 class LimitRangeItem(msgspec.Struct, frozen=True):
     """One entry of a LimitRange's ``spec.limits``."""
 
@@ -92,6 +110,27 @@ class LimitRangeItem(msgspec.Struct, frozen=True):
     max_limit_request_ratio: ResourceMap = {}
 
 
+class QuotaScope(NamedTuple):
+    """One condition on the pods that a quota counts."""
+
+    name: str
+    """``BestEffort``, ``NotBestEffort``, ``Terminating``, ``NotTerminating``, ``PriorityClass`` …"""
+    operator: str = "Exists"
+    values: tuple[str, ...] = ()
+
+
+class ResourceQuota(msgspec.Struct, frozen=True):
+    """What the pods of a namespace may ask for together, and what they ask for already."""
+
+    namespace: str
+    name: str
+    hard: ResourceMap = {}
+    """As enforced: of the status, where there is one."""
+    used: ResourceMap = {}
+    scopes: tuple[QuotaScope, ...] = ()
+    """All must hold of a pod that it counts."""
+
+
 class Node(msgspec.Struct, frozen=True):
     """A node: labels (capacity type, instance type), taints, and what pods may use of it."""
 
@@ -101,6 +140,8 @@ class Node(msgspec.Struct, frozen=True):
     """(key, value, effect)"""
     allocatable: ResourceMap = {}
     unschedulable: bool = False
+    capacity: ResourceMap = {}
+    """All there is of it, what the system keeps for itself included: what its price is paid for."""
 
 
 class ClusterPod(msgspec.Struct, frozen=True):
@@ -109,6 +150,20 @@ class ClusterPod(msgspec.Struct, frozen=True):
     uid: str
     namespace: str
     pod: Pod
+    node: str = ""
+    """Name of the node that it runs on; empty before it is scheduled."""
+    claims: tuple[str, ...] = ()
+    """Names of the persistent volume claims that it mounts; those of generic ephemeral volumes left out."""
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A persistent volume claim: how much of which storage it holds."""
+
+    namespace: str
+    name: str
+    storage: RawQuantity | None = None
+    """What the volume has, or what is asked for as long as there is no volume."""
+    storage_class: str = ""
 
 
 class View(Protocol):
@@ -140,8 +195,17 @@ class View(Protocol):
     def horizontal_pod_autoscalers(self, namespace: str, controller: Controller) -> Sequence[HorizontalPodAutoscaler]:
         """Return the HPAs whose target is `controller`."""
 
+    def disruption_budgets(self, namespace: str, labels: Mapping[str, str]) -> Sequence[PodDisruptionBudget]:
+        """Return the PodDisruptionBudgets that select pods with these labels, by name."""
+
+    def replicas(self, namespace: str, controller: Controller) -> int | None:
+        """Return how many pods a workload with ``spec.replicas`` is to have at a time; None for every other one."""
+
     def limit_ranges(self, namespace: str) -> Sequence[LimitRangeItem]:
         """Return all items of all LimitRanges of the namespace."""
+
+    def resource_quotas(self, namespace: str) -> Sequence[ResourceQuota]:
+        """Return the ResourceQuotas of the namespace."""
 
     def owner_selector(self, namespace: str, controller: Controller) -> LabelSelector | None:
         """Return the label selector of a controller, or None."""
@@ -149,8 +213,21 @@ class View(Protocol):
     def nodes(self) -> Sequence[Node]:
         """Return all nodes."""
 
+    def node(self, name: str) -> Node | None:
+        """Return the node of that name, or None where it is not known (yet)."""
+
+    def claim(self, namespace: str, name: str) -> Claim | None:
+        """Return the persistent volume claim, or None where it is not known (yet)."""
+
+    def claim_payer(self, namespace: str, name: str) -> str | None:
+        """Return the UID of the pod that a claim is counted with: of those that mount it, the oldest, then the smallest
+        UID. None where no pod mounts it."""
+
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether the scheduler of that name holds a fresh Lease."""
+
+    def knows_scheduler(self, name: str) -> bool:
+        """Whether the scheduler of that name has a Lease at all, fresh or not; without one it never ran here."""
 
     def pods(self) -> Sequence[ClusterPod]:
         """Return the pods that exist, terminal ones excluded."""

@@ -10,8 +10,8 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from webhook.cluster.view import Controller, Namespace, View
-from webhook.kube.objects import Pod, controller_of
+from webhook.cluster.view import ClusterPod, Controller, Namespace, View
+from webhook.kube.objects import ClaimTemplate, Pod, controller_of
 from webhook.kube.patch import Draft
 from webhook.policy._base import OnFault, Section
 from webhook.pricing.book import PriceBook
@@ -34,10 +34,15 @@ class Finding(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename=
     """The message where nothing is refused ("would violate ..."); empty where `message` serves both."""
     notice: bool = False
     """True where it never refuses: the guardrail could not do its work and says why."""
+    quiet: bool = False
+    """True where only the platform team can do something about it: recorded, and not said to who applies a pod."""
     refuses_workload: bool = False
     """True where the rule is about workloads: elsewhere a workload is warned about and its pods are refused."""
     paths: tuple[str, ...] = ()
     """Field paths concerned, such as ``spec.containers[0].securityContext``."""
+    annotation: str = ""
+    """Name of an audit annotation that has `message` as its value. Such a finding is told there and in the log; it
+    neither refuses nor warns, and is always a `notice`."""
 
 
 class Exemption(NamedTuple):
@@ -92,6 +97,7 @@ class Context:
     __slots__ = (
         "_controller",
         "_controller_known",
+        "claim_templates",
         "exception_uses",
         "exemptions",
         "namespace",
@@ -105,6 +111,7 @@ class Context:
         "prices",
         "received_price",
         "requester",
+        "running",
         "scale",
         "subresource",
         "view",
@@ -125,6 +132,8 @@ class Context:
         old_scale: WorkloadScale | None = None,
         requester: Requester = Requester(),  # noqa: B008  an immutable tuple
         controller: Controller | None = None,
+        claim_templates: Sequence[ClaimTemplate] = (),
+        running: ClusterPod | None = None,
     ) -> None:
         self.pod = pod
         """The pod as changed by the proposals made so far; for a workload, the pod of its template."""
@@ -146,6 +155,10 @@ class Context:
         self.received_price: PodPrice | None = None
         """What the pod cost as received, before any proposal; None where nobody priced it. Whether a change makes a
         workload dearer is judged by it, so that proposals never make an innocent update look dearer."""
+        self.claim_templates = claim_templates
+        """Claims that the workload, a StatefulSet, makes with each of its pods."""
+        self.running = running
+        """What the cluster knows of a pod that exists already, where no request is about it."""
         self.requester = requester
         self.view = view
         self.prices = prices
@@ -215,4 +228,4 @@ class Guardrail(NamedTuple, Generic[S, R]):
 
 def is_creation(context: Context) -> bool:
     """Whether a pod, or a workload's template, is judged as a new pod."""
-    return context.operation == "CREATE" or context.scale is not None
+    return (context.operation == "CREATE" and not context.subresource) or context.scale is not None

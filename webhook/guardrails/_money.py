@@ -3,26 +3,19 @@
 from collections.abc import Sequence
 from typing import Final
 
-from webhook.cluster.view import LimitRangeItem, View
+import msgspec
+
+from webhook.cluster.view import LimitRangeItem, Node, View
 from webhook.guardrails._contract import Context, Finding, WorkloadScale
-from webhook.kube.objects import NodeSelectorTerm, Pod, PodSpec, ResourceMap, ResourceRequirements
+from webhook.guardrails._volumes import NO_VOLUMES, volumes_of
+from webhook.kube.objects import LabelSelector, Pod, PodSpec, ResourceMap, ResourceRequirements
 from webhook.kube.quantity import QuantityError, cpu_milli, format_cpu, format_memory, memory_bytes
-from webhook.policy.price_list import PriceListSpec
+from webhook.policy.price_list import POOL_LABELS, PriceListSpec, RatesModel
 from webhook.pricing import book
+from webhook.pricing.placement import is_spot, only_runs_on_spot, required_node
 from webhook.pricing.pod import PodPrice, price_pod
 
-__all__ = ["PodPrice", "compile_price_list", "context_price", "old_price", "only_runs_on_spot"]
-
-_SPOT_LABELS: Final = {
-    "karpenter.sh/capacity-type": frozenset({"spot"}),
-    "eks.amazonaws.com/capacityType": frozenset({"SPOT"}),
-    "cloud.google.com/gke-spot": frozenset({"true"}),
-    "cloud.google.com/gke-preemptible": frozenset({"true"}),
-    "kubernetes.azure.com/scalesetpriority": frozenset({"spot"}),
-    "node.kubernetes.io/lifecycle": frozenset({"spot"}),
-    "lifecycle": frozenset({"EC2Spot"}),
-}
-"""Node labels by which the platforms mark spot capacity: Karpenter, EKS, GKE, AKS, and the older generic ones."""
+__all__ = ["PodPrice", "compile_pool", "compile_price_list", "context_price", "old_price"]
 
 _NO_DEFAULTS: Final[ResourceMap] = {}
 _MAXIMUM_DEFAULTS: Final = 1_024
@@ -33,19 +26,48 @@ _PRINTABLE: Final = 10**15
 
 
 def compile_price_list(spec: PriceListSpec) -> book.PriceBook:
-    """Compile a price list; without spot prices, spot capacity costs what on-demand capacity does."""
-    on_demand = book.rates(spec.on_demand.cpu_core_hour, spec.on_demand.memory_gib_hour, spec.on_demand.gpu_hour)
-    spot = on_demand
-    if spec.spot is not None:
-        spot = book.rates(spec.spot.cpu_core_hour, spec.spot.memory_gib_hour, spec.spot.gpu_hour)
+    """Compile the price list ``default``; without spot prices, spot capacity costs what on-demand capacity does."""
+    on_demand = _rates(spec.on_demand)
+    storage = None
+    if spec.storage is not None:
+        classes = {name: book.pico(price) for name, price in spec.storage.classes.items()}
+        storage = book.Storage(book.pico(spec.storage.volume_gib_month), classes)
     return book.PriceBook(
         currency=spec.currency,
         hours_per_month=spec.hours_per_month,
         on_demand=on_demand,
-        spot=spot,
+        spot=_rates(spec.spot, on_demand) if spec.spot is not None else on_demand,
         assumed_cpu=cpu_milli(spec.assumed_request.cpu),
         assumed_memory=memory_bytes(spec.assumed_request.memory),
+        storage=storage,
     )
+
+
+def compile_pool(name: str, spec: PriceListSpec, default: book.PriceBook) -> book.PriceBook:
+    """Compile the price list of a node pool; what it leaves open is as in the default book."""
+    own = compile_price_list(spec)
+    assumed = own if "assumed_request" in spec.model_fields_set else default
+    taints: list[tuple[str, str, str]] = []
+    if spec.nodes is None:
+        selectors = [LabelSelector(match_labels={key: name}) for key in POOL_LABELS]
+    else:
+        selectors = [each.to_kube() for each in spec.nodes.selectors]
+        taints = [(each.key, each.value, each.effect) for each in spec.nodes.taints]
+    return msgspec.structs.replace(
+        own,
+        name=name,
+        hours_per_month=default.hours_per_month,
+        storage=default.storage,
+        assumed_cpu=assumed.assumed_cpu,
+        assumed_memory=assumed.assumed_memory,
+        capacity=spec.nodes.capacity if spec.nodes is not None else "any",
+        pool=book.pool(selectors, taints),
+    )
+
+
+def _rates(model: RatesModel, otherwise: book.Rates | None = None) -> book.Rates:
+    made = book.rates(model.cpu_core_hour, model.memory_gib_hour, model.gpu_hour, model.resources)
+    return made if otherwise is None else made._replace(resources={**otherwise.resources, **made.resources})
 
 
 def context_price(context: Context) -> PodPrice:
@@ -75,9 +97,35 @@ def _price(context: Context, pod: Pod) -> PodPrice:
     spec = pod.spec
     if spec is None:
         spec = PodSpec()
-    spot = context.priced_as_spot or only_runs_on_spot(spec)
+    default = context.prices
     defaults = request_defaults(context.view, context.namespace)
-    return price_pod(spec, context.prices, limit_range_defaults=defaults, spot=spot)
+    node = _node(context, spec) if spec.affinity is not None or spec.node_name or context.running is not None else None
+    spot = is_spot(node.labels) if node is not None else context.priced_as_spot or only_runs_on_spot(spec)
+    if default.storage is None and not default.pools:
+        return price_pod(spec, default, limit_range_defaults=defaults, spot=spot)
+    volumes = volumes_of(context, spec) if default.storage is not None else NO_VOLUMES
+    books: Sequence[book.PriceBook] = (default,)
+    if default.pools:
+        books = book.books_of_node(default, node.labels) if node is not None else book.books_of_pod(default, spec)
+    price: PodPrice | None = None
+    for each in books:
+        is_spot_there = spot if each.capacity == "any" else each.capacity == "spot"
+        found = price_pod(spec, each, limit_range_defaults=defaults, spot=is_spot_there, volumes=volumes.known)
+        # Where the scheduler may choose, the dearest counts, so that its choice never breaks a budget.
+        if price is None or found.micros > price.micros:
+            price = found
+    assert price is not None  # noqa: S101  there is always a book
+    if volumes.unknown:
+        price = price._replace(source=f"{price.source}, {volumes.unknown} not known yet")
+    return price
+
+
+def _node(context: Context, spec: PodSpec) -> Node | None:
+    """Return the node that the pod runs on, or that it is bound to by name, where it is known."""
+    name = spec.node_name or (context.running.node if context.running is not None else "")
+    if not name and spec.affinity is not None:
+        name = required_node(spec)
+    return context.view.node(name) if name else None
 
 
 def request_defaults(view: View, namespace: str) -> ResourceMap:
@@ -110,35 +158,27 @@ def _merged_defaults(items: Sequence[LimitRangeItem]) -> ResourceMap:
     return found
 
 
-def only_runs_on_spot(spec: PodSpec) -> bool:
-    """Whether node selector or required node affinity leave a pod nothing but spot capacity."""
-    for key, value in (spec.node_selector or _NO_DEFAULTS).items():
-        if key in _SPOT_LABELS and value in _SPOT_LABELS[key]:
-            return True
-    node_affinity = spec.affinity.node_affinity if spec.affinity is not None else None
-    required = node_affinity.required if node_affinity is not None else None
-    terms = (required.node_selector_terms or ()) if required is not None else ()
-    return bool(terms) and all(_is_spot_term(term) for term in terms)
-
-
-def _is_spot_term(term: NodeSelectorTerm) -> bool:
-    return any(
-        requirement.operator == "In"
-        and requirement.values
-        and _SPOT_LABELS[requirement.key].issuperset(requirement.values)
-        for requirement in term.match_expressions or ()
-        if requirement.key in _SPOT_LABELS
-    )
-
-
 def quantities(price: PodPrice) -> str:
-    """Return what was priced, in words: ``2 CPU, 8Gi by requests, on-demand``."""
+    """Return what was priced, in words: ``2 CPU, 8Gi by requests, on-demand, price list default``."""
     cpu = format_cpu(price.cpu) if price.cpu < _PRINTABLE else "over 10^12"
-    memory = price.memory if price.memory % (1 << 30) == 0 else -(-price.memory >> 20) << 20
-    parts = [f"{cpu} CPU", format_memory(memory) if memory < _PRINTABLE << 10 else "over 900Ti"]
+    parts = [f"{cpu} CPU", _size(price.memory)]
     if price.gpus:
         parts.append(f"{price.gpus if price.gpus < _PRINTABLE else 'over 10^15'} GPU{'' if price.gpus == 1 else 's'}")
+    parts.extend(_amount(name, units) for name, units in price.others)
+    if price.storage:
+        parts.append(f"{_size(price.storage)} of volumes")
     return f"{', '.join(parts)} by {price.source}"
+
+
+def _amount(name: str, units: int) -> str:
+    if book.is_measured_in_bytes(name):
+        return f"{_size(units)} {name}"
+    return f"{units if units < _PRINTABLE else 'over 10^15'} {name}"
+
+
+def _size(size: int) -> str:
+    rounded = size if size % (1 << 30) == 0 else -(-size >> 20) << 20
+    return format_memory(rounded) if rounded < _PRINTABLE << 10 else "over 900Ti"
 
 
 def pods(scale: WorkloadScale) -> str:
@@ -152,6 +192,11 @@ def how_to_cost_less(context: Context) -> str:
     if spec.resources is not None and (spec.resources.requests or spec.resources.limits):
         return "lower spec.resources of the pod"
     defaults = request_defaults(context.view, context.namespace)
+    whole = context_price(context)
+    if whole.storage:
+        running = price_pod(spec, context.prices, limit_range_defaults=defaults)
+        if whole.micros > 2 * running.micros:
+            return "ask for smaller volumes, or a cheaper storage class"
     best, name, resources = -1, "", None
     for container in (*(spec.containers or ()), *(spec.init_containers or ())):
         price = price_pod(PodSpec(containers=[container]), context.prices, limit_range_defaults=defaults)

@@ -177,6 +177,16 @@ def charge(rule: BudgetRule, hours_per_month: int, now: datetime | None, *, spen
     return Charge(rule.name, balance.rate_limit(rule.terms(hours_per_month), spent=spent_micros, now=now))
 
 
+def quiet_rate(rule: BudgetRule, hours_per_month: int) -> int:
+    """Return the greatest rate, micro-units per hour, at which a budget on basis ``runRate`` has nothing to say."""
+    terms = rule.terms(hours_per_month)
+    below_refusal = balance.rate_limit(terms)
+    if not terms.warn_at:
+        return below_refusal
+    below_warning = (terms.amount * terms.warn_at[0] - 1) // (terms.hours * 100)
+    return min(below_refusal, below_warning)
+
+
 @lru_cache(maxsize=1024)
 def _run_rate_limit(terms: balance.Terms) -> int:
     """The limit of a run rate knows no time, so it is computed once a budget."""

@@ -4,10 +4,11 @@ Rule
     ``podMonthly``: the monthly price of one pod is not above the ceiling; exactly at it is within.
     ``workloadMonthly``: the number of pods times the price of one is not above the ceiling.
 
-    The price is what the scheduler sets aside for the pod, at the prices of the default PriceList. Of a container it
-    is the request, else the limit, else the namespace's LimitRange default, else ``assumedRequest``; the message says
-    which. A Deployment counts its replicas, a DaemonSet the nodes it matches, a Job its parallelism. A Job is priced
-    for its expected running time where that is known, at most for a month.
+    The price is what the scheduler sets aside for the pod, at the prices of the PriceList of the nodes that it runs
+    on, and the volumes that come with it. Of a container it is the request, else the limit, else the namespace's
+    LimitRange default, else ``assumedRequest``; the message says which, and names the PriceList. A Deployment counts
+    its replicas, a DaemonSet the nodes it matches, a Job its parallelism. A Job is priced for its expected running
+    time where that is known, at most for a month.
 
 Fields
     ``podMonthly``, ``workloadMonthly``: decimal strings in the price list's currency; at least one of them.
@@ -18,7 +19,7 @@ When
       ``podMonthly`` warns there, and refuses the pods themselves.
 
 Example
-    ``costs $412.30 a month, above the ceiling of $300.00 (4 CPU, 8Gi by requests, on-demand)``
+    ``costs $412.30 a month, above the ceiling of $300.00 (4 CPU, 8Gi by requests, on-demand, price list default)``
 
 How to comply
     Lower the requests of the container that is named, run fewer replicas, or ask the platform team for a higher

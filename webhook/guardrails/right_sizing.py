@@ -39,11 +39,16 @@ LimitRange of the namespace: highest min, lowest max, lowest maxLimitRequestRati
 containers and sidecars in the sums (headroom shrinks first, requests last and never below the author's). If the API
 server would still refuse the result, the pod is left as written.
 
+**ResourceQuotas.** The pod never grows beyond what the quotas of its namespace have left: first the headroom of its
+limits is cut, and where that is not enough, the resource is left as written. No value that a quota asks for is ever
+removed. A quota whose scopes leave the pod out has no say.
+
 **Once only.** What the author wrote is kept in the annotation `podgate.dev/original-resources`. A second pass, such
 as a reinvocation after another webhook has added a sidecar, starts from there again and writes nothing new.
 
 **Notices** (closed list): noRecommendation, malformedRecommendation, malformedResources, hpaManaged, guaranteed,
-windows, podLevelResources, zeroLimit, clampFailed.
+windows, podLevelResources, zeroLimit, clampFailed,
+quotaLimited.
 
 **Example message.** container 'app': cpu is left as written, because HorizontalPodAutoscaler 'web' follows its
 utilization.
@@ -98,6 +103,7 @@ def propose(rule: RightSizingRule, context: Context, draft: Draft) -> Sequence[F
         vpa,
         hpas=view.horizontal_pod_autoscalers(context.namespace, controller),
         limit_ranges=view.limit_ranges(context.namespace),
+        quotas=view.resource_quotas(context.namespace),
         exempt=_exempt(exemptions) if exemptions else None,
     )
     spec = draft.pod.spec

@@ -21,6 +21,9 @@ RawQuantity = str | int | float
 
 ResourceMap = dict[str, RawQuantity | None]
 
+DEFAULT_NAMESPACE = "default"
+"""Of a namespaced object in a manifest that names none."""
+
 
 class Object(msgspec.Struct, rename="camel", gc=False):
     """Base of all structs here: camelCase on the wire, snake_case in Python, unknown fields ignored."""
@@ -150,8 +153,28 @@ class Claim(Object):
     claim_name: str = ""
 
 
+class ClaimMeta(Object):
+    """Of a claim template; only its name is read."""
+
+    name: str | None = None
+
+
+class ClaimSpec(Object):
+    """What a persistent volume claim asks for."""
+
+    storage_class_name: str | None = None
+    resources: ResourceRequirements | None = None
+
+
+class ClaimTemplate(Object):
+    """A claim that is made with a pod: of a generic ephemeral volume, or of a StatefulSet."""
+
+    metadata: ClaimMeta | None = None
+    spec: ClaimSpec | None = None
+
+
 class EphemeralVolume(Object):
-    volume_claim_template: Present | None = None
+    volume_claim_template: ClaimTemplate | None = None
 
 
 class Volume(Object):
@@ -260,6 +283,7 @@ class PodSpec(Object):
     priority: int | None = None
     priority_class_name: str | None = None
     runtime_class_name: str | None = None
+    active_deadline_seconds: int | None = None
     restart_policy: str | None = None
     host_network: bool | None = None
     host_pid: bool | None = msgspec.field(name="hostPID", default=None)
@@ -312,6 +336,7 @@ class WorkloadSpec(Object):
     completions: int | None = None
     active_deadline_seconds: int | None = None
     suspend: bool | None = None
+    volume_claim_templates: list[ClaimTemplate] | None = None
     selector: Any = None
     """A LabelSelector, or for a ReplicationController a plain map of labels."""
 

@@ -211,9 +211,10 @@ class _Trial:
         parts: list[Part] = []
         for make, (subject, _) in zip(self._item.makes, self._judged, strict=True):
             context, entries, _ = what_speaks_for(make(), self._around)
+            context.pod = subject.pod
             for entry in entries:
                 if entry.guardrail.name == _POD_SECURITY:
-                    found = pod_security.violations(entry.rule, context, subject.pod)
+                    found = pod_security.violations(entry.rule, context)
                     parts += [Part(_POD_SECURITY, _control(each.check), each.containers) for each in found]
         return list(dict.fromkeys(parts))
 

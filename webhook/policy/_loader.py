@@ -16,15 +16,21 @@ from webhook.policy import _discovery, _envelope, _explain, _files, _policy_set,
 from webhook.policy._base import Model, Section
 from webhook.policy._envelope import API_VERSION, Document, Origin
 from webhook.policy._explain import from_exception
-from webhook.policy._policy_set import Identity, PolicySet
+from webhook.policy._policy_set import Clash, Identity, PolicySet
 from webhook.policy._problems import Path, PolicyErrors, PolicyProblem, render_path, shown
 
 Check = Callable[[str, Section], object]
 """Called with the YAML name of a section and the section itself; raises ValueError, or FieldError with a path."""
 
 
-def load_directory(path: FilePath, *, check: Check | None = None) -> PolicySet:
+def load_directory(path: FilePath, *, check: Check | None = None, is_whole: bool = True) -> PolicySet:
     """Load all ``*.yaml`` and ``*.yml`` below a directory.
+
+    Args:
+        path: the directory.
+        check: see `Check`.
+        is_whole: whether nothing else brings policies. Money in a currency that no price list is in is wrong then;
+            otherwise the price list may be among what else is brought.
 
     Raises:
         PolicyErrors: anything at all is wrong with any of them, or there is no policy in them.
@@ -45,6 +51,8 @@ def load_directory(path: FilePath, *, check: Check | None = None) -> PolicySet:
                 "Put a GuardrailPolicy there, or give another directory.",
             )
         )
+    if is_whole:
+        loading.refuse(_policy_set.unpriced(loading.documents))
     return loading.result(listing.fingerprint)
 
 
@@ -149,9 +157,14 @@ class _Loading:
             self._compile(valid)
             self.documents.append(valid)
 
-    def result(self, fingerprint: str) -> PolicySet:
-        for clash in (*_policy_set.duplicates(self.identities), *_policy_set.foreign_currencies(self.documents)):
+    def refuse(self, clashes: Iterable[Clash]) -> None:
+        for clash in clashes:
             self._report(clash.origin, clash.path, clash.message, clash.cure)
+
+    def result(self, fingerprint: str) -> PolicySet:
+        self.refuse(_policy_set.duplicates(self.identities))
+        self.refuse(_policy_set.foreign_currencies(self.documents))
+        self.refuse(_policy_set.misplaced_prices(self.documents))
         if self.problems:
             raise PolicyErrors(self.problems)
         return _policy_set.assemble(self.documents, fingerprint)

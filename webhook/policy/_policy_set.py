@@ -11,6 +11,9 @@ from webhook.policy._envelope import Document, Origin
 DEFAULT_PRICE_LIST = "default"
 """Name of the PriceList that is used."""
 
+BUILT_IN_CURRENCY = "USD"
+"""Of the prices that hold where no PriceList of that name is loaded."""
+
 S = TypeVar("S", bound=Model)
 
 
@@ -98,20 +101,78 @@ def duplicates(identities: Iterable[Identity]) -> Iterator[Clash]:
 
 
 def foreign_currencies(documents: Iterable[Document[Model]]) -> Iterator[Clash]:
-    """Find Budgets whose currency is not that of the price list in use; without such a list there is none to break."""
+    """Find Budgets and lists of node pools whose currency is not that of the price list in use; without such a list
+    there is none to break."""
     known = list(documents)
-    prices = next(
-        (item for item in known if isinstance(item.spec, price_list.PriceListSpec) and item.name == DEFAULT_PRICE_LIST),
-        None,
-    )
-    if prices is None or not isinstance(prices.spec, price_list.PriceListSpec):
+    prices = _default_prices(known)
+    if prices is None:
         return
     currency = prices.spec.currency
     for item in known:
-        if isinstance(item.spec, budget.BudgetSpec) and item.spec.currency != currency:
+        if item is not prices and _currency(item) not in (None, currency):
             yield Clash(
                 item.origin,
                 ("spec", "currency"),
-                f"must be the currency of PriceList {prices.name} ({prices.origin}), not `{item.spec.currency}`",
+                f"must be the currency of PriceList {prices.name} ({prices.origin}), not `{_currency(item)}`",
                 f"Write {currency}.",
             )
+
+
+def unpriced(documents: Iterable[Document[Model]]) -> Iterator[Clash]:
+    """Find Budgets and lists of node pools in another currency than that of the built-in prices, where no price list
+    is in use: amounts of two currencies cannot be compared, so they cannot be judged."""
+    known = list(documents)
+    if _default_prices(known) is None:
+        for item in known:
+            if _currency(item) not in (None, BUILT_IN_CURRENCY):
+                yield Clash(
+                    item.origin,
+                    ("spec", "currency"),
+                    f"is {_currency(item)}, but there is no PriceList {DEFAULT_PRICE_LIST}, and the built-in prices "
+                    f"are in {BUILT_IN_CURRENCY}",
+                    f"Add a PriceList named {DEFAULT_PRICE_LIST} in {_currency(item)}.",
+                )
+
+
+def misplaced_prices(documents: Iterable[Document[Model]]) -> Iterator[Clash]:
+    """Find what the list ``default`` alone may say, or what it may not say."""
+    known = list(documents)
+    prices = _default_prices(known)
+    if prices is not None and prices.spec.nodes is not None:
+        yield Clash(
+            prices.origin,
+            ("spec", "nodes"),
+            f"must not be in the PriceList named {DEFAULT_PRICE_LIST}, which is for nodes that no other list is for",
+            "Remove it, or give this list another name.",
+        )
+    for item in known:
+        spec = item.spec
+        if item is prices or not isinstance(spec, price_list.PriceListSpec):
+            continue
+        if spec.storage is not None:
+            yield Clash(
+                item.origin,
+                ("spec", "storage"),
+                f"belongs to the PriceList named {DEFAULT_PRICE_LIST}: a volume is on no node, so it has one price",
+                "Move it there.",
+            )
+        hours = prices.spec.hours_per_month if prices is not None else spec.hours_per_month
+        if "hours_per_month" in spec.model_fields_set and spec.hours_per_month != hours:
+            yield Clash(
+                item.origin,
+                ("spec", "hoursPerMonth"),
+                f"must be the {hours} of PriceList {DEFAULT_PRICE_LIST}, not {spec.hours_per_month}",
+                "Remove it.",
+            )
+
+
+def _default_prices(documents: Iterable[Document[Model]]) -> Document[price_list.PriceListSpec] | None:
+    for item in documents:
+        if isinstance(item.spec, price_list.PriceListSpec) and item.name == DEFAULT_PRICE_LIST:
+            return cast("Document[price_list.PriceListSpec]", item)
+    return None
+
+
+def _currency(document: Document[Model]) -> str | None:
+    spec = document.spec
+    return spec.currency if isinstance(spec, budget.BudgetSpec | price_list.PriceListSpec) else None

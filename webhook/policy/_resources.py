@@ -14,6 +14,8 @@ What came of each object is told in its condition ``Accepted``:
 ``Invalid``         its newest version is malformed; replicas that saw a good version go on with that
 ``ShadowedByFile``  the policy directory holds an object of the same kind and name
 ``CurrencyClash``   its currency differs from that of the price list or of the budgets
+``PriceListClash``  it says something that only the price list ``default`` may say, or may not say
+``NoPrices``        its currency is not that of the built-in prices, and there is no price list ``default``
 ==================  ===================================================================================================
 
 Verdicts are for objects as they were when all was put together. Which versions these are is written down only after
@@ -48,6 +50,8 @@ _ACCEPTED: Final = conditions.Condition(CONDITION, holds=True, reason="Accepted"
 _KEPT: Final = "Replicas that saw its last good version go on with that one."
 _LONGEST: Final = 1_000
 """Characters of all problems together in a message."""
+
+_NONE: Final[Mapping[str, str]] = {}
 
 _Identity = tuple[str, str, str]
 
@@ -192,18 +196,33 @@ class ResourcePolicies:
                 continue
             held.append(document)
             origins[_identity(document)] = document.origin
+        # Only now is it known that nobody brings the price list: it was removed, or there never was one.
+        for stranded in list(_policy_set.unpriced(held)):
+            document = next(each for each in held if each.origin == stranded.origin)
+            held.remove(document)
+            path = ".".join(stranded.path)
+            problem = PolicyProblem(
+                document.origin.file, document.origin.line, 0, path, stranded.message, stranded.cure
+            )
+            problems.append(problem)
+            refused.setdefault(_identity(document), _refusal("NoPrices", (problem,)))
         return Combined(_policy_set.assemble(held, _fingerprint(held)), tuple(problems), refused, changes)
 
-    def standings(self, combined: Combined) -> list[Standing] | None:
+    def standings(self, combined: Combined, remarks: Mapping[str, str] = _NONE) -> list[Standing] | None:
         """Return what every object should say of itself; None where objects have changed since `combined` was made.
 
         May be called from any thread.
+
+        Args:
+            combined: what holds.
+            remarks: what GuardrailPolicies that are in force should say beside that, by name.
         """
         versions = [(source.kind, key, held) for source in self.sources for key, held in source.versions().items()]
         if self.changes != combined.changes:
             return None
         return [
-            Standing(kind, held, combined.refused.get((kind, *_names(key)), _ACCEPTED)) for kind, key, held in versions
+            Standing(kind, held, combined.refused.get((kind, *_names(key))) or _accepted(kind, _names(key)[1], remarks))
+            for kind, key, held in versions
         ]
 
 
@@ -214,6 +233,11 @@ def _key(meta: Meta) -> str:
 def _names(key: str) -> tuple[str, str]:
     namespace, _, name = key.partition("/")
     return namespace, name
+
+
+def _accepted(kind: str, name: str, remarks: Mapping[str, str]) -> conditions.Condition:
+    remark = remarks.get(name) if kind == "GuardrailPolicy" else None
+    return _ACCEPTED._replace(message=f"{_ACCEPTED.message} {remark}") if remark else _ACCEPTED
 
 
 def _invalid(problems: Iterable[PolicyProblem]) -> conditions.Condition:
@@ -234,7 +258,10 @@ def _identity(document: Document[Model]) -> _Identity:
 
 
 def _order(document: Document[Model]) -> tuple[Any, ...]:
-    return not isinstance(document.spec, PriceListSpec), document.kind, document.namespace, document.name
+    # The price list in use comes first: whatever else is about money is compared with it.
+    is_about_prices = isinstance(document.spec, PriceListSpec)
+    is_in_use = is_about_prices and document.name == _policy_set.DEFAULT_PRICE_LIST
+    return not is_in_use, not is_about_prices, document.kind, document.namespace, document.name
 
 
 def _clash(
@@ -255,6 +282,12 @@ def _clash(
             return "CurrencyClash", PolicyProblem(here, 0, 0, path, clash.message, clash.cure)
         message = f"differs from that of {clash.origin}"
         return "CurrencyClash", PolicyProblem(here, 0, 0, path, message, "Use one currency for all.")
+    for clash in _policy_set.misplaced_prices([*held, document]):
+        path = ".".join(clash.path)
+        if clash.origin == document.origin:
+            return "PriceListClash", PolicyProblem(here, 0, 0, path, clash.message, clash.cure)
+        message = f"does not go with {clash.origin}: there, it {clash.message}"
+        return "PriceListClash", PolicyProblem(here, 0, 0, path, message, "Use the same for all.")
     return None
 
 

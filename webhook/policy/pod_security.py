@@ -6,13 +6,16 @@ when it is loaded, without the guardrail.
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from webhook.policy._base import Section
+from webhook.policy._base import FieldError, Many, Model, Section
+from webhook.policy._names import DnsLabel, DnsSubdomain, Subject
 
 Level = Literal["baseline", "restricted"]
+AnyLevel = Literal["privileged", "baseline", "restricted"]
+"""As the labels of a namespace may say it."""
 
 LATEST = "latest"
 
@@ -40,6 +43,34 @@ def _known_version(version: str) -> str:
     return version
 
 
+_VERSION_SCHEMA: dict[str, JsonValue] = {"pattern": r"^(latest|v1\.(0|[1-9][0-9]*))$"}
+
+
+class LabelDefaults(Model):
+    """What a namespace that lacks a label gets. For `enforce` that is `level` and `version`, where they are written."""
+
+    audit: Annotated[AnyLevel, Field(description="Level that is recorded. Default `privileged`.")] = "privileged"
+    audit_version: Annotated[
+        str,
+        AfterValidator(_known_version),
+        Field(description="Version of `audit`. Default `latest`.", json_schema_extra=_VERSION_SCHEMA),
+    ] = LATEST
+    warn: Annotated[AnyLevel, Field(description="Level that is warned about. Default `privileged`.")] = "privileged"
+    warn_version: Annotated[
+        str,
+        AfterValidator(_known_version),
+        Field(description="Version of `warn`. Default `latest`.", json_schema_extra=_VERSION_SCHEMA),
+    ] = LATEST
+
+
+class LabelExemptions(Model):
+    """Whom the labels do not concern, each by its exact name, as in the configuration of the built-in plugin."""
+
+    usernames: Annotated[Many[Subject], Field(description="Requesters, as in `request.userInfo.username`.")] = ()
+    namespaces: Annotated[Many[DnsLabel], Field(description="Namespaces.")] = ()
+    runtime_classes: Annotated[Many[DnsSubdomain], Field(description="Values of `spec.runtimeClassName`.")] = ()
+
+
 class PodSecuritySection(Section):
     """Refuse pods that break the Pod Security Standard of this level, exactly as the API server's own check would."""
 
@@ -47,7 +78,8 @@ class PodSecuritySection(Section):
         Level,
         Field(
             description="The standard that pods must meet: `baseline` forbids known ways to escalate, `restricted` "
-            "also demands what current hardening practice asks for. Default `restricted`."
+            "also demands what current hardening practice asks for. Default `restricted`. With `fromNamespaceLabels` "
+            "it is the level of namespaces without the label `enforce`, and `privileged` where it is not written."
         ),
     ] = "restricted"
     version: Annotated[
@@ -55,10 +87,27 @@ class PodSecuritySection(Section):
         AfterValidator(_known_version),
         Field(
             description="The Kubernetes minor version whose rules apply: `latest`, or `v1.N`, such as `v1.31`, so that "
-            "an upgrade of Podgate changes no verdict. Default `latest`.",
-            json_schema_extra={"pattern": r"^(latest|v1\.(0|[1-9][0-9]*))$"},
+            "an upgrade of Podgate changes no verdict. Default `latest`. With `fromNamespaceLabels` it is the version "
+            "of namespaces without the label `enforce-version`.",
+            json_schema_extra=_VERSION_SCHEMA,
         ),
     ] = LATEST
+    from_namespace_labels: Annotated[
+        bool,
+        Field(
+            description="Whether the namespace's own labels `pod-security.kubernetes.io/enforce`, `audit`, `warn` and "
+            "their `-version`s say by what pods are judged, as they do for the API server's built-in plugin. Default "
+            "false: the policy says it."
+        ),
+    ] = False
+    defaults: Annotated[
+        LabelDefaults,
+        Field(description="With `fromNamespaceLabels`: what holds for `audit` and `warn` where a label is missing."),
+    ] = LabelDefaults()
+    exemptions: Annotated[
+        LabelExemptions,
+        Field(description="With `fromNamespaceLabels`: whom the labels do not concern. Default nobody."),
+    ] = LabelExemptions()
     harden: Annotated[
         bool,
         Field(
@@ -67,6 +116,23 @@ class PodSecuritySection(Section):
             "cannot be made to pass is left as it is. Default false: images that run as root would fail to start."
         ),
     ] = False
+
+    @model_validator(mode="after")
+    def _labels_are_asked_for(self) -> Self:
+        if not self.from_namespace_labels:
+            for name in ("defaults", "exemptions"):
+                if name in self.model_fields_set:
+                    raise FieldError(
+                        "has a meaning only with fromNamespaceLabels",
+                        "Add fromNamespaceLabels: true, or remove it.",
+                        path=(name,),
+                    )
+        return self
+
+    @property
+    def unlabelled_level(self) -> AnyLevel:
+        """Level of `enforce` in a namespace without that label; as in the built-in plugin unless it was written."""
+        return self.level if "level" in self.model_fields_set else "privileged"
 
 
 SECTION = PodSecuritySection

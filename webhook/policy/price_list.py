@@ -1,17 +1,37 @@
-"""The kind `PriceList`: what a core, a GiB of memory and a GPU cost per hour."""
+"""The kind `PriceList`: what a core, a GiB of memory, a GPU, other resources and volumes cost."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from webhook.policy._base import Model, Money, QuantityText
+from webhook.policy._base import FieldError, Many, Model, Money, QuantityText
+from webhook.policy._match import SelectorModel
+from webhook.policy._names import DnsSubdomain, LabelKey, LabelValue
 
 KIND: Final = "PriceList"
+
+POOL_LABELS: Final = (
+    "karpenter.sh/nodepool",
+    "cloud.google.com/gke-nodepool",
+    "eks.amazonaws.com/nodegroup",
+    "kubernetes.azure.com/agentpool",
+)
+"""Node labels by which Karpenter, GKE, EKS and AKS name the pool of a node."""
 
 Currency = Annotated[
     str,
     Field(pattern=r"^[A-Z]{3}$", description="Currency of all amounts, as an ISO 4217 code such as USD."),
 ]
+
+
+def _has_no_field_of_its_own(resource: str) -> str:
+    fields = {"cpu": "cpuCoreHour", "memory": "memoryGiBHour"}
+    if resource in fields:
+        raise FieldError(f"must not name {resource}, which has a field of its own", f"Use {fields[resource]}.")
+    return resource
+
+
+ResourceName = Annotated[LabelKey, AfterValidator(_has_no_field_of_its_own)]
 
 
 class RatesModel(Model):
@@ -22,7 +42,18 @@ class RatesModel(Model):
         Money,
         Field(alias="memoryGiBHour", description='Price of one GiB (2^30 bytes) for one hour, such as "0.004237".'),
     ]
-    gpu_hour: Annotated[Money, Field(description='Price of one GPU for one hour, such as "0.95".')]
+    gpu_hour: Annotated[
+        Money,
+        Field(description='Price of one GPU for one hour, such as "0.95"; of every vendor that `resources` omits.'),
+    ]
+    resources: Annotated[
+        dict[ResourceName, Money],
+        Field(
+            description="Prices of other resources by name, for one hour: of one unit, such as "
+            "`nvidia.com/mig-1g.5gb`; of one GiB for `ephemeral-storage` and `hugepages-*`. What is not named here "
+            "costs nothing."
+        ),
+    ] = Field(default_factory=dict)
 
 
 class AssumedRequestModel(Model):
@@ -34,23 +65,116 @@ class AssumedRequestModel(Model):
     ] = "128Mi"
 
 
+class TaintModel(Model):
+    """A taint of nodes."""
+
+    key: Annotated[LabelKey, Field(description="Key of the taint.")]
+    value: Annotated[LabelValue, Field(description="Value of the taint. Default empty.")] = ""
+    effect: Annotated[
+        Literal["NoSchedule", "NoExecute"], Field(description="Effect of the taint. Default NoSchedule.")
+    ] = "NoSchedule"
+
+
+class NodesModel(Model):
+    """The nodes of a pool."""
+
+    selectors: Annotated[
+        Many[SelectorModel],
+        Field(
+            min_length=1,
+            description="Selectors over labels of nodes, such as node.kubernetes.io/instance-type; a node that one of "
+            "them selects is a node of this pool.",
+        ),
+    ]
+    taints: Annotated[
+        Many[TaintModel],
+        Field(description="Taints of all nodes of the pool: a pod that does not tolerate them cannot run there."),
+    ] = ()
+    capacity: Annotated[
+        Literal["any", "onDemand", "spot"],
+        Field(
+            description="Capacity type of all nodes of the pool. Default any: a pod is priced as spot where it can run "
+            "on nothing else, or where the policy says so."
+        ),
+    ] = "any"
+
+    @field_validator("selectors")
+    @classmethod
+    def _select_something(cls, value: tuple[SelectorModel, ...]) -> tuple[SelectorModel, ...]:
+        for index, selector in enumerate(value):
+            if not selector.match_labels and not selector.match_expressions:
+                raise FieldError(
+                    "selects every node, which is what the list `default` is for",
+                    "Name a label of the pool's nodes.",
+                    path=(index,),
+                )
+        return value
+
+
+class StorageModel(Model):
+    """Prices of volumes that are paid for with a pod, as decimal strings in the list's currency."""
+
+    volume_gib_month: Annotated[
+        Money,
+        Field(
+            alias="volumeGiBMonth",
+            description='Price of one GiB (2^30 bytes) of a volume for one month, such as "0.04"; of every storage '
+            "class that `classes` omits, and of claims that name none.",
+        ),
+    ]
+    classes: Annotated[
+        dict[DnsSubdomain, Money],
+        Field(description='Prices of one GiB for one month by storage class, such as `gp3: "0.08"`.'),
+    ] = Field(default_factory=dict)
+
+
 class PriceListSpec(Model):
     """Prices. The list named `default` is the one that is used; others are for named node pools."""
 
     currency: Currency
+    nodes: Annotated[
+        NodesModel | None,
+        Field(
+            description="The node pool that this list is for; not in the list `default`. Without it, a list is for the "
+            "pool that Karpenter, GKE, EKS or AKS labels with the list's name."
+        ),
+    ] = None
     hours_per_month: Annotated[
         int,
-        Field(ge=1, le=744, description="Hours that a monthly figure stands for, 1 to 744. Default 730."),
+        Field(
+            ge=1,
+            le=744,
+            description="Hours that a monthly figure stands for, 1 to 744. Default 730; lists of node pools follow the "
+            "list `default`.",
+        ),
     ] = 730
     on_demand: Annotated[RatesModel, Field(description="Prices of on-demand capacity.")]
     spot: Annotated[
         RatesModel | None,
         Field(description="Prices of spot capacity. Without it, spot capacity is priced as on-demand."),
     ] = None
+    storage: Annotated[
+        StorageModel | None,
+        Field(description="Prices of volumes; only in the list `default`. Without it, volumes cost nothing."),
+    ] = None
     assumed_request: Annotated[
         AssumedRequestModel,
-        Field(description="What a container with neither request nor limit is priced with."),
+        Field(
+            description="What a container with neither request nor limit is priced with; lists of node pools without "
+            "it follow the list `default`."
+        ),
     ] = AssumedRequestModel()
+
+    @model_validator(mode="after")
+    def _spot_names_nothing_new(self) -> Self:
+        unknown = sorted(set(self.spot.resources) - set(self.on_demand.resources)) if self.spot is not None else []
+        if unknown:
+            raise FieldError(
+                "has no price of it in onDemand.resources",
+                "Give it there as well: a pod may land on either.",
+                path=("spot", "resources", unknown[0]),
+            )
+        return self
 
 
 SPEC = PriceListSpec

@@ -3,6 +3,7 @@
 from typing import Final
 
 from webhook.guardrails._contract import Finding
+from webhook.guardrails._sizing.rule import RESOURCES
 
 RULES: Final = (
     "noRecommendation",
@@ -14,6 +15,7 @@ RULES: Final = (
     "podLevelResources",
     "zeroLimit",
     "clampFailed",
+    "quotaLimited",
 )
 """Every rule a notice may carry."""
 
@@ -85,6 +87,42 @@ def zero_limit(container: str, resource: str) -> Finding:
         rule="zeroLimit",
         message=f"container {container!r}: the {resource} limit is 0, so its {resource} is left as written",
         cure=f"remove the {resource} limit, or set the one that is meant",
+        notice=True,
+    )
+
+
+_SHORT_OF_QUOTA: Final = "raise the ResourceQuota, delete what its namespace no longer needs, or lower limitHeadroom"
+
+
+def quota_cut(quota: str, resource: int) -> Finding:
+    """The headroom of the limits was cut to what a quota has left."""
+    return Finding(
+        rule="quotaLimited",
+        message=f"{RESOURCES[resource]} limits have less headroom than they should, because ResourceQuota {quota!r} "
+        "has no more left",
+        cure=_SHORT_OF_QUOTA,
+        notice=True,
+    )
+
+
+def quota_left(quota: str, key: str, resource: int) -> Finding:
+    """A quota has no place for what one resource would become."""
+    return Finding(
+        rule="quotaLimited",
+        message=f"{RESOURCES[resource]} is left as written: sized by its recommendation the pod would exceed {key} of "
+        f"ResourceQuota {quota!r}",
+        cure=_SHORT_OF_QUOTA,
+        notice=True,
+    )
+
+
+def quota_refuses(quota: str) -> Finding:
+    """A quota would count the pod only once it is sized, and refuse it."""
+    return Finding(
+        rule="quotaLimited",
+        message=f"the pod is left as written: sized by its recommendation it would be counted by ResourceQuota "
+        f"{quota!r}, which has no place for it or wants a value in every container",
+        cure="set requests and limits of all containers, or raise the ResourceQuota",
         notice=True,
     )
 

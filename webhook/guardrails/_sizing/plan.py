@@ -8,9 +8,19 @@ from collections.abc import Container, Sequence
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from webhook.cluster.view import HorizontalPodAutoscaler, LimitRangeItem, VerticalPodAutoscaler
+from webhook.cluster.view import HorizontalPodAutoscaler, LimitRangeItem, ResourceQuota, VerticalPodAutoscaler
 from webhook.guardrails._contract import Finding
-from webhook.guardrails._sizing import advice, cells, decide, limit_range, notices, originals, pod_sums, vpa_capping
+from webhook.guardrails._sizing import (
+    advice,
+    cells,
+    decide,
+    limit_range,
+    notices,
+    originals,
+    pod_sums,
+    quota,
+    vpa_capping,
+)
 from webhook.guardrails._sizing.advice import Advice, Advised
 from webhook.guardrails._sizing.cells import Member
 from webhook.guardrails._sizing.limit_range import NO_BOUNDS, Ranges
@@ -51,6 +61,7 @@ def plan(
     *,
     hpas: Sequence[HorizontalPodAutoscaler] = (),
     limit_ranges: Sequence[LimitRangeItem] = (),
+    quotas: Sequence[ResourceQuota] = (),
     exempt: Container[str] | None = None,
 ) -> Plan:
     """Return what right-sizing does to `pod`, as it stands, under `vpa`.
@@ -61,24 +72,40 @@ def plan(
         vpa: the VPA that matches the pod.
         hpas: autoscalers of the same workload.
         limit_ranges: all items of the namespace.
+        quotas: ResourceQuotas of the namespace.
         exempt: names of containers to leave alone.
     """
     spec = pod.spec
     if spec is None:
         return NOTHING
     text = pod.metadata.annotations.get(originals.ANNOTATION) if pod.metadata and pod.metadata.annotations else None
-    if exempt is not None or spec.os is not None or spec.node_selector or spec.resources is not None:
-        return _plan(rule, spec, text, vpa, hpas, limit_ranges, exempt)[0]
-    key = (id(rule), id(vpa), tuple(map(id, hpas)), tuple(map(id, limit_ranges)), text, _fingerprint(spec))
+    if quotas:
+        quotas = quota.counting(quotas, spec)
+    around = _Around(rule, vpa, hpas, limit_ranges, quotas)
+    is_rare = spec.os is not None or spec.node_selector or spec.resources is not None or (quotas and spec.overhead)
+    if exempt is not None or is_rare:
+        return _plan(around, spec, text, exempt)[0]
+    identities = (id(rule), id(vpa), *map(id, hpas), None, *map(id, limit_ranges), None, *map(id, quotas))
+    key = (identities, text, _fingerprint(spec))
     known = _memory.get(key)
     if known is not None:
         return known.plan
-    result, is_small = _plan(rule, spec, text, vpa, hpas, limit_ranges, exempt)
+    result, is_small = _plan(around, spec, text, exempt)
     if is_small:
         if len(_memory) >= _MEMORY_SIZE:
             _memory.clear()
-        _memory[key] = _Known((rule, vpa, *hpas, *limit_ranges), result)
+        _memory[key] = _Known((rule, vpa, *hpas, *limit_ranges, *quotas), result)
     return result
+
+
+class _Around(NamedTuple):
+    """What a plan depends on beside the pod."""
+
+    rule: RightSizingRule
+    vpa: VerticalPodAutoscaler
+    hpas: Sequence[HorizontalPodAutoscaler]
+    limit_ranges: Sequence[LimitRangeItem]
+    quotas: Sequence[ResourceQuota]
 
 
 class _Known(NamedTuple):
@@ -112,23 +139,16 @@ def _add_amounts(parts: list[object], resources: ResourceRequirements | None) ->
         parts += (values.get("cpu"), values.get("memory")) if values else (None, None)
 
 
-def _plan(
-    rule: RightSizingRule,
-    spec: PodSpec,
-    annotation: str | None,
-    vpa: VerticalPodAutoscaler,
-    hpas: Sequence[HorizontalPodAutoscaler],
-    limit_ranges: Sequence[LimitRangeItem],
-    exempt: Container[str] | None,
-) -> tuple[Plan, bool]:
+def _plan(around: _Around, spec: PodSpec, annotation: str | None, exempt: Container[str] | None) -> tuple[Plan, bool]:
     """Make the plan; also say whether its inputs are small enough to be remembered."""
-    advised = advice.advised(vpa, rule.recommendation)
+    rule = around.rule
+    advised = advice.advised(around.vpa, rule.recommendation)
     if advised.is_empty:
         return Plan(notices=(notices.no_recommendation(advised.name),)), False
     skipped = _skipped(spec)
     if skipped is not None:
         return Plan(notices=(skipped,)), False
-    ranges = limit_range.merge(limit_ranges) if limit_ranges else None
+    ranges = limit_range.merge(around.limit_ranges) if around.limit_ranges else None
     kept = originals.read(annotation)
     members = cells.read(spec, kept, ranges)
     is_small = len(annotation or "") + sum(len(member.name) for member in members) <= _LARGEST_KEY and all(
@@ -136,7 +156,7 @@ def _plan(
     )
     is_guaranteed = cells.is_guaranteed(members)
     said: list[Finding] = []
-    chosen = _choose(rule, members, advised, hpas, exempt, said)
+    chosen = _choose(rule, members, advised, around.hpas, exempt, said)
     if is_guaranteed and not rule.resizes_guaranteed:
         return Plan(notices=(notices.guaranteed(),) if chosen else ()), is_small
     _requests(rule, members, chosen, advised, ranges, is_guaranteed=is_guaranteed)
@@ -145,6 +165,12 @@ def _plan(
         for resource in (0, 1):
             if ranges.has_pod[resource]:
                 pod_sums.cut(rule, members, resource, ranges, is_guaranteed=is_guaranteed)
+    if around.quotas:
+        received = cells.read(spec, kept, ranges)
+        found, full = quota.fit(rule, members, received, ranges, around.quotas, spec.overhead)
+        if full is not None:
+            return Plan(notices=(*said, notices.quota_refuses(full))), is_small
+        said.extend(found)
     changed: list[tuple[Member, int]] = []
     for member, resource, _ in chosen:
         cell = member.cells[resource]

@@ -70,13 +70,13 @@ def cut(rule: RightSizingRule, members: list[Member], resource: int, ranges: Ran
         cells = [member.cells[resource] for member in group]
         excess = sum(cell.limit or 0 for cell in cells) - upper
         if excess > 0:
-            excess -= _cut_limits(rule, cells, resource, container, excess)
+            excess -= cut_limits(rule, cells, resource, container, excess)
         over = 0 if pod.high is None else sum(cell.request or 0 for cell in cells) - pod.high
         if max(excess, over) > 0:
             _cut_requests(cells, resource, container, max(excess, over), is_guaranteed=is_guaranteed)
 
 
-def _cut_limits(rule: RightSizingRule, cells: list[Cell], resource: int, bounds: Bounds, excess: int) -> int:
+def cut_limits(rule: RightSizingRule, cells: list[Cell], resource: int, bounds: Bounds, excess: int) -> int:
     """Take `excess` from computed limits in proportion to their room above the requests; return what was taken."""
     room: list[tuple[Cell, int, int]] = []
     for cell in cells:

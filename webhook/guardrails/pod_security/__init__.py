@@ -5,34 +5,54 @@ The checks are the files of this package, one each, named after what they guard;
 Verdicts and messages equal those of the admission plugin that is built into the API server; Podgate adds which fields
 are concerned and how to comply, follows exceptions down to one check of one container, and can fill in what is unset.
 
-Fields: ``level`` (``baseline``, ``restricted``), ``version`` (``latest``, ``v1.N``), ``harden``.
+Fields: ``level`` (``baseline``, ``restricted``), ``version`` (``latest``, ``v1.N``), ``harden``,
+``fromNamespaceLabels``, ``defaults``, ``exemptions``.
 Judged: new pods, templates of workloads, and updates of pods that change an image or the containers, ephemeral
 ones included. A resize is never judged.
 Example: ``violates PodSecurity "restricted:latest": runAsNonRoot != true (pod or container "web" must set
 securityContext.runAsNonRoot=true)``.
 How to comply: set what the message names, or let the platform team switch ``harden`` on, which fills in
 runAsNonRoot, the seccomp profile, allowPrivilegeEscalation and dropped capabilities where they are unset.
-Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/.
+
+Labels of namespaces: with ``fromNamespaceLabels: true`` the namespace's labels
+``pod-security.kubernetes.io/{enforce,audit,warn}`` and their ``-version`` take the place of ``level`` and ``version``,
+and mean what they mean to the built-in plugin. A violation of ``enforce`` refuses the pod, one of ``warn`` is an
+admission warning (unless the pod is refused), one of ``audit`` the audit annotation ``audit-violations``. Workloads are
+never refused; they are warned by ``warn``, which follows a stricter ``enforce`` where it is not set. An invalid
+``enforce`` means restricted, an invalid ``audit`` or ``warn`` means privileged, an invalid version means latest; the
+annotation ``error`` says so. In a namespace that is not known, pods are refused.
+
+* ``mode`` and ``onViolation`` stay caps: under ``audit`` or ``warn`` nothing is refused, whatever a label says.
+* ``level`` and ``version``, where they are written, hold for namespaces without the labels ``enforce`` and
+  ``enforce-version``; ``defaults`` does the same for audit and warn. Without them such a namespace is privileged.
+* ``exemptions`` names users, namespaces and runtime classes that the labels do not concern.
+* ``harden`` helps pods to pass what ``enforce`` demands.
+* A PolicyException loosens all three judgements alike; ``match`` decides first which namespaces the policy is for.
+
+Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/ and, of the labels,
+https://kubernetes.io/docs/concepts/security/pod-security-admission/.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from webhook.guardrails._contract import Context, Finding, Guardrail, is_creation
+from webhook.guardrails.pod_security import _labelled
 from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._evaluation import (
+    NAME,
     Leave,
+    cure_of,
     denial_text,
     evaluate,
-    run,
-    run_without,
+    judge,
+    paths_of,
     violation_text,
     would_text,
 )
 from webhook.guardrails.pod_security._harden import harden
 from webhook.guardrails.pod_security._registry import Plan, plan
 from webhook.guardrails.pod_security._significance import judges
-from webhook.kube.objects import Pod, PodSpec
 from webhook.kube.patch import Draft
 from webhook.policy.pod_security import CONTROLS, Level, PodSecuritySection
 
@@ -47,10 +67,6 @@ __all__ = [
     "would_text",
 ]
 
-NAME = "podSecurity"
-
-_EMPTY_SPEC = PodSpec()
-
 
 class Rule(NamedTuple):
     """The section, compiled: the checks are looked up once per policy load."""
@@ -59,16 +75,21 @@ class Rule(NamedTuple):
     version: str
     harden: bool
     checks: Plan
+    labels: _labelled.Labelled | None = None
+    """Set where the labels of the namespace decide, instead of level and version."""
 
 
 def compile_section(section: PodSecuritySection) -> Rule:
     """Return the rule of a section."""
-    return Rule(section.level, section.version, section.harden, plan(section.level, section.version))
+    labels = _labelled.compile_section(section) if section.from_namespace_labels else None
+    return Rule(section.level, section.version, section.harden, plan(section.level, section.version), labels)
 
 
 def inspect(rule: Rule, context: Context) -> Sequence[Finding]:
     """Judge the pod; all violations together are one finding, as in the API server's message."""
-    found = violations(rule, context, context.pod)
+    if rule.labels is not None:
+        return _labelled.inspect(rule.labels, context)
+    found = judge(rule.checks, context)
     if not found:
         return ()
     return (
@@ -76,8 +97,8 @@ def inspect(rule: Rule, context: Context) -> Sequence[Finding]:
             rule=NAME,
             message=denial_text(rule.level, rule.version, found),
             would=would_text(rule.level, rule.version, found),
-            cure="; ".join(dict.fromkeys([violation.cure for violation in found])),
-            paths=tuple([path for violation in found for path in violation.paths]),
+            cure=cure_of(found),
+            paths=paths_of(found),
         ),
     )
 
@@ -85,18 +106,16 @@ def inspect(rule: Rule, context: Context) -> Sequence[Finding]:
 def propose(rule: Rule, context: Context, draft: Draft) -> Sequence[Finding]:
     """Fill in what the level needs and a new pod leaves unset, where that makes it pass; else change nothing."""
     if rule.harden and is_creation(context):
+        checks = rule.checks if rule.labels is None else _labelled.enforced_checks(rule.labels, context)
         exemptions = context.exemptions.get(NAME)
-        harden(draft, rule.checks, Leave(exemptions) if exemptions else None)
+        harden(draft, checks, Leave(exemptions) if exemptions else None)
     return ()
 
 
-def violations(rule: Rule, context: Context, pod: Pod) -> list[Violation]:
-    """Return what the pod violates, one entry a check, without what exceptions excuse."""
-    spec = pod.spec or _EMPTY_SPEC
-    exemptions = context.exemptions.get(NAME)
-    if exemptions:
-        return run_without(rule.checks, Leave(exemptions), pod.metadata, spec)
-    return run(rule.checks, pod.metadata, spec)
+def violations(rule: Rule, context: Context) -> list[Violation]:
+    """Return what refuses the pod, one entry a check, without what exceptions excuse."""
+    checks = rule.checks if rule.labels is None else _labelled.enforced_checks(rule.labels, context)
+    return judge(checks, context)
 
 
 GUARDRAIL = Guardrail(

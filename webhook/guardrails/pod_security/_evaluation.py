@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from webhook.guardrails._contract import Exemption
+from webhook.guardrails._contract import Context, Exemption
 from webhook.guardrails.pod_security import _usual
 from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._registry import Level, Plan, plan
@@ -10,7 +10,10 @@ from webhook.guardrails.pod_security._visitor import Visit
 from webhook.kube.objects import ObjectMeta, PodSpec
 from webhook.policy.pod_security import CHECKS_BY_CONTROL
 
+NAME = "podSecurity"
+
 _NO_CONTAINERS: frozenset[str] = frozenset()
+_EMPTY_SPEC = PodSpec()
 
 
 def evaluate(level: Level, version: str, metadata: ObjectMeta | None, spec: PodSpec) -> list[Violation]:
@@ -102,6 +105,26 @@ def run_without(checks: Plan, leave: Leave, metadata: ObjectMeta | None, spec: P
         if violation is not None:
             violations.append(violation)
     return violations
+
+
+def judge(checks: Plan, context: Context) -> list[Violation]:
+    """Judge the pod of a review, without what exceptions take out."""
+    pod = context.pod
+    spec = pod.spec or _EMPTY_SPEC
+    exemptions = context.exemptions.get(NAME)
+    if exemptions:
+        return run_without(checks, Leave(exemptions), pod.metadata, spec)
+    return run(checks, pod.metadata, spec)
+
+
+def cure_of(violations: Sequence[Violation]) -> str:
+    """Return how to comply with all of them, each said once."""
+    return "; ".join(dict.fromkeys([violation.cure for violation in violations]))
+
+
+def paths_of(violations: Sequence[Violation]) -> tuple[str, ...]:
+    """Return the field paths concerned."""
+    return tuple([path for violation in violations for path in violation.paths])
 
 
 def violation_text(violations: Sequence[Violation]) -> str:

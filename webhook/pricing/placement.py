@@ -1,0 +1,174 @@
+"""Where a pod can only run: what its node selector and its required node affinity prove about the labels of its node.
+
+Nothing is guessed. A toleration or a preferred affinity says where a pod may or would rather run, never where it must;
+only selectors and required affinity do, and only for nodes that exist or may exist one day. So the question is one of
+logic: does every node that the pod accepts have certain labels? A pod that accepts other nodes as well is bound to
+nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+from typing import Final, NamedTuple
+
+from webhook.kube.objects import LabelSelector, NodeSelectorTerm, PodSpec, SelectorRequirement
+
+_NOTHING: Final[Mapping[str, str]] = {}
+_MOST_ALTERNATIVES: Final = 64
+"""A term that leaves more combinations of values open than this is not taken apart; it is bound to nothing."""
+
+SPOT_LABELS: Final = {
+    "karpenter.sh/capacity-type": frozenset({"spot"}),
+    "eks.amazonaws.com/capacityType": frozenset({"SPOT"}),
+    "cloud.google.com/gke-spot": frozenset({"true"}),
+    "cloud.google.com/gke-preemptible": frozenset({"true"}),
+    "kubernetes.azure.com/scalesetpriority": frozenset({"spot"}),
+    "node.kubernetes.io/lifecycle": frozenset({"spot"}),
+    "lifecycle": frozenset({"EC2Spot"}),
+}
+"""Node labels by which the platforms mark spot capacity: Karpenter, EKS, GKE, AKS, and the older generic ones."""
+
+
+class Known(NamedTuple):
+    """What is known about one label of every node that a term accepts."""
+
+    allowed: frozenset[str] | None = None
+    """The values that it can have; None where any value is possible."""
+    denied: frozenset[str] = frozenset()
+    """Values that it does not have."""
+    may_exist: bool = True
+    may_lack: bool = True
+
+
+Term = Mapping[str, Known]
+"""By label key, what is known about every node that one alternative of a pod accepts."""
+
+
+def is_spot(labels: Mapping[str, str]) -> bool:
+    """Whether the labels of a node say that it is spot capacity."""
+    return any(labels.get(key) in values for key, values in SPOT_LABELS.items())
+
+
+def only_runs_on_spot(spec: PodSpec) -> bool:
+    """Whether node selector and required node affinity leave a pod nothing but spot capacity."""
+    for key, value in (spec.node_selector or _NOTHING).items():
+        if key in SPOT_LABELS and value in SPOT_LABELS[key]:
+            return True
+    node_affinity = spec.affinity.node_affinity if spec.affinity is not None else None
+    if node_affinity is None or node_affinity.required is None:
+        return False
+    found = terms(spec)
+    return bool(found) and all(_is_spot_term(term) for term in found)
+
+
+def _is_spot_term(term: Term) -> bool:
+    return any(
+        (known := term.get(key)) is not None and known.allowed is not None and known.allowed <= values
+        for key, values in SPOT_LABELS.items()
+    )
+
+
+def required_node(spec: PodSpec) -> str:
+    """Return the name of the one node that the required affinity asks for, as the DaemonSet controller writes it; else
+    an empty text."""
+    names: set[str] = set()
+    for term in _required(spec):
+        fields = [item for item in term.match_fields or () if item.key == "metadata.name" and item.operator == "In"]
+        if not fields:
+            return ""
+        names.update(fields[0].values or ())
+    return names.pop() if len(names) == 1 else ""
+
+
+def terms(spec: PodSpec) -> list[Term]:
+    """Return the alternatives that a pod's node selector and required node affinity leave, without those that no node
+    can meet. An empty list says that the pod is bound to nothing, or can run nowhere."""
+    selected = _known(spec.node_selector or _NOTHING)
+    found: list[Term] = []
+    alternatives = list(_required(spec))
+    for alternative in alternatives:
+        term = dict(selected)
+        for requirement in alternative.match_expressions or ():
+            term[requirement.key] = _narrowed(term.get(requirement.key, Known()), requirement)
+        if not any(_is_contradiction(known) for known in term.values()):
+            found.append(term)
+    if alternatives:
+        return found
+    return [selected] if selected else []
+
+
+def split(term: Term, keys: Iterable[str]) -> list[Term]:
+    """Take a term apart so that each label among `keys` has one value, where the term says which are possible."""
+    open_keys = [key for key in keys if (known := term.get(key)) is not None and len(known.allowed or ()) > 1]
+    count = 1
+    for key in open_keys:
+        count *= len(term[key].allowed or ())
+        if count > _MOST_ALTERNATIVES:
+            return [term]
+    values = (sorted(term[key].allowed or ()) for key in open_keys)
+    return [{**term, **_known(dict(zip(open_keys, chosen, strict=True)))} for chosen in product(*values)]
+
+
+def _known(labels: Mapping[str, str]) -> dict[str, Known]:
+    return {key: Known(frozenset({value}), may_lack=False) for key, value in labels.items()}
+
+
+def implies(term: Term, selector: LabelSelector) -> bool:
+    """Whether every node that a term accepts is selected."""
+    for key, value in (selector.match_labels or _NOTHING).items():
+        allowed = term.get(key, _UNKNOWN).allowed
+        if allowed is None or not allowed <= {value}:
+            return False
+    return all(_meets(term.get(item.key, _UNKNOWN), item) for item in selector.match_expressions or ())
+
+
+_UNKNOWN: Final = Known()
+
+
+def _meets(known: Known, requirement: SelectorRequirement) -> bool:
+    values = frozenset(requirement.values or ())
+    match requirement.operator:
+        case "In":
+            return known.allowed is not None and known.allowed <= values
+        case "NotIn":
+            if not known.may_exist or values <= known.denied:
+                return True
+            return known.allowed is not None and not known.allowed & values
+        case "Exists":
+            return not known.may_lack
+        case "DoesNotExist":
+            return not known.may_exist
+        case _:
+            return False
+
+
+def _narrowed(known: Known, requirement: SelectorRequirement) -> Known:
+    values = frozenset(requirement.values or ())
+    match requirement.operator:
+        case "In":
+            allowed = values if known.allowed is None else known.allowed & values
+            return known._replace(allowed=allowed - known.denied, may_lack=False)
+        case "NotIn":
+            # A node without the label meets it as well.
+            allowed_left = None if known.allowed is None else known.allowed - values
+            return known._replace(allowed=allowed_left, denied=known.denied | values)
+        case "Exists" | "Gt" | "Lt":
+            return known._replace(may_lack=False)
+        case "DoesNotExist":
+            return known._replace(may_exist=False)
+        case _:
+            return known
+
+
+def _is_contradiction(known: Known) -> bool:
+    if not known.may_exist:
+        return not known.may_lack
+    return known.allowed is not None and not known.allowed
+
+
+def _required(spec: PodSpec) -> Iterator[NodeSelectorTerm]:
+    """Yield the terms of the required node affinity; one of them suffices, and an empty one matches no node."""
+    node_affinity = spec.affinity.node_affinity if spec.affinity is not None else None
+    required = node_affinity.required if node_affinity is not None else None
+    for term in (required.node_selector_terms or ()) if required is not None else ():
+        if term.match_expressions or term.match_fields:
+            yield term
