@@ -8,19 +8,19 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector
 
-from webhook.admission.bookings import bookings
+from webhook.admission.bookings import bookings, terms
 from webhook.admission.engine import Answered, Engine
+from webhook.admission.loading import failure_teller, tell_loaded
 from webhook.admission.log import DecisionLog
-from webhook.admission.metrics import Metrics, SizeCollector
+from webhook.admission.metrics import Metrics, SizeCollector, WaitCollector
 from webhook.admission.patience import Patience
 from webhook.admission.recorder import Recorder
 from webhook.admission.ruleset import Ruleset, check_section
@@ -30,7 +30,12 @@ from webhook.cluster.snapshot import Snapshot
 from webhook.cluster.watches import Watches
 from webhook.kube import client
 from webhook.kube.objects import OwnerReference
+from webhook.kube.rest import Rest
+from webhook.ledger import balance
 from webhook.ledger.memory import MemoryLedger
+from webhook.ledger.opening import open_shared
+from webhook.ledger.shared import SharedLedger
+from webhook.ledger.store import LedgerStore
 from webhook.policy import _loader
 from webhook.policy._policy_set import PolicySet
 from webhook.policy._problems import PolicyProblem
@@ -56,6 +61,8 @@ class Parts(NamedTuple):
     log: DecisionLog
     cluster: "LiveCluster | None" = None
     """None over a directory, where nothing changes."""
+    ledger: LedgerStore | None = None
+    """What budgets have committed."""
 
 
 def utc_now() -> datetime:
@@ -93,10 +100,10 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
         rules = Ruleset(state.set, excluded, settings.mode)
         ledger.recount(bookings(view, rules))
         engine.put_in_force(rules)
-        _tell_loaded(metrics, state.set, state.generation)
+        tell_loaded(metrics, state.set, state.generation)
 
     watcher = DirectoryWatcher(
-        settings.policies, load_policies, on_loaded, _failure_teller(metrics, settings.policies), now=now
+        settings.policies, load_policies, on_loaded, failure_teller(metrics, settings.policies), now=now
     )
 
     def sizes() -> Mapping[str, int]:
@@ -108,7 +115,7 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
         }
 
     registry.register(SizeCollector(sizes))
-    return Parts(engine, metrics, watcher, log)
+    return Parts(engine, metrics, watcher, log, ledger=ledger)
 
 
 def live(
@@ -117,6 +124,7 @@ def live(
     *,
     now: Callable[[], datetime] = utc_now,
     api: client.Api | None = None,
+    writes: Rest | None = None,
     watch_options: Mapping[str, object] | None = None,
 ) -> Parts:
     """Put everything together over watches of an API server.
@@ -126,6 +134,7 @@ def live(
         log: takes the decisions.
         now: the clock.
         api: the API server; None connects as the settings say.
+        writes: where ledgers are written; None keeps them in this process alone.
         watch_options: see `webhook.cluster.watches.Watches`; for tests.
 
     Raises:
@@ -138,7 +147,11 @@ def live(
     resources = ResourcePolicies(check_section)
     for source in resources.sources:
         watches.add(source.resource, source.decode, source)
-    ledger = MemoryLedger(clock=now, ttl=RESERVATION)
+    shared: SharedLedger | None = None
+    if writes is not None:
+        sees_pods = partial(watches.is_watching, "Pod")
+        shared = open_shared(writes, watches.add, sees_pods=sees_pods, now=now, ttl=RESERVATION)
+    ledger = shared or MemoryLedger(clock=now, ttl=RESERVATION)
     # A pod that ends between two recounts was never confirmed, and would keep its room for as long as one never seen.
     view.pods_by_uid.on_end = ledger.release
 
@@ -146,12 +159,12 @@ def live(
         missing = view.lacks(namespace, owner)
         return bool(missing) and all(map(watches.is_watching, missing))
 
-    engine = Engine(view=view, ledger=ledger, recorder=Recorder(log, metrics, now), now=now, lacks=lacks)
+    engine = Engine(view=view, ledger=ledger, recorder=Recorder(log, metrics, now), now=now, lacks=lacks, later=shared)
     cluster = LiveCluster(settings, engine, metrics, ledger, view, watches, resources, Patience(lacks))
     watcher: DirectoryWatcher | None = None
     if settings.policies is not None:
         watcher = DirectoryWatcher(
-            settings.policies, load_policies, cluster.on_loaded, _failure_teller(metrics, settings.policies), now=now
+            settings.policies, load_policies, cluster.on_loaded, failure_teller(metrics, settings.policies), now=now
         )
 
     def sizes() -> Mapping[str, int]:
@@ -165,8 +178,14 @@ def live(
 
     registry.register(SizeCollector(sizes))
     registry.register(WatchCollector(watches, view))
-    registry.register(_WaitCollector(cluster.patience))
-    return Parts(engine, metrics, watcher, log, cluster)
+    registry.register(WaitCollector(lambda: cluster.patience.outcomes))
+    return Parts(engine, metrics, watcher, log, cluster, ledger)
+
+
+def budget_terms(parts: Parts) -> Mapping[str, balance.Terms]:
+    """Return what the budgets in force promise, by name."""
+    rules = parts.engine.rules
+    return terms(rules) if rules is not None else {}
 
 
 class LiveCluster:
@@ -185,7 +204,7 @@ class LiveCluster:
         settings: Settings,
         engine: Engine,
         metrics: Metrics,
-        ledger: MemoryLedger,
+        ledger: MemoryLedger | SharedLedger,
         view: LiveView,
         watches: Watches,
         resources: ResourcePolicies,
@@ -256,13 +275,21 @@ class LiveCluster:
         except Exception as error:  # noqa: BLE001  the other guardrails do not wait for money
             _log.error("the budgets start without what runs: %s: %s; please report this", type(error).__name__, error)
         self._engine.put_in_force(rules)
+        if isinstance(self._ledger, SharedLedger):
+            malformed = {name for kind, _, name in combined.refused if kind == "Budget"}
+            self._ledger.follow(terms(rules), kept=malformed)
         self._combined = combined
         self._generation += 1
-        _tell_loaded(self._metrics, combined.set, self._generation, len(combined.problems))
+        tell_loaded(self._metrics, combined.set, self._generation, len(combined.problems))
 
     async def _recount(self) -> None:
         rules = self._engine.rules
-        if rules is not None and self._recounted != self._countable(rules) and time.monotonic() >= self._next_recount:
+        if rules is None:
+            return
+        if self._recounted == self._countable(rules):
+            if isinstance(self._ledger, SharedLedger):
+                self._ledger.unchanged()
+        elif time.monotonic() >= self._next_recount:
             await self._count(rules)
 
     async def _count(self, rules: Ruleset) -> None:
@@ -276,21 +303,6 @@ class LiveCluster:
     def _countable(self, rules: Ruleset) -> tuple[object, ...]:
         """Return what a count depends on, to tell whether it is old."""
         return rules, self.view.pods_by_uid.changes, self.view.namespaces.changes
-
-
-class _WaitCollector(Collector):
-    """``podgate_cache_waits_total{outcome}``."""
-
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
-
-    def collect(self) -> Iterable[CounterMetricFamily]:
-        family = CounterMetricFamily(
-            "podgate_cache_waits", "Reviews that waited for the caches, by what came of it.", labels=("outcome",)
-        )
-        for outcome in ("seen", "timeout", "crowded"):
-            family.add_metric((outcome,), self._patience.outcomes[outcome])
-        return [family]
 
 
 def answer(parts: Parts, path: str, body: bytes, timeout: float | None) -> Answered | Awaitable[Answered]:
@@ -311,26 +323,6 @@ def _schedulers(policies: PolicySet) -> set[str]:
         if isinstance(section, BinPackingSection):
             names.add(section.scheduler_name)
     return names
-
-
-def _tell_loaded(metrics: Metrics, policies: PolicySet, generation: int, problems: int = 0) -> None:
-    documents: dict[str, int] = {}
-    for document in policies.documents:
-        documents[document.kind] = documents.get(document.kind, 0) + 1
-    metrics.policies(ok=not problems, generation=generation, problems=problems, documents=documents)
-    counted = ", ".join(f"{count} {kind}" for kind, count in sorted(documents.items()))
-    _log.info("policies in force: %s (generation %d)", counted or "none", generation)
-
-
-def _failure_teller(metrics: Metrics, directory: Path) -> Callable[[PolicyState], None]:
-    def on_failed(state: PolicyState) -> None:
-        metrics.policies(ok=False, generation=state.generation, problems=len(state.problems), documents={})
-        for problem in state.problems:
-            _log.error("policy refused: %s", problem)
-        kept = "the last good set stays in force" if state.set else "nothing can be judged until they are mended"
-        _log.error("%d problem(s) in %s; %s", len(state.problems), directory, kept)
-
-    return on_failed
 
 
 @contextlib.asynccontextmanager
@@ -386,4 +378,5 @@ def cluster_notices(parts: Parts) -> list[str]:
         return []
     dead = [name for name, alive in sorted(parts.cluster.view.schedulers().items()) if not alive]
     lines = [f"scheduler {name} holds no fresh Lease; its pods stay with the default scheduler" for name in dead]
-    return [*parts.cluster.watches.notices(), *lines]
+    ledger = parts.ledger.notices() if isinstance(parts.ledger, SharedLedger) else []
+    return [*parts.cluster.watches.notices(), *lines, *ledger]

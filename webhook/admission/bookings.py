@@ -7,6 +7,7 @@ from webhook.cluster.view import View
 from webhook.guardrails import _money
 from webhook.guardrails._contract import Context
 from webhook.kube.quantity import QuantityError
+from webhook.ledger.balance import Terms
 from webhook.ledger.store import Booking
 
 _NO_LABELS: dict[str, str] = {}
@@ -28,3 +29,8 @@ def bookings(view: View, rules: Ruleset) -> Iterator[Booking]:
         except QuantityError:
             continue  # The API server accepts no such pod, so it cannot be running.
         yield Booking(item.uid, price.micros, paying)
+
+
+def terms(rules: Ruleset) -> dict[str, Terms]:
+    """Return what each budget in force promises, by name."""
+    return {rule.name: rule.terms(rules.prices.hours_per_month) for rule in rules.budgets}

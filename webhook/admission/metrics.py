@@ -186,6 +186,23 @@ class SizeCollector(Collector):
         return [family]
 
 
+class WaitCollector(Collector):
+    """``podgate_cache_waits_total{outcome}``, see `webhook.admission.patience`."""
+
+    def __init__(self, outcomes: Callable[[], Mapping[str, int]]) -> None:
+        self._outcomes = outcomes
+
+    def collect(self) -> list[CounterMetricFamily]:
+        """Return the counter."""
+        family = CounterMetricFamily(
+            "podgate_cache_waits", "Reviews that waited for the caches, by what came of it.", labels=("outcome",)
+        )
+        counts = self._outcomes()
+        for outcome in ("seen", "timeout", "crowded"):
+            family.add_metric((outcome,), counts[outcome])
+        return [family]
+
+
 def _word(allowed: bool) -> str:
     return "allowed" if allowed else "refused"
 

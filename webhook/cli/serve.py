@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import click
 import prometheus_client
@@ -20,7 +20,10 @@ from webhook.cli._fault import Fault
 from webhook.cluster.snapshot import SnapshotError
 from webhook.kube.client import Client, ConfigError, connect, in_pod
 from webhook.kube.leader import Election
-from webhook.server import conditions, lane, listener, ops, secret_tls, tls
+from webhook.ledger.shared import SharedLedger
+from webhook.server import conditions, lane, ledgers, listener, ops, secret_tls, tls
+
+_LEDGER_SECONDS: Final = 2.0
 
 
 def _serve(**raw: object) -> None:
@@ -42,7 +45,10 @@ def _serve(**raw: object) -> None:
 
 
 def _run(chosen: settings.Settings, log: DecisionLog) -> int:
-    parts = assembly.live(chosen, log) if chosen.cluster is None else assembly.embedded(chosen, log)
+    if chosen.cluster is None:
+        parts = assembly.live(chosen, log, writes=_ledger_writes(chosen))
+    else:
+        parts = assembly.embedded(chosen, log)
     registry = parts.metrics.registry
     # Writes go through connections of their own, so that no watch has to share with them.
     rest = connect(chosen.kubeconfig) if parts.cluster is not None or chosen.certs_secret else None
@@ -62,7 +68,9 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
     health.add_notice("cluster", partial(assembly.cluster_notices, parts))
     health.add_check("certificate", made.problem)
     health.add_notice("certificate", made.notices)
-    telling = _conditions(chosen, parts.cluster, rest, made.election, health, registry)
+    election, electing = _elected(chosen, parts.cluster, rest, made.election)
+    telling = _conditions(parts.cluster, rest, election, health, registry, tells_leader=bool(electing))
+    telling += _ledgers(parts, election, registry)
     admission_lane = lane.Lane(
         partial(_answer, parts),
         ops.bare_application("reviews are posted to /mutate or /validate"),
@@ -74,7 +82,7 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
         [listener.Site("operations", "--ops-port", ops.application(health, registry), chosen.host, chosen.ops_port)],
         health,
         shutdown_delay=chosen.shutdown_delay,
-        background=[assembly.watching(parts), *made.background, *telling, admission_lane.lag.watching()],
+        background=[assembly.watching(parts), *made.background, *electing, *telling, admission_lane.lag.watching()],
         announce=partial(click.echo, err=True),
     )
 
@@ -124,36 +132,61 @@ def _shared_certificates(
     )
 
 
+def _has_leader(chosen: settings.Settings) -> bool:
+    """Whether one of the replicas leads. Those that share certificates have a leader. Others elect one, but only in
+    pods: who tries Podgate on a cluster from outside must not speak for the installation that is in it."""
+    return bool(chosen.certs_secret) or (chosen.kubeconfig is None and in_pod())
+
+
+def _elected(
+    chosen: settings.Settings, cluster: assembly.LiveCluster | None, rest: Client | None, election: Election | None
+) -> tuple[Election | None, list[contextlib.AbstractAsyncContextManager[None]]]:
+    """Return the election, if any, and what runs it where nobody else does."""
+    if cluster is None or rest is None or election is not None:
+        return election, []
+    if not _has_leader(chosen):
+        logging.getLogger("podgate").info("policies get conditions, and budgets are shared, by replicas in the cluster")
+        return None, []
+    election = secret_tls.candidate(rest, chosen.namespace, conditions.LEASE, assembly.utc_now)
+    return election, [election.running()]
+
+
 def _conditions(
-    chosen: settings.Settings,
     cluster: assembly.LiveCluster | None,
     rest: Client | None,
     election: Election | None,
     health: ops.Health,
     registry: prometheus_client.CollectorRegistry,
+    *,
+    tells_leader: bool,
 ) -> list[contextlib.AbstractAsyncContextManager[None]]:
-    """Have the leader tell authors of custom resources what came of them.
-
-    Replicas that share certificates have a leader. Others elect one for this alone, but only in pods: who tries
-    Podgate on a cluster from outside must not speak for the installation that is in it.
-    """
-    if cluster is None or rest is None:
+    """Have the leader tell authors of custom resources what came of them."""
+    if cluster is None or rest is None or election is None:
         return []
-    background: list[contextlib.AbstractAsyncContextManager[None]] = []
-    leads: Callable[[], bool] | None = None
-    if election is None:
-        if chosen.kubeconfig is not None or not in_pod():
-            logging.getLogger("podgate").info("conditions of policies are written only by replicas in the cluster")
-            return []
-        election = secret_tls.candidate(rest, chosen.namespace, conditions.LEASE, assembly.utc_now)
-        background.append(election.running())
-        leads = election.is_leader
     writer = conditions.ConditionWriter(
         cluster.standings, rest, leads=election.is_leader, now=assembly.utc_now, monotonic=time.monotonic
     )
     health.add_notice("conditions", writer.notices)
-    registry.register(conditions.ConditionCollector(writer, leads))
-    return [*background, writer.watching()]
+    registry.register(conditions.ConditionCollector(writer, election.is_leader if tells_leader else None))
+    return [writer.watching()]
+
+
+def _ledger_writes(chosen: settings.Settings) -> Client | None:
+    """Connect for writes that reviews wait for: an answer that takes longer than they have is worth nothing."""
+    return connect(chosen.kubeconfig, read_seconds=_LEDGER_SECONDS) if _has_leader(chosen) else None
+
+
+def _ledgers(
+    parts: assembly.Parts, election: Election | None, registry: prometheus_client.CollectorRegistry
+) -> list[contextlib.AbstractAsyncContextManager[None]]:
+    """Tell of budgets; where replicas share them, have the leader keep them true."""
+    if parts.ledger is not None:
+        budgets = partial(assembly.budget_terms, parts)
+        registry.register(ledgers.BudgetCollector(parts.ledger, budgets, assembly.utc_now))
+    if not isinstance(parts.ledger, SharedLedger) or election is None:
+        return []
+    registry.register(ledgers.LedgerCollector(parts.ledger))
+    return [ledgers.LedgerKeeper(parts.ledger, election.is_leader).watching()]
 
 
 def _answer_overloaded(parts: assembly.Parts, path: str, body: bytes) -> lane.Answer:

@@ -200,6 +200,10 @@ class SharedLedger:
         """Whether there is a ledger to share."""
         return not self._around.is_absent()
 
+    def reservations(self) -> int:
+        """Return the number of reservations in all ledgers."""
+        return sum(len(copy.sheet.reservations) for copy in self.copies.all().values() if copy.sheet is not None)
+
     def close(self) -> None:
         """End the threads."""
         self._writer.close()
