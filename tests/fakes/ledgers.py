@@ -23,6 +23,8 @@ class FakeLedgers:
         self.stored: dict[str, Stored] = {}
         self.history: list[Stored] = []
         """All versions of all ledgers, in order."""
+        self.edited: set[Stored] = set()
+        """Those of them that were edited by hand."""
         self.calls: list[str] = []
         self.before: Callable[[str], None] | None = None
         """Called before each call with its verb; it may change things, or raise an `ApiError`."""
@@ -93,15 +95,20 @@ class FakeLedgers:
         """Change fields of a status by hand."""
         with self._lock:
             found = self.stored[name]
-            self.put(name, json.dumps({**json.loads(found.status), **fields}).encode(), found.uid)
+            made = self.put(name, json.dumps({**json.loads(found.status), **fields}).encode(), found.uid)
+            self.edited.add(made)
 
     def sheet(self, name: str) -> Sheet:
         """Return what a ledger says."""
         return _wire.decode(self.stored[name].status)
 
     def sheets(self, name: str) -> list[Sheet]:
-        """Return what a ledger has ever said."""
-        return [_wire.decode(each.status) for each in self.history if each.name == name and each.status]
+        """Return what the writers of a ledger have ever written."""
+        return [
+            _wire.decode(each.status)
+            for each in self.history
+            if each.name == name and each.status and each not in self.edited
+        ]
 
     def _say(self, what: str, stored: Stored) -> None:
         for listener in tuple(self.listeners):

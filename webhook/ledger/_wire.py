@@ -59,7 +59,7 @@ class _Status(msgspec.Struct, rename="camel", omit_defaults=True):
     conditions: list[_Condition] = []
 
 
-_SEAL: Final = re.compile(rb'"seal":"[0-9a-f]+"')
+_SEAL: Final = re.compile(rb'"seal":("[0-9a-f]+")')
 _DECODER = msgspec.json.Decoder(_Status)
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
@@ -116,7 +116,7 @@ def decode(raw: bytes | msgspec.Raw) -> Sheet:
 def is_kept(sent: bytes, stored: bytes) -> bool:
     """Whether the API server stored what it was sent, and did not drop fields that its schema does not know."""
     found = _SEAL.search(sent)
-    return found is not None and found[0] in stored
+    return found is not None and found[1] in stored
 
 
 def salvage(raw: bytes | msgspec.Raw) -> Mapping[str, Reservation]:
