@@ -7,6 +7,7 @@ out. Where it is not known whether a write was done, the ledger is read again; w
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final, NamedTuple
 
 from webhook.kube import client as api
@@ -20,7 +21,10 @@ from webhook.ledger.store import LedgerError
 from webhook.ledger.tally import Tally
 
 _FIRST_PAUSE: Final = 0.004
-_LONGEST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 0.03
+_CONTENDED_SECONDS: Final = 1.0
+"""After a conflict a ledger counts as contended for so long."""
+_LONGEST_COURTESY: Final = 0.05
 _MOST_FAULTS: Final = 3
 _UNCERTAIN: Final = frozenset({0, 429, 500, 502, 503, 504})
 """Statuses after which it makes sense to look again: nobody answered, or the API server could not at that moment."""
@@ -87,6 +91,8 @@ class Writer:
         self.tally = Tally()
         self.problem: str | None = None
         """Why the last write failed; None where it did not."""
+        self._contended: dict[str, float] = {}
+        self._last_seconds = 0.0
         self._lanes: Lanes[Job] = Lanes(self._serve)
 
     def submit(self, budget: str, job: "Job") -> None:
@@ -118,6 +124,7 @@ class Writer:
                 self.tally.count("conflict")
                 conflicts += 1
                 is_old = True
+                self._contended[budget] = self._around.monotonic() + _CONTENDED_SECONDS
                 self._pause(conflicts)
             except api.ApiError as error:
                 self.tally.count("failed")
@@ -142,6 +149,7 @@ class Writer:
                 for job, verdict in told or ():
                     _tell(job, verdict)
                 jobs, is_old, conflicts, faults = [], False, 0, 0
+                self._let_others(budget)
 
     def _attempt(
         self, budget: str, jobs: Sequence[Job], *, read: bool
@@ -175,7 +183,8 @@ class Writer:
         status = _wire.encode(sheet, now)
         started = self._around.monotonic()
         stored = self._ledgers.write(before, status)
-        self.tally.written(self._around.monotonic() - started)
+        self._last_seconds = self._around.monotonic() - started
+        self.tally.written(self._last_seconds)
         if not _wire.is_kept(status, stored.status):
             raise api.ApiError("the API server does not keep the status of BudgetLedgers; apply manifests/crds", 422)
         sheet.is_changed = False
@@ -189,12 +198,8 @@ class Writer:
         budget, last = copy.stored.name, self.copies.last_good(copy.stored.name)
         running = self._local.running().get(budget, {})
         left = {**_wire.salvage(copy.stored.status), **(last.reservations if last is not None else {})}
-        sheet = Sheet.counted(sum(running.values()), now)
-        for key, each in left.items():
-            is_due = now - each.at <= self._ttl and self._local.whereabouts(key) == "unknown"
-            if is_due and len(sheet.reservations) < MOST_RESERVATIONS:
-                sheet.reservations[key] = each._replace(held=0)
-        spent = last.accruals if last is not None else sheet.accruals
+        left = dict(islice(left.items(), MOST_RESERVATIONS))
+        spent = last.accruals if last is not None else Sheet.counted(0, now).accruals
         restored: Restored | None = None
         if copy.damage or last is not None:
             reason = "EditedByHand" if copy.damage else "Deleted"
@@ -205,7 +210,11 @@ class Writer:
             restored = Restored(reason, message, now)
             self.tally.restored[reason] += 1
             _log.warning("budget %s: %s", budget, message)
-        made = Sheet(sheet.confirmed, 0, sheet.reservations, spent, restored)
+        made = Sheet(
+            sum(running.values()), 0, {key: each._replace(held=0) for key, each in left.items()}, spent, restored
+        )
+        # What of this is still to be counted is judged as at any other time.
+        made.recount(running, self._local.whereabouts, None, now, self._ttl)
         made.is_changed = True
         return made
 
@@ -222,6 +231,20 @@ class Writer:
     def _fail(self, jobs: Iterable[Job], reason: str) -> None:
         for job in jobs:
             _tell(job, LedgerError(reason))
+
+    def _let_others(self, budget: str) -> None:
+        """Leave the ledger to other replicas for as long as a write takes, where they want it.
+
+        Who has just written has the newest copy without reading it, and would win again and again.
+        """
+        until = self._contended.get(budget)
+        if until is None:
+            return
+        if self._around.monotonic() >= until:
+            del self._contended[budget]
+            return
+        courtesy = min(self._last_seconds, _LONGEST_COURTESY)
+        self._around.sleep(courtesy * (0.5 + self._around.random()))
 
     def _pause(self, times: int) -> None:
         longest = min(_FIRST_PAUSE * 2 ** min(times, 10), _LONGEST_PAUSE)
