@@ -18,8 +18,10 @@ from webhook.admission.bookings import bookings
 from webhook.admission.engine import Engine
 from webhook.admission.metrics import Metrics
 from webhook.admission.recorder import Recorder
+from webhook.admission.review_cache import MAXIMUM_BYTES
 from webhook.admission.ruleset import Ruleset, check_section
 from webhook.cluster.snapshot import Snapshot
+from webhook.cluster.view import View
 from webhook.ledger.memory import MemoryLedger
 from webhook.ledger.store import LedgerStore
 from webhook.policy import _loader
@@ -217,9 +219,10 @@ class World:
         excluded: tuple[str, ...] = (),
         ledger: LedgerStore | None = None,
         rules: Ruleset | None = None,
-        view: Snapshot | None = None,
+        view: View | None = None,
+        cache_bytes: int = MAXIMUM_BYTES,
     ) -> None:
-        self.view = view if view is not None else Snapshot.from_documents(cluster)
+        self.view: View = view if view is not None else Snapshot.from_documents(cluster)
         self.rules = rules if rules is not None else ruleset(*policies, excluded=excluded, cap=cap)
         self.ledger: LedgerStore = ledger if ledger is not None else MemoryLedger(clock=now)
         self.ledger.recount(bookings(self.view, self.rules))
@@ -230,6 +233,7 @@ class World:
             ledger=self.ledger,
             recorder=Recorder(self, self.metrics, now),
             now=now,
+            cache_bytes=cache_bytes,
         )
         self.engine.put_in_force(self.rules)
 

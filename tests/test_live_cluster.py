@@ -440,6 +440,33 @@ async def test_pods_go_to_the_packing_scheduler_only_while_its_lease_is_fresh(se
         assert [each["value"] for each in (await it.ask("/mutate", factories.pod())).patch] == ["packer"]
 
 
+async def test_a_scheduler_that_never_ran_is_told_to_the_platform_team_and_not_to_users(server: FakeApiServer) -> None:
+    server.apply(resource("{mode: enforce, binPacking: {schedulerName: packer}}"))
+    async with running(server) as it:
+        await it.ready()
+        await it.eventually(lambda: it.live.watches.has_listed("leases/packer"))
+        answer = await it.ask("/mutate", factories.pod())
+        assert (answer.patch, answer.warnings) == ([], [])
+        assert 'there is no Lease of scheduler "packer"' in answer.notes["findings"]
+        assert it.sample("podgate_scheduler_known", scheduler="packer") == 0
+        assert it.sample("podgate_scheduler_alive", scheduler="packer") == 0
+        assert it.sample("podgate_scheduler_not_alive_total", scheduler="packer") == 1
+        (notice,) = assembly.cluster_notices(it.parts)
+        assert notice.startswith("scheduler packer has no Lease in kube-system, podgate, so binPacking leaves pods")
+        standings = it.live.standings()
+        assert standings is not None
+        (standing,) = standings
+        assert standing.condition.holds
+        assert standing.condition.message == f"In force. {notice}."
+
+
+async def test_nobody_looks_for_the_scheduler_of_a_section_that_is_off(server: FakeApiServer) -> None:
+    server.apply(resource("{mode: enforce, binPacking: {mode: 'off', schedulerName: packer}}"))
+    async with running(server) as it:
+        await it.ready()
+        assert it.live.schedulers.states() == {}
+
+
 def test_a_cluster_that_cannot_be_configured_is_one_line_with_the_cure(tmp_path: Path) -> None:
     broken = tmp_path / "kubeconfig"
     broken.write_text("clusters: 3\n")

@@ -47,6 +47,9 @@ def test_what_is_not_given_takes_its_default(tmp_path: Path) -> None:
         shutdown_delay=5.0,
         kubeconfig=None,
         scheduler_namespaces=("kube-system",),
+        notify_url=None,
+        notify_form="slack",
+        allocation_url=None,
         log_file=None,
     )
 
@@ -73,7 +76,7 @@ def test_every_flag_has_its_environment_variable_and_a_sentence(option: object) 
     [
         pytest.param((), (), id="none"),
         pytest.param(("legacy-*", "tmp-?"), ("legacy-*", "tmp-?"), id="repeated flag"),
-        pytest.param("legacy-* tmp-[0-9]", ("legacy-*", "tmp-[0-9]"), id="environment, with blanks"),
+        pytest.param("legacy-* tmp-?", ("legacy-*", "tmp-?"), id="environment, with blanks"),
         pytest.param(("a b", "b"), ("a", "b"), id="named twice"),
     ],
 )
@@ -140,8 +143,18 @@ def test_port_0_takes_a_free_one_for_both(tmp_path: Path) -> None:
         ),
         pytest.param(
             {"exclude_namespaces": ["Team_A"]},
-            "--exclude-namespaces: 'Team_A' can match no namespace; use letters, digits, - and * ? [ ]",
+            "--exclude-namespaces: 'Team_A' can match no namespace; use lower case letters, digits, -, * and ?",
             id="glob of no namespace",
+        ),
+        pytest.param(
+            {"exclude_namespaces": ["tmp-[0-9]"]},
+            "--exclude-namespaces: 'tmp-[0-9]' can match no namespace; use lower case letters, digits, -, * and ?",
+            id="brackets, which globs read as they stand",
+        ),
+        pytest.param(
+            {"exclude_namespaces": ["a" * 64]},
+            f"--exclude-namespaces: {'a' * 64!r} can match no namespace; use lower case letters, digits, -, * and ?",
+            id="longer than any namespace",
         ),
         pytest.param(
             {"namespace": "pod.gate"},
@@ -160,3 +173,15 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
 
 def test_a_setting_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     assert problems(tmp_path, portt=1) == ("portt: no such setting; see `podgate serve --help`",)
+
+
+@pytest.mark.parametrize("url", ["chat.example/secret", "ftp://chat.example/secret", "https://", "https://[secret"])
+def test_an_address_that_cannot_be_notified_is_refused_without_being_shown(tmp_path: Path, url: str) -> None:
+    assert problems(tmp_path, notify_url=url) == ("--notify-url: is no address; give one that begins with https://",)
+
+
+def test_the_address_that_is_notified_is_never_shown(tmp_path: Path) -> None:
+    settings = Settings.build(policies=tmp_path, cluster=tmp_path, notify_url="https://chat.example/secret")
+    assert settings.notify_url == "https://chat.example/secret"
+    assert settings.notify_form == "slack"
+    assert "chat.example" not in repr(settings)

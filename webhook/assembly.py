@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,12 +20,13 @@ from webhook.admission.bookings import bookings, terms
 from webhook.admission.engine import Answered, Engine
 from webhook.admission.loading import failure_teller, tell_loaded
 from webhook.admission.log import DecisionLog
-from webhook.admission.metrics import Metrics, SizeCollector, WaitCollector
+from webhook.admission.metrics import Metrics, SizeCollector, review_cache_collector, wait_collector
 from webhook.admission.patience import Patience
 from webhook.admission.recorder import Recorder
 from webhook.admission.ruleset import Ruleset, check_section
 from webhook.cluster.live import LiveView
 from webhook.cluster.metrics import WatchCollector
+from webhook.cluster.schedulers import Schedulers
 from webhook.cluster.snapshot import Snapshot
 from webhook.cluster.watches import Watches
 from webhook.kube import client
@@ -37,11 +38,13 @@ from webhook.ledger.opening import open_shared
 from webhook.ledger.shared import SharedLedger
 from webhook.ledger.store import LedgerStore
 from webhook.policy import _loader
+from webhook.policy._envelope import Document
 from webhook.policy._policy_set import PolicySet
 from webhook.policy._problems import PolicyProblem
 from webhook.policy._reload import DirectoryWatcher, PolicyState
 from webhook.policy._resources import Combined, ResourcePolicies, Standing
 from webhook.policy.bin_packing import BinPackingSection
+from webhook.policy.guardrail_policy import GuardrailPolicySpec
 from webhook.settings import Settings
 
 _log = logging.getLogger("podgate")
@@ -59,10 +62,9 @@ class Parts(NamedTuple):
     watcher: DirectoryWatcher | None
     """None where policies are custom resources alone."""
     log: DecisionLog
+    ledger: LedgerStore
     cluster: "LiveCluster | None" = None
     """None over a directory, where nothing changes."""
-    ledger: LedgerStore | None = None
-    """What budgets have committed."""
 
 
 def utc_now() -> datetime:
@@ -107,15 +109,15 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
     )
 
     def sizes() -> Mapping[str, int]:
-        rules = engine.rules
         return {
             **{f"cluster_{name}": size for name, size in view.sizes().items()},
             "ledger_pods": ledger.size(),
-            **(rules.sizes() if rules is not None else {}),
+            **engine.sizes(),
         }
 
     registry.register(SizeCollector(sizes))
-    return Parts(engine, metrics, watcher, log, ledger=ledger)
+    registry.register(review_cache_collector(engine.lookups))
+    return Parts(engine, metrics, watcher, log, ledger)
 
 
 def live(
@@ -154,6 +156,7 @@ def live(
     ledger = shared or MemoryLedger(clock=now, ttl=RESERVATION)
     # A pod that ends between two recounts was never confirmed, and would keep its room for as long as one never seen.
     view.pods_by_uid.on_end = ledger.release
+    view.pods_by_uid.on_leave = ledger.leave
 
     def lacks(namespace: str, owner: OwnerReference | None) -> bool:
         missing = view.lacks(namespace, owner)
@@ -168,18 +171,18 @@ def live(
         )
 
     def sizes() -> Mapping[str, int]:
-        rules = engine.rules
         return {
             **{f"cluster_{name}": size for name, size in view.sizes().items()},
             "policy_resources": len(resources),
             "ledger_pods": ledger.size(),
-            **(rules.sizes() if rules is not None else {}),
+            **engine.sizes(),
         }
 
     registry.register(SizeCollector(sizes))
+    registry.register(review_cache_collector(engine.lookups))
     registry.register(WatchCollector(watches, view))
-    registry.register(WaitCollector(lambda: cluster.patience.outcomes))
-    return Parts(engine, metrics, watcher, log, cluster, ledger)
+    registry.register(wait_collector(cluster.patience.outcomes))
+    return Parts(engine, metrics, watcher, log, ledger, cluster)
 
 
 def budget_terms(parts: Parts) -> Mapping[str, balance.Terms]:
@@ -212,6 +215,7 @@ class LiveCluster:
     ) -> None:
         self.view = view
         self.watches = watches
+        self.schedulers = Schedulers(view, watches)
         self.patience = patience
         self._engine = engine
         self._metrics = metrics
@@ -239,7 +243,10 @@ class LiveCluster:
         May be called from any thread.
         """
         combined = self._combined
-        return self._resources.standings(combined) if combined is not None else None
+        if combined is None:
+            return None
+        named = {policy.name: self.schedulers.remark(_schedulers([policy])) for policy in combined.set.policies}
+        return self._resources.standings(combined, named)
 
     async def run(self) -> None:
         """Follow changes until cancelled."""
@@ -254,6 +261,7 @@ class LiveCluster:
         """Put in force what has changed, once all of it is there."""
         if self.watches.problem() is not None or (self._needs_directory and self._directory is None):
             return
+        self.schedulers.look()
         changes = (id(self._directory), self._resources.changes)
         if changes != self._seen:
             # Before the attempt: what fails is tried again when something changes, not five times a second.
@@ -268,7 +276,7 @@ class LiveCluster:
                 _log.error("policy refused: %s", problem)
         self._combined, self.problems = None, combined.problems
         rules = Ruleset(combined.set, self._excluded, self._cap)
-        self.watches.follow_schedulers(_schedulers(combined.set))
+        self.watches.follow_schedulers(_schedulers(combined.set.policies))
         # A budget must know what runs before the first pod is judged by it: to an empty ledger everything fits.
         try:
             await self._count(rules)
@@ -316,11 +324,11 @@ def answer(parts: Parts, path: str, body: bytes, timeout: float | None) -> Answe
     return parts.cluster.patience.answer(parts.engine, path, body, timeout)
 
 
-def _schedulers(policies: PolicySet) -> set[str]:
+def _schedulers(policies: Iterable[Document[GuardrailPolicySpec]]) -> set[str]:
     names: set[str] = set()
-    for policy in policies.policies:
+    for policy in policies:
         section = policy.spec.sections.get("binPacking")
-        if isinstance(section, BinPackingSection):
+        if isinstance(section, BinPackingSection) and (section.mode or policy.spec.mode) != "off":
             names.add(section.scheduler_name)
     return names
 
@@ -376,7 +384,5 @@ def cluster_notices(parts: Parts) -> list[str]:
     """Return which watches are behind, and which schedulers pods are not handed to."""
     if parts.cluster is None:
         return []
-    dead = [name for name, alive in sorted(parts.cluster.view.schedulers().items()) if not alive]
-    lines = [f"scheduler {name} holds no fresh Lease; its pods stay with the default scheduler" for name in dead]
     ledger = parts.ledger.notices() if isinstance(parts.ledger, SharedLedger) else []
-    return [*parts.cluster.watches.notices(), *lines, *ledger]
+    return [*parts.cluster.watches.notices(), *parts.cluster.schedulers.notices(), *ledger]

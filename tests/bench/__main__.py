@@ -1,9 +1,11 @@
 """The benchmark: what a review costs, compared with a FastAPI route that does nothing. Run it with ``make bench``.
 
 The policies enforce every guardrail. The mutating call gets reviews as recorded, the validating call gets what the API
-server would send next: the pod with the patch applied. Servers share one core, the load generator has another. Rounds
-are interleaved (baseline, mutate, validate, baseline …), so that every ratio comes from measurements that lie seconds
-apart. An answer other than 200 fails the run.
+server would send next: the pod with the patch applied. Most pods in a cluster are copies of others, as they are here,
+where the reviews are sent in turn; the targets `unlike` give each pod a label of its own, so that nothing that was
+found out about one pod serves another. Servers share one core, the load generator has another. Rounds are interleaved
+(baseline, mutate, validate, baseline …), so that every ratio comes from measurements that lie seconds apart. An answer
+other than 200 fails the run.
 
 REVIEWS is a .jsonl or .jsonl.gz file of AdmissionReviews, one a line; by default those that the repository holds.
 """
@@ -86,10 +88,11 @@ class Target(NamedTuple):
     "--target",
     "targets",
     multiple=True,
-    type=click.Choice(["baseline", "floor", "mutate", "validate"]),
-    default=("baseline", "mutate", "validate"),
+    type=click.Choice(["baseline", "floor", "mutate", "validate", "mutate-unlike", "validate-unlike"]),
+    default=("baseline", "mutate", "validate", "mutate-unlike", "validate-unlike"),
     show_default=True,
-    help="What to measure; the first is the reference. `floor` is the server with no work behind it.",
+    help="What to measure; the first is the reference. `floor` is the server with no work behind it, `unlike` means "
+    "that no pod is like another.",
 )
 @click.option("--policies-scale", "scales", help="Compare generated policies in these numbers, such as 20,40.")
 @click.option("--memory", type=click.IntRange(_MEMORY_STEPS), help="Send so many reviews and watch the memory.")
@@ -174,12 +177,15 @@ def _targets(
             continue
         if podgate is None:
             podgate = stack.enter_context(_podgate("podgate", plan, plan.policies, paths, scratch, core))
-        if name == "mutate":
-            yield Target(name, podgate, mutate)
-            continue
-        context = ssl.create_default_context(cafile=paths.ca_crt)
-        with httpx.Client(base_url=f"https://localhost:{podgate.port}", verify=context) as client:
-            yield Target(name, podgate, load.requests_for("/validate", stored.as_stored(client, bodies)))
+        path, _, is_unlike = name.partition("-")
+        reviews: Sequence[bytes] = bodies
+        if path == "validate":
+            context = ssl.create_default_context(cafile=paths.ca_crt)
+            with httpx.Client(base_url=f"https://localhost:{podgate.port}", verify=context) as client:
+                reviews = stored.as_stored(client, bodies)
+        if is_unlike:
+            reviews = load.unlike(reviews)
+        yield Target(name, podgate, load.requests_for(f"/{path}", reviews))
 
 
 def _podgate(

@@ -6,6 +6,7 @@ ends, so that on one core it is faster than any server it measures.
 
 import asyncio
 import gzip
+import itertools
 import json
 import ssl
 import time
@@ -67,6 +68,22 @@ def _is_created_pod(body: bytes, where: str) -> bool:
         raise LoadError(f"{where}: no AdmissionReview; remove the line") from None
 
 
+_SERIAL = b"serial-00000000"
+"""Value of a label that `unlike` adds and that is counted up from request to request."""
+
+
+def unlike(bodies: Sequence[bytes]) -> list[bytes]:
+    """Return the reviews with a label on each pod whose value differs in every request that is sent, so that no pod is
+    like another."""
+    found = []
+    for body in bodies:
+        review = json.loads(body)
+        metadata = review["request"]["object"].setdefault("metadata", {})
+        metadata["labels"] = {**(metadata.get("labels") or {}), "podgate-bench": _SERIAL.decode()}
+        found.append(json.dumps(review, separators=(",", ":")).encode())
+    return found
+
+
 def requests_for(path: str, bodies: Sequence[bytes]) -> list[bytes]:
     """Return whole HTTP requests, with the headers that an API server sends."""
     head = (
@@ -110,9 +127,13 @@ async def run(
 class _Feed:
     """What is still to be sent, shared by all connections."""
 
-    __slots__ = ("_index", "_left", "_requests", "deadline")
+    __slots__ = ("_index", "_left", "_requests", "_serials", "deadline")
+
+    _started = itertools.count()
+    """Runs so far: a pod of one run is not like any of another."""
 
     def __init__(self, requests: Sequence[bytes], count: int | None) -> None:
+        self._serials = itertools.count(next(self._started) * 100_000) if _SERIAL in requests[0] else None
         self._requests = requests
         self._index = 0
         self._left = count
@@ -128,6 +149,8 @@ class _Feed:
             return None
         request = self._requests[self._index]
         self._index = (self._index + 1) % len(self._requests)
+        if self._serials is not None:
+            return request.replace(_SERIAL, b"serial-%08d" % next(self._serials))
         return request
 
 

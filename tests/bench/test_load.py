@@ -45,6 +45,19 @@ def test_a_file_without_reviews_is_one_line(tmp_path: Path, content: bytes | Non
         load.read_reviews(path, 10, everything=False)
 
 
+def test_no_pod_is_like_another_where_that_is_asked_for() -> None:
+    pods = [{"request": {**POD["request"], "object": {"metadata": {"labels": {"app": each}}}}} for each in "ab"]
+    requests = load.requests_for("/mutate", load.unlike([json.dumps(pod).encode() for pod in pods]))
+    sent = []
+    for _ in range(2):
+        feed = load._Feed(requests, 4)
+        sent += [feed.take(0.0) for _ in range(4)]
+    bodies = [json.loads(each.partition(b"\r\n\r\n")[2]) for each in sent if each is not None]
+    labels = [body["request"]["object"]["metadata"]["labels"] for body in bodies]
+    assert [each["app"] for each in labels] == ["a", "b"] * 4
+    assert len({each["podgate-bench"] for each in labels}) == 8
+
+
 @pytest.mark.parametrize("concurrency", [1, 3])
 async def test_every_request_is_sent_once_in_turn_and_failures_are_counted(tmp_path: Path, concurrency: int) -> None:
     got: list[bytes] = []

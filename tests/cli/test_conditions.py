@@ -42,9 +42,7 @@ def background(
     """Return how many tasks run, whether writes are counted, and whether leading is told beside them."""
     registry = CollectorRegistry()
     chosen = Settings.build(cluster="live", kubeconfig=kubeconfig)
-    elected, electing = serve._elected(chosen, cluster, rest, election)
-    tells = bool(electing)
-    tasks = [*electing, *serve._conditions(cluster, rest, elected, ops.Health(), registry, tells_leader=tells)]
+    tasks = serve._conditions(chosen, cluster, rest, election, ops.Health(), registry)
     writes = registry.get_sample_value("podgate_condition_writes_total", {"outcome": "written"})
     return len(tasks), writes is not None, registry.get_sample_value("podgate_leader") is not None
 

@@ -52,6 +52,20 @@ def test_a_body_that_is_no_review_is_400_in_one_line(server: Server, body: bytes
     assert "Traceback" not in answer.text
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_a_full_disk_costs_records_and_neither_answers_nor_a_clean_end(tmp_path: Path) -> None:
+    with serving(tmp_path, "--log-file", "/dev/full") as running:
+        until(lambda: running.ready()[0] == 200)
+        assert running.validate()["uid"]
+        until(lambda: "decision log: cannot be written" in running.ready()[1])
+        assert running.ready()[0] == 200, "verdicts do not depend on it"
+        counted = httpx.get(f"{running.operations}/metrics").text
+        assert "podgate_recorder_faults_total 1.0" in counted
+    assert running.process.returncode == 0
+    assert running.told.count("free the disk or mend the pipe") == 1
+    assert "Traceback" not in running.told
+
+
 def test_a_caller_with_another_authority_is_not_answered(server: Server) -> None:
     with pytest.raises(httpx.ConnectError, match=r"(?i)certificate"):
         httpx.post(f"{server.admission}/mutate", json={}, timeout=5)

@@ -34,6 +34,7 @@ def test_everything_in_it_is_of_use(snapshot: Snapshot) -> None:
     assert 10 <= sizes["pods"] <= 25
     assert sizes["verticalPodAutoscalers"] >= 15
     assert sizes["horizontalPodAutoscalers"] == 2
+    assert sizes["disruptionBudgets"] == 2
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from tests.contracts.view import LABELS, NS, WEB, WEB_RS, MakeView, ViewContract, obj, owned_by, owner, vpa
 from tests.fakes.apiserver import PATHS, FakeApiServer
 from tests.fakes.live import NOW, Live, eventually, live
-from webhook.cluster.view import Controller, View
+from webhook.cluster.view import Controller, Share, View
 from webhook.kube.objects import OwnerReference
 
 
@@ -178,6 +178,31 @@ def test_an_object_that_does_not_decode_keeps_its_last_good_version(running: Liv
     eventually(lambda: malformed() == 3)
     assert len(running.view.limit_ranges(NS)) == 1
     assert running.view.workload(NS, "Deployment", "bad") is None
+
+
+# --- disruption budgets ---------------------------------------------------------------------------------------------
+
+
+def disruption_budget(app: str, **spec: object) -> dict[str, Any]:
+    return obj("PodDisruptionBudget", "b", {"selector": {"matchLabels": {"app": app}}, **spec})
+
+
+def test_a_disruption_budget_is_followed_as_it_is_edited_and_goes(running: Live) -> None:
+    def found(app: str) -> list[tuple[str, object]]:
+        return [(each.name, each.max_unavailable) for each in running.view.disruption_budgets(NS, {"app": app})]
+
+    running.server.apply(disruption_budget("web", maxUnavailable=0))
+    eventually(lambda: found("web") == [("b", Share(0))])
+    running.server.apply(disruption_budget("api", maxUnavailable=2))
+    eventually(lambda: found("api") == [("b", Share(2))])
+    assert found("web") == []
+    running.server.apply(disruption_budget("api", maxUnavailable="some"))
+    running.server.apply(obj("Namespace", "after"))
+    eventually(lambda: sum(each.state.errors.get("malformed", 0) for each in running.watches.report()) == 1)
+    assert found("api") == [("b", Share(2))], "its last good version"
+    running.server.delete(disruption_budget("api"))
+    eventually(lambda: found("api") == [])
+    assert running.view.sizes()["disruptionBudgets"] == 0
 
 
 # --- schedulers -----------------------------------------------------------------------------------------------------

@@ -74,6 +74,13 @@ def test_old_versions_of_hpas_are_understood(spec: dict[str, Any], version: str,
     assert found.utilization_resources == resources
 
 
+@pytest.mark.parametrize(("version", "found"), [("v1", 1), ("v1beta1", 0)])
+def test_an_empty_selector_of_an_old_disruption_budget_selects_nothing(version: str, found: int) -> None:
+    made = {**obj("PodDisruptionBudget", "b", {"selector": {}}), "apiVersion": f"policy/{version}"}
+    view = Snapshot.from_documents([made])
+    assert len(view.disruption_budgets(NS, {"app": "web"})) == view.sizes()["disruptionBudgets"] == found
+
+
 def test_kinds_without_use_are_counted() -> None:
     others: list[dict[str, Any]] = [
         {"apiVersion": "v1", "kind": "ConfigMap"},
@@ -137,6 +144,23 @@ def without_name(kind: str) -> dict[str, Any]:
             vpa("v", "Deployment", "web", "yesterday"),
             "VerticalPodAutoscaler v: metadata.creationTimestamp 'yesterday' is no time; write it as",
             id="creation time",
+        ),
+        pytest.param(
+            obj("PodDisruptionBudget", "b", {"minAvailable": 1, "maxUnavailable": 1}),
+            "PodDisruptionBudget b: spec has both minAvailable and maxUnavailable; remove one of them",
+            id="both sides of a disruption budget",
+        ),
+        pytest.param(
+            obj("PodDisruptionBudget", "b", {"minAvailable": "half"}),
+            "PodDisruptionBudget b: spec.minAvailable 'half' is no number of pods; write for example 1 or 50%",
+            id="a share in words",
+        ),
+        pytest.param(obj("PodDisruptionBudget", "b", {"maxUnavailable": "101%"}), "'101%' is no number", id="101%"),
+        pytest.param(obj("PodDisruptionBudget", "b", {"maxUnavailable": -1}), "-1 is no number of pods", id="negative"),
+        pytest.param(
+            obj("PodDisruptionBudget", "b", {"selector": {"matchExpressions": [{"key": "k", "operator": "In"}]}}),
+            "PodDisruptionBudget b: spec.selector: In on 'k' has no values",
+            id="selector of a disruption budget",
         ),
         pytest.param(obj("Node", "n", {"taints": "spot"}), "at `$.spec.taints`", id="taints"),
         pytest.param(obj("LimitRange", "l", {"limits": [{"max": {"cpu": []}}]}), "limits[0].max", id="quantity"),

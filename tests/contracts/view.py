@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from webhook.cluster.view import Controller, View
+from webhook.cluster.view import Controller, Share, View
 from webhook.kube.objects import OwnerReference
 
 Object = dict[str, Any]
@@ -25,6 +25,7 @@ def obj(kind: str, name: str, spec: Object | None = None, /, **metadata: object)
         "Pod": "v1",
         "Node": "v1",
         "LimitRange": "v1",
+        "PodDisruptionBudget": "policy/v1",
         "ReplicationController": "v1",
         "Job": "batch/v1",
         "CronJob": "batch/v1",
@@ -76,10 +77,13 @@ class ViewContract:
         assert view.vertical_pod_autoscaler(NS, Controller("Deployment", "web"), {}) is None
         assert not view.horizontal_pod_autoscalers(NS, Controller("Deployment", "web"))
         assert not view.limit_ranges(NS)
+        assert not view.disruption_budgets(NS, {"app": "web"})
+        assert view.replicas(NS, Controller("Deployment", "web")) is None
         assert view.owner_selector(NS, Controller("Deployment", "web")) is None
         assert not view.nodes()
         assert not view.pods()
         assert not view.is_scheduler_alive("bin-packing-scheduler")
+        assert not view.knows_scheduler("bin-packing-scheduler")
         assert set(view.sizes().values()) <= {0}
 
     def test_a_namespace_has_its_labels_annotations_and_name_label(self, make_view: MakeView) -> None:
@@ -106,6 +110,36 @@ class ViewContract:
         view = make_view([WEB])
         found = view.top_controller(NS, owner("ReplicaSet", "web-7d4b9c", "rs-9"), LABELS)
         assert found == Controller("Deployment", "web", "apps/v1", derived=True)
+
+    def test_a_head_says_who_a_workload_is_and_how_many_pods_it_wants(self, make_view: MakeView) -> None:
+        spec = {"replicas": 3, "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "10%"}}}
+        head = make_view([obj("Deployment", "web", spec, uid="d-1")]).head(NS, "Deployment", "web")
+        assert head is not None
+        assert head.metadata is not None
+        assert head.metadata.uid == "d-1"
+        assert head.spec is not None
+        assert head.spec.replicas == 3
+        assert head.spec.strategy is not None
+        assert head.spec.strategy.rolling_update is not None
+        assert head.spec.strategy.rolling_update.max_surge == "10%"
+
+    def test_the_replica_sets_of_a_controller_are_found_by_its_uid(self, make_view: MakeView) -> None:
+        mine = [
+            obj("ReplicaSet", f"web-{n}", {"replicas": n}, uid=f"rs-{n}", ownerReferences=owned_by("D", "web", "d-1"))
+            for n in (1, 2)
+        ]
+        alone = obj("ReplicaSet", "alone", {"replicas": 4})
+        view = make_view([*mine, alone])
+        wanted = [each.spec.replicas for each in view.replica_sets_of("d-1") if each.spec is not None]
+        assert sorted(wanted, key=str) == [1, 2]
+        assert not view.replica_sets_of("d-2")
+        assert not view.replica_sets_of("")
+
+    def test_a_pod_that_is_being_deleted_is_there_and_says_so(self, make_view: MakeView) -> None:
+        leaving = obj("Pod", "p", uid="p-1", deletionTimestamp="2026-11-22T12:00:00Z")
+        (found,) = make_view([leaving]).pods()
+        assert found.pod.metadata is not None
+        assert found.pod.metadata.deletion_timestamp == "2026-11-22T12:00:00Z"
 
     # --- autoscalers ------------------------------------------------------------------------------------------------
 
@@ -183,6 +217,43 @@ class ViewContract:
         assert found.utilization_resources == {"cpu"}
         assert found.container_utilization == {("app", "memory")}
         assert (found.min_replicas, found.max_replicas) == (2, 5)
+
+    # --- disruption budgets -----------------------------------------------------------------------------------------
+
+    def test_disruption_budgets_of_the_namespace_are_found_by_the_labels_of_a_pod(self, make_view: MakeView) -> None:
+        web = {"matchLabels": {"app": "web"}}
+        tier = {"matchExpressions": [{"key": "tier", "operator": "In", "values": ["front", "edge"]}]}
+        view = make_view(
+            [
+                obj("PodDisruptionBudget", "web", {"selector": web, "minAvailable": "50%"}),
+                obj("PodDisruptionBudget", "front", {"selector": tier, "maxUnavailable": 1}),
+                obj("PodDisruptionBudget", "all", {"selector": {}}),
+                obj("PodDisruptionBudget", "nobody", {"maxUnavailable": 0}),
+            ]
+        )
+        assert [each.name for each in view.disruption_budgets(NS, {"app": "web", "tier": "edge"})] == [
+            "all",
+            "front",
+            "web",
+        ]
+        assert [each.name for each in view.disruption_budgets(NS, {})] == ["all"]
+        assert not view.disruption_budgets("elsewhere", {"app": "web"})
+        _, front, found = view.disruption_budgets(NS, {"app": "web", "tier": "front"})
+        assert (found.min_available, found.max_unavailable) == (Share(50, is_percent=True), None)
+        assert (front.min_available, front.max_unavailable) == (None, Share(1))
+
+    @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "ReplicaSet"])
+    def test_replicas_of_a_workload_are_told(self, make_view: MakeView, kind: str) -> None:
+        selector, template = {"matchLabels": {"app": "x"}}, {"metadata": {"labels": {"app": "x"}}}
+        made = obj(kind, "x", {"replicas": 3, "selector": selector, "template": template})
+        assert make_view([made]).replicas(NS, Controller(kind, "x")) == 3
+
+    def test_a_workload_that_names_no_replicas_has_one(self, make_view: MakeView) -> None:
+        assert make_view([WEB]).replicas(NS, Controller("Deployment", "web")) == 1
+
+    def test_a_daemon_set_has_no_replicas_to_count(self, make_view: MakeView) -> None:
+        view = make_view([obj("DaemonSet", "d", {"selector": {"matchLabels": {"app": "d"}}})])
+        assert view.replicas(NS, Controller("DaemonSet", "d")) is None
 
     # --- the rest ---------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ PATHS = {
     "DaemonSet": "/apis/apps/v1/daemonsets",
     "Job": "/apis/batch/v1/jobs",
     "CronJob": "/apis/batch/v1/cronjobs",
+    "PodDisruptionBudget": "/apis/policy/v1/poddisruptionbudgets",
     "HorizontalPodAutoscaler": "/apis/autoscaling/v2/horizontalpodautoscalers",
     "VerticalPodAutoscaler": "/apis/autoscaling.k8s.io/v1/verticalpodautoscalers",
     "Lease": "/apis/coordination.k8s.io/v1/leases",

@@ -17,6 +17,7 @@ from webhook.cluster.view import (
     LimitRangeItem,
     Namespace,
     Node,
+    PodDisruptionBudget,
     VerticalPodAutoscaler,
 )
 from webhook.guardrails import right_sizing
@@ -156,6 +157,12 @@ class World:
     def workload(self, namespace: str, kind: str, name: str) -> Workload | None:
         return None
 
+    def head(self, namespace: str, kind: str, name: str) -> Workload | None:
+        return None
+
+    def replica_sets_of(self, uid: str) -> Sequence[Workload]:
+        return ()
+
     def vertical_pod_autoscaler(
         self, namespace: str, controller: Controller, labels: Mapping[str, str]
     ) -> VerticalPodAutoscaler | None:
@@ -163,6 +170,12 @@ class World:
 
     def horizontal_pod_autoscalers(self, namespace: str, controller: Controller) -> Sequence[HorizontalPodAutoscaler]:
         return self._hpas
+
+    def disruption_budgets(self, namespace: str, labels: Mapping[str, str]) -> Sequence[PodDisruptionBudget]:
+        return ()
+
+    def replicas(self, namespace: str, controller: Controller) -> int | None:
+        return None
 
     def limit_ranges(self, namespace: str) -> Sequence[LimitRangeItem]:
         return self._items
@@ -174,6 +187,9 @@ class World:
         return ()
 
     def is_scheduler_alive(self, name: str) -> bool:
+        return False
+
+    def knows_scheduler(self, name: str) -> bool:
         return False
 
     def pods(self) -> Sequence[ClusterPod]:

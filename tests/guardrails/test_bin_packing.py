@@ -73,25 +73,41 @@ def test_it_leaves_alone(name: str) -> None:
         assert result.notices == []
 
 
-@pytest.mark.parametrize(
-    "cluster", [[], [lease("")], [lease(name="another")]], ids=["no Lease", "no holder", "another's Lease"]
-)
-def test_a_pod_stays_with_the_default_scheduler_while_the_other_is_away(cluster: list[dict[str, Any]]) -> None:
-    result = seen(factories.pod(), SPREAD, cluster)
+def test_a_pod_stays_with_the_default_scheduler_while_the_other_is_away() -> None:
+    result = seen(factories.pod(), SPREAD, [lease("")])
     assert result.operations == []
     (notice,) = result.notices
-    assert notice.notice
-    assert notice.rule == "schedulerLease"
+    assert (notice.rule, notice.notice, notice.quiet) == ("schedulerLease", True, False)
     assert 'scheduler "packer" holds no fresh Lease' in notice.message
     assert "Lease is named packer" in notice.cure
 
 
+@pytest.mark.parametrize("cluster", [[], [lease(name="another")]], ids=["no Lease", "another's Lease"])
+def test_a_scheduler_that_never_ran_is_recorded_without_a_word_to_users(cluster: list[dict[str, Any]]) -> None:
+    result = seen(factories.pod(), SPREAD, cluster)
+    assert result.operations == []
+    (notice,) = result.notices
+    assert (notice.rule, notice.notice, notice.quiet) == ("schedulerUnknown", True, True)
+    assert 'there is no Lease of scheduler "packer"' in notice.message
+
+
+PACKING = factories.policy("mode: enforce\nbinPacking: {schedulerName: packer}")
+
+
 def test_the_notice_is_a_warning_and_never_a_refusal() -> None:
-    world = factories.World(factories.policy("mode: enforce\nbinPacking: {schedulerName: packer}"))
+    world = factories.World(PACKING, cluster=[lease("")])
     mutated, validated, _ = world.create(factories.pod())
     assert mutated.allowed
     assert validated.allowed
     assert [text for text in mutated.warnings if "holds no fresh Lease" in text]
+
+
+@pytest.mark.parametrize("mode", ["enforce", "warn"])
+def test_who_applies_a_pod_is_not_told_of_a_scheduler_that_never_ran(mode: str) -> None:
+    world = factories.World(PACKING.replace("enforce", mode))
+    mutated, validated, _ = world.create(factories.pod())
+    assert mutated.warnings == validated.warnings == []
+    assert 'there is no Lease of scheduler "packer"' in mutated.notes["findings"]
 
 
 def owned() -> dict[str, Any]:

@@ -6,6 +6,8 @@ import pytest
 
 from tests import factories
 from tests.guardrails import _scene
+from webhook.cluster.view import Controller
+from webhook.guardrails._contract import WorkloadScale
 
 TAINT = {"key": "spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
 SECTION = """
@@ -131,6 +133,126 @@ def test_it_does_not_leave_alone(name: str) -> None:
 @pytest.mark.parametrize("name", ["a StatefulSet's", "a persistent volume", "a generic ephemeral volume"])
 def test_stateful_pods_go_where_the_policy_lets_them(name: str) -> None:
     assert seen(LEFT_ALONE[name], "skipStateful: false").operations
+
+
+def annotated(**values: str) -> dict[str, Any]:
+    keys = {"karpenter": "karpenter.sh/do-not-disrupt", "evict": "cluster-autoscaler.kubernetes.io/safe-to-evict"}
+    return factories.pod(annotations={keys[name]: value for name, value in values.items()})
+
+
+@pytest.mark.parametrize(
+    ("pod", "stays_off"),
+    [
+        pytest.param(annotated(karpenter="true"), True, id="Karpenter must not disrupt it"),
+        pytest.param(annotated(karpenter="1h30m"), True, id="Karpenter must not disrupt it for a while"),
+        pytest.param(annotated(evict="false"), True, id="the cluster autoscaler must not evict it"),
+        pytest.param(annotated(karpenter="false", evict="false"), True, id="one of both"),
+        pytest.param(annotated(karpenter="false"), False, id="Karpenter may disrupt it"),
+        pytest.param(annotated(karpenter="yes"), False, id="a word that Karpenter does not know"),
+        pytest.param(annotated(evict="true"), False, id="the cluster autoscaler may evict it"),
+    ],
+)
+def test_a_pod_whose_author_forbids_its_eviction_stays_off_spot(pod: dict[str, Any], *, stays_off: bool) -> None:
+    result = seen(pod, "priceAs: spot")
+    assert (result.operations == []) is stays_off
+    assert result.is_spot is not stays_off
+    assert result.notices == []
+    assert seen(pod, "skipUninterruptible: false").operations
+
+
+def disruption_budget(name: str = "shop", selector: dict[str, Any] | None = None, **spec: object) -> dict[str, Any]:
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": name, "namespace": "team-alpha"},
+        "spec": {"selector": {"matchLabels": {"app": "shop"}} if selector is None else selector, **spec},
+    }
+
+
+def replicated(replicas: int | None) -> dict[str, Any]:
+    made = factories.deployment(namespace="team-alpha")
+    made["spec"].pop("replicas", None)
+    if replicas is not None:
+        made["spec"]["replicas"] = replicas
+    return made
+
+
+def autoscaler(most: int) -> dict[str, Any]:
+    target = {"kind": "Deployment", "name": "shop"}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "shop", "namespace": "team-alpha"},
+        "spec": {"scaleTargetRef": target, "maxReplicas": most},
+    }
+
+
+OF_SHOP = factories.pod(labels={"app": "shop"}, metadata=_scene.owned_by("Deployment"))
+LETS_NONE_GO: dict[str, list[dict[str, Any]]] = {
+    "maxUnavailable 0": [disruption_budget(maxUnavailable=0)],
+    "maxUnavailable 0%": [disruption_budget(maxUnavailable="0%")],
+    "minAvailable 100%": [disruption_budget(minAvailable="100%")],
+    "as many as there are replicas": [disruption_budget(minAvailable=3), replicated(3)],
+    "more than there are replicas": [disruption_budget(minAvailable=4), replicated(3)],
+    "the only replica, by default": [disruption_budget(minAvailable=1), replicated(None)],
+    "half of one replica, rounded up": [disruption_budget(minAvailable="50%"), replicated(1)],
+    "as many as the autoscaler may make": [disruption_budget(minAvailable=5), replicated(2), autoscaler(5)],
+    "every pod of the namespace": [disruption_budget(selector={}, maxUnavailable=0)],
+    "the second of two": [disruption_budget("a", maxUnavailable=1), disruption_budget("b", maxUnavailable=0)],
+}
+LETS_SOME_GO: dict[str, list[dict[str, Any]]] = {
+    "maxUnavailable 1": [disruption_budget(maxUnavailable=1)],
+    "maxUnavailable 1%, rounded up": [disruption_budget(maxUnavailable="1%"), replicated(1)],
+    "neither": [disruption_budget()],
+    "minAvailable 0": [disruption_budget(minAvailable=0), replicated(1)],
+    "minAvailable 0%": [disruption_budget(minAvailable="0%"), replicated(1)],
+    "one replica to spare": [disruption_budget(minAvailable=2), replicated(3)],
+    "99% of two hundred": [disruption_budget(minAvailable="99%"), replicated(200)],
+    "the autoscaler may make more": [disruption_budget(minAvailable=5), replicated(2), autoscaler(6)],
+    "an unknown workload": [disruption_budget(minAvailable=1)],
+    "scaled to zero": [disruption_budget(minAvailable=1), replicated(0)],
+    "other pods": [disruption_budget(selector={"matchLabels": {"app": "web"}}, maxUnavailable=0)],
+    "no pods at all": [{**disruption_budget(), "spec": {"maxUnavailable": 0}}],
+}
+
+
+@pytest.mark.parametrize("name", LETS_NONE_GO)
+def test_a_pod_that_a_disruption_budget_never_lets_go_stays_off_spot_and_its_author_is_told(name: str) -> None:
+    cluster = LETS_NONE_GO[name]
+    result = seen(OF_SHOP, "priceAs: spot", cluster=cluster)
+    assert result.operations == []
+    assert not result.is_spot
+    (notice,) = result.notices
+    assert notice.notice
+    assert notice.rule == "disruptionBudget"
+    assert notice.message.endswith("never lets a pod go, so the pod is not sent to spot nodes")
+    allowed = seen(OF_SHOP, "skipUninterruptible: false", cluster=cluster)
+    assert (allowed.patched["spec"]["tolerations"], allowed.notices) == ([TAINT], [])
+
+
+@pytest.mark.parametrize("name", LETS_SOME_GO)
+def test_a_disruption_budget_that_lets_pods_go_keeps_none_off_spot(name: str) -> None:
+    result = seen(OF_SHOP, "priceAs: spot", cluster=LETS_SOME_GO[name])
+    assert result.patched["spec"]["tolerations"] == [TAINT]
+    assert result.is_spot
+    assert result.notices == []
+
+
+def test_a_workload_is_judged_by_the_replicas_that_it_asks_for_now() -> None:
+    cluster = [disruption_budget(minAvailable=2), replicated(2)]
+    controller = Controller("Deployment", "shop", "apps/v1")
+    more = seen(OF_SHOP, cluster=cluster, scale=WorkloadScale("Deployment", 3), controller=controller)
+    assert more.patched["spec"]["tolerations"] == [TAINT]
+    fewer = seen(OF_SHOP, cluster=cluster, scale=WorkloadScale("Deployment", 1), controller=controller)
+    assert fewer.operations == []
+
+
+def test_a_daemon_set_is_not_concerned_by_disruption_budgets_and_annotations() -> None:
+    metadata = _scene.owned_by("DaemonSet")
+    pod = factories.pod(labels={"app": "shop"}, annotations={"karpenter.sh/do-not-disrupt": "true"}, metadata=metadata)
+    result = seen(pod, cluster=[disruption_budget(maxUnavailable=0)])
+    assert result.patched["spec"]["tolerations"] == [TAINT]
+    assert result.notices == []
 
 
 def test_a_daemon_set_tolerates_spot_nodes_without_preferring_them() -> None:

@@ -4,6 +4,7 @@ The rights are those of `manifests/base`, and so are the webhook objects; only t
 here, is replaced by an address on loopback.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -97,38 +98,63 @@ class Podgate:
     """The command `podgate serve --cluster live`, under the service account of the manifests; may be stopped and
     started again, always at the same address."""
 
-    def __init__(self, directory: Path, kubeconfig: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, kubeconfig: Path | None, name: str = "podgate", **flags: object) -> None:
+        """Args:
+        directory: where its logs are.
+        kubeconfig: of its service account; None where it finds that as a pod does.
+        name: of its log, where there are several.
+        flags: of `serve`, with underscores, that differ from those of the tests.
+        """
+        self.directory = directory
         self._kubeconfig = kubeconfig
+        self._name = name
+        self.environment: dict[str, str] = {}
+        """Variables that it has beside those of the test."""
+        self._flags = {flag.replace("_", "-"): value for flag, value in flags.items()}
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _control_plane.free_port()
         self._ops_port = _control_plane.free_port()
 
     def start(self) -> None:
         """Start it, and return once it is ready."""
-        flags = {
+        flags: dict[str, object] = {
             "cluster": "live",
-            "kubeconfig": self._kubeconfig,
             "mode": "enforce",
             "certs-secret": "podgate-certs",
             "host": "127.0.0.1",
             "port": self.port,
             "ops-port": self._ops_port,
             "shutdown-delay": 0,
-            "log-file": self._directory / "decisions.jsonl",
+            "log-file": self.directory / "decisions.jsonl",
+            **self._flags,
         }
+        if self._kubeconfig is not None:
+            flags["kubeconfig"] = self._kubeconfig
         arguments = [f"--{name}={value}" for name, value in flags.items()]
-        with (self._directory / "podgate.log").open("ab") as log:
+        with (self.directory / f"{self._name}.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own program
-                [sys.executable, "-m", "webhook.cli", "serve", *arguments],
+                [sys.executable, *self.command(), "serve", *arguments],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment},
             )
         try:
             eventually("podgate is ready", lambda: self.readiness()[0], 40)
         except AssertionError as error:
             raise AssertionError(f"{error}; {self.readiness()[1]}\n{self.log()[-3000:]}") from None
+
+    def command(self) -> list[str]:
+        """Return the arguments of Python that run the program."""
+        return ["-m", "webhook.cli"]
+
+    def metrics(self) -> str:
+        """Return all metrics; nothing while it does not answer."""
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{self._ops_port}/metrics", timeout=2) as answer,
+        ):
+            return str(answer.read().decode())
+        return ""
 
     def kill(self) -> None:
         """End it as a node that fails does: at once, and without a word."""
@@ -186,7 +212,7 @@ class Podgate:
 
     def log(self) -> str:
         """Return what it has logged."""
-        return (self._directory / "podgate.log").read_text()
+        return (self.directory / f"{self._name}.log").read_text()
 
 
 class Installation(NamedTuple):
@@ -217,6 +243,14 @@ class Installation(NamedTuple):
 
 def install(plane: _control_plane.ControlPlane) -> Installation:
     """Install Podgate as the documentation says, with shipped policies as custom resources, and start it."""
+    installed = prepare(plane)
+    installed.podgate.start()
+    eventually("the bundle is published", lambda: trusts(installed.kubectl))
+    return installed
+
+
+def prepare(plane: _control_plane.ControlPlane) -> Installation:
+    """Install all that Podgate needs, and start nothing."""
     kubectl = Kubectl(plane)
     account = plane.directory / "podgate.kubeconfig"
     installed = Installation(plane, kubectl, Podgate(plane.directory, account))
@@ -232,12 +266,11 @@ def install(plane: _control_plane.ControlPlane) -> Installation:
     config = json.loads(plane.kubeconfig.read_text())
     config["users"][0]["user"] = {"token": token}
     account.write_text(json.dumps(config))
-    installed.podgate.start()
-    eventually("the bundle is published", lambda: _trusts(kubectl))
     return installed
 
 
-def _trusts(kubectl: Kubectl) -> bool:
+def trusts(kubectl: Kubectl) -> bool:
+    """Whether every entry of the webhook objects has a bundle to verify Podgate with."""
     return all(
         entry["clientConfig"].get("caBundle") for kind in HOOKS for entry in kubectl.get(kind, "podgate")["webhooks"]
     )

@@ -53,7 +53,7 @@ def test_kubectl_tells_what_a_workload_costs_a_month(cluster: Installation) -> N
     # 730 hours of a core at 0.031611 and of a GiB at 0.004237.
     assert "Warning: this Deployment costs $52.34 a month (2 replicas, requests, on-demand)" in said["Deployment"].err
     assert "Warning: this StatefulSet costs $78.51 a month (3 replicas, requests, on-demand)" in said["StatefulSet"].err
-    assert "Warning: this CronJob costs $0.04 a month" in said["CronJob"].err
+    assert "Warning: this CronJob costs $1.11 a month" in said["CronJob"].err
 
 
 def test_a_workload_is_stored_as_its_author_wrote_it(cluster: Installation) -> None:
@@ -178,7 +178,8 @@ def test_pods_go_to_the_packing_scheduler_while_its_lease_is_fresh(cluster: Inst
 
     said = kubectl.apply(at.pod(team, "early"))
     assert said.is_done, said.err
-    assert f'scheduler "{SCHEDULER}" holds no fresh Lease, so the pod stays with the default scheduler' in said.err
+    assert SCHEDULER not in said.err, "nobody who applies a pod can install a scheduler"
+    assert f"scheduler {SCHEDULER} has no Lease in kube-system, podgate" in cluster.podgate.readiness()[1]
     assert kubectl.get("pod", "early", "-n", team)["spec"]["schedulerName"] == "default-scheduler"
 
     lease = {
@@ -194,6 +195,11 @@ def test_pods_go_to_the_packing_scheduler_while_its_lease_is_fresh(cluster: Inst
     kubectl.create(lease)
     eventually("pods go to the scheduler that lives", lambda: scheduler() == SCHEDULER)
     assert kubectl.create(at.pod(team, "late"))["spec"]["schedulerName"] == SCHEDULER
+    released = json.dumps({"spec": {"holderIdentity": None}})
+    kubectl.must("patch", "lease", SCHEDULER, "-n", "kube-system", "--type=merge", "-p", released)
+    eventually("pods stay with the default scheduler", lambda: scheduler() == "default-scheduler")
+    said = kubectl.apply(at.pod(team, "away"))
+    assert f'scheduler "{SCHEDULER}" holds no fresh Lease, so the pod stays with the default scheduler' in said.err
     kubectl.must("delete", "lease", SCHEDULER, "-n", "kube-system")
     eventually("pods stay with the default scheduler again", lambda: scheduler() == "default-scheduler")
 

@@ -221,6 +221,8 @@ def answers(view: View, objects: list[Object]) -> dict[str, object]:
                 view.vertical_pod_autoscaler(place, controller, labels),
                 view.vertical_pod_autoscaler(place, controller, {}),
                 list(view.horizontal_pod_autoscalers(place, controller)),
+                list(view.disruption_budgets(place, labels)),
+                view.replicas(place, controller),
             )
             workload = view.workload(place, kind, name)
             assert workload is not None, here

@@ -22,7 +22,12 @@ FOREIGN = {
     "apiserver_admission_webhook_admission_duration_seconds_bucket",
 }
 """Metrics of Prometheus itself and of the API server."""
-_SUFFIXES = {"Counter": ("_total",), "Histogram": ("_bucket", "_sum", "_count"), "Gauge": ("",)}
+_SUFFIXES = {
+    "Counter": ("_total",),
+    "OutcomeCollector": ("_total",),
+    "Histogram": ("_bucket", "_sum", "_count"),
+    "Gauge": ("",),
+}
 _SELECTED = re.compile(r"\b([a-z_]+)\s*(?:\{|\[|\))")
 _FUNCTIONS = {"by", "rate", "sum", "min", "max", "increase", "absent", "abs", "histogram_quantile", "and", "or"}
 

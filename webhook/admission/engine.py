@@ -5,6 +5,7 @@ the old set or the new one, never a mixture.
 """
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -16,7 +17,8 @@ from webhook.admission.commit import commit
 from webhook.admission.decision import ALLOWED, Decision
 from webhook.admission.promise import commit_later
 from webhook.admission.recorder import Recorder
-from webhook.admission.review import Phase, ProposalFault, Surroundings, judge, review
+from webhook.admission.review import Phase, ProposalFault, Surroundings, judge
+from webhook.admission.review_cache import MAXIMUM_BYTES, ReviewCache
 from webhook.admission.ruleset import Ruleset
 from webhook.cluster.view import View
 from webhook.kube.objects import OwnerReference, controller_of
@@ -65,6 +67,7 @@ class Engine:
         now: Callable[[], datetime],
         lacks: Callable[[str, OwnerReference | None], bool] | None = None,
         later: Begins | None = None,
+        cache_bytes: int = MAXIMUM_BYTES,
     ) -> None:
         """Args:
         view: answers about the cluster.
@@ -73,6 +76,7 @@ class Engine:
         now: the time, with a time zone.
         lacks: whether the caches may soon know more of a (namespace, owner); None where they never will.
         later: the same ledger, where it takes a call to book; None where it answers at once.
+        cache_bytes: of pods whose decision is kept for pods that are alike; 0 judges each pod anew.
         """
         self._later = later
         self._lacks = lacks
@@ -80,16 +84,26 @@ class Engine:
         self._ledger = ledger
         self._recorder = recorder
         self._now = now
-        self._around: Surroundings | None = None
+        self._cache_bytes = cache_bytes
+        self.lookups: Counter[str] = Counter()
+        """How often a decision was found among those kept for pods that are alike (``hit``), or not (``miss``)."""
+        self._cache: ReviewCache | None = None
 
     @property
     def rules(self) -> Ruleset | None:
         """The policies in force; None before any were loaded."""
-        return self._around.rules if self._around is not None else None
+        return self._cache.around.rules if self._cache is not None else None
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the number of entries of each cache that a review fills."""
+        cache = self._cache
+        return {**cache.around.rules.sizes(), "reviews": len(cache)} if cache is not None else {}
 
     def put_in_force(self, rules: Ruleset) -> None:
         """Judge by `rules` from the next review on."""
-        self._around = Surroundings(rules, self._view, self._ledger, self._now)
+        self._cache = ReviewCache(
+            Surroundings(rules, self._view, self._ledger, self._now), self.lookups, self._cache_bytes
+        )
 
     def answer(self, path: str, body: bytes, *, overloaded: bool = False, patient: bool = False) -> Answered:
         """Judge one call.
@@ -144,9 +158,10 @@ class Engine:
     def _judge(self, path: str, body: bytes, *, overloaded: bool, patient: bool) -> Answered | _Judged:
         """Come to a decision; what needs none has its answer already."""
         started = time.perf_counter()
-        around = self._around
-        if around is None:
+        cache = self._cache
+        if cache is None:
             raise requests.BadReview("no valid policies are loaded yet; see /readyz?verbose", 503)
+        around = cache.around
         request = requests.decode(body)
         judged = subject.of(request, self._view)
         if isinstance(judged, str):
@@ -160,7 +175,7 @@ class Engine:
                 raise NotSeenYet(judged.namespace, owner)
         phase = PHASES[path]
         try:
-            decision = review(judged, around, phase)
+            decision = cache.review(judged, phase)
         except ProposalFault as fault:
             judged, decision = judge(partial(self._subject_again, body), around, phase, request.uid, fault)
         is_charged = bool(decision.charges) and decision.allowed and phase in ("validate", "cost")

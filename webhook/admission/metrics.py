@@ -5,7 +5,7 @@ tenth of the cost of a counter object a label set, and are turned into metric fa
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -77,9 +77,9 @@ class Metrics(Collector):
         key = (path, str(status))
         self._errors[key] = self._errors.get(key, 0) + 1
 
-    def recorder_fault(self) -> None:
-        """Count a decision whose record was lost."""
-        self._recorder_faults += 1
+    def recorder_fault(self, count: int = 1) -> None:
+        """Count decisions whose record was lost."""
+        self._recorder_faults += count
 
     def policies(self, *, ok: bool, generation: int, problems: int, documents: Mapping[str, int]) -> None:
         """Tell the state of the policy files; without `documents` those in force are still the ones told before."""
@@ -186,21 +186,33 @@ class SizeCollector(Collector):
         return [family]
 
 
-class WaitCollector(Collector):
-    """``podgate_cache_waits_total{outcome}``, see `webhook.admission.patience`."""
+class OutcomeCollector(Collector):
+    """A counter by outcome that somebody else counts."""
 
-    def __init__(self, outcomes: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, name: str, documentation: str, outcomes: Sequence[str], counts: Mapping[str, int]) -> None:
+        self._name = name
+        self._documentation = documentation
         self._outcomes = outcomes
+        self._counts = counts
 
     def collect(self) -> list[CounterMetricFamily]:
-        """Return the counter."""
-        family = CounterMetricFamily(
-            "podgate_cache_waits", "Reviews that waited for the caches, by what came of it.", labels=("outcome",)
-        )
-        counts = self._outcomes()
-        for outcome in ("seen", "timeout", "crowded"):
-            family.add_metric((outcome,), counts[outcome])
+        """Return the counter with one sample an outcome."""
+        family = CounterMetricFamily(self._name, self._documentation, labels=("outcome",))
+        for outcome in self._outcomes:
+            family.add_metric((outcome,), self._counts.get(outcome, 0))
         return [family]
+
+
+def review_cache_collector(lookups: Mapping[str, int]) -> OutcomeCollector:
+    """``podgate_review_cache_total{outcome}``; see `webhook.admission.review_cache`."""
+    text = "New pods, by whether one that is alike was judged before."
+    return OutcomeCollector("podgate_review_cache", text, ("hit", "miss"), lookups)
+
+
+def wait_collector(outcomes: Mapping[str, int]) -> OutcomeCollector:
+    """``podgate_cache_waits_total{outcome}``; see `webhook.admission.patience`."""
+    text = "Reviews that waited for the caches, by what came of it."
+    return OutcomeCollector("podgate_cache_waits", text, ("seen", "timeout", "crowded"), outcomes)
 
 
 def _word(allowed: bool) -> str:

@@ -14,7 +14,7 @@ from webhook.guardrails._contract import Context, Exemption, Guardrail
 from webhook.kube import selectors
 from webhook.policy._base import MODE_RANK, Mode, Section, stricter_cap
 from webhook.policy._names import compile_globs
-from webhook.policy._policy_set import PolicySet
+from webhook.policy._policy_set import DEFAULT_PRICE_LIST, PolicySet
 from webhook.policy.guardrail_policy import ExceptionsModel, GuardrailPolicySpec
 from webhook.policy.policy_exception import PolicyExceptionSpec
 from webhook.pricing.book import PriceBook, rates
@@ -76,6 +76,8 @@ class Ruleset:
             rule._replace(mode=stricter_cap(rule.mode, cap)) for rule in compiled if rule.mode != "off"
         )
         self.prices = _prices(policies)
+        self.has_price_list = any(item.name == DEFAULT_PRICE_LIST for item in policies.price_lists)
+        """Whether prices come from a PriceList, and are not the built-in ones."""
         self._exceptions: dict[str, list[CompiledException]] = {}
         for item in policies.exceptions:
             self._exceptions.setdefault(item.namespace or "", []).append(_exception(item.name, item.spec))
@@ -204,6 +206,6 @@ def _end_of(day: date) -> datetime:
 
 def _prices(policies: PolicySet) -> PriceBook:
     for item in policies.price_lists:
-        if item.name == "default":
+        if item.name == DEFAULT_PRICE_LIST:
             return _money.compile_price_list(item.spec)
     return DEFAULT_PRICES

@@ -14,14 +14,16 @@ import prometheus_client
 import certs
 from webhook import assembly, settings
 from webhook.admission.engine import Answered
+from webhook.admission.figures import Figures, figures
 from webhook.admission.log import DecisionLog
 from webhook.admission.request import BadReview
 from webhook.cli._fault import Fault
 from webhook.cluster.snapshot import SnapshotError
 from webhook.kube.client import Client, ConfigError, connect, in_pod
+from webhook.kube.conditions import Held
 from webhook.kube.leader import Election
 from webhook.ledger.shared import SharedLedger
-from webhook.server import conditions, lane, ledgers, listener, ops, secret_tls, tls
+from webhook.server import actuals, budgets, conditions, lane, ledgers, listener, notifier, ops, secret_tls, tls
 
 _LEDGER_SECONDS: Final = 2.0
 
@@ -50,6 +52,7 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
     else:
         parts = assembly.embedded(chosen, log)
     registry = parts.metrics.registry
+    log.on_lost = parts.metrics.recorder_fault
     # Writes go through connections of their own, so that no watch has to share with them.
     rest = connect(chosen.kubeconfig) if parts.cluster is not None or chosen.certs_secret else None
     if rest is not None and chosen.certs_secret:
@@ -66,11 +69,14 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
     health.add_notice("policies", partial(assembly.policy_notices, parts))
     health.add_check("cluster", partial(assembly.cluster_problem, parts))
     health.add_notice("cluster", partial(assembly.cluster_notices, parts))
+    health.add_notice("decision log", log.notices)
     health.add_check("certificate", made.problem)
     health.add_notice("certificate", made.notices)
-    election, electing = _elected(chosen, parts.cluster, rest, made.election)
-    telling = _conditions(parts.cluster, rest, election, health, registry, tells_leader=bool(electing))
-    telling += _ledgers(parts, election, registry)
+    registry.register(ledgers.BudgetCollector(parts.ledger, partial(assembly.budget_terms, parts), assembly.utc_now))
+    budgets_told = partial(_budgets, chosen, parts, health, registry)
+    telling = _conditions(chosen, parts.cluster, rest, made.election, health, registry, budgets_told)
+    if parts.cluster is None and chosen.notify_url:
+        telling = budgets_told(None, lambda: True)
     admission_lane = lane.Lane(
         partial(_answer, parts),
         ops.bare_application("reviews are posted to /mutate or /validate"),
@@ -82,7 +88,7 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
         [listener.Site("operations", "--ops-port", ops.application(health, registry), chosen.host, chosen.ops_port)],
         health,
         shutdown_delay=chosen.shutdown_delay,
-        background=[assembly.watching(parts), *made.background, *electing, *telling, admission_lane.lag.watching()],
+        background=[assembly.watching(parts), *made.background, *telling, admission_lane.lag.watching()],
         announce=partial(click.echo, err=True),
     )
 
@@ -132,61 +138,101 @@ def _shared_certificates(
     )
 
 
-def _has_leader(chosen: settings.Settings) -> bool:
-    """Whether one of the replicas leads. Those that share certificates have a leader. Others elect one, but only in
-    pods: who tries Podgate on a cluster from outside must not speak for the installation that is in it."""
-    return bool(chosen.certs_secret) or (chosen.kubeconfig is None and in_pod())
-
-
-def _elected(
-    chosen: settings.Settings, cluster: assembly.LiveCluster | None, rest: Client | None, election: Election | None
-) -> tuple[Election | None, list[contextlib.AbstractAsyncContextManager[None]]]:
-    """Return the election, if any, and what runs it where nobody else does."""
-    if cluster is None or rest is None or election is not None:
-        return election, []
-    if not _has_leader(chosen):
-        logging.getLogger("podgate").info("policies get conditions, and budgets are shared, by replicas in the cluster")
-        return None, []
-    election = secret_tls.candidate(rest, chosen.namespace, conditions.LEASE, assembly.utc_now)
-    return election, [election.running()]
-
-
 def _conditions(
+    chosen: settings.Settings,
     cluster: assembly.LiveCluster | None,
     rest: Client | None,
     election: Election | None,
     health: ops.Health,
     registry: prometheus_client.CollectorRegistry,
-    *,
-    tells_leader: bool,
+    also: Callable[[Client, Callable[[], bool]], list[contextlib.AbstractAsyncContextManager[None]]] | None = None,
 ) -> list[contextlib.AbstractAsyncContextManager[None]]:
-    """Have the leader tell authors of custom resources what came of them."""
-    if cluster is None or rest is None or election is None:
+    """Have the leader tell authors of custom resources what came of them.
+
+    Replicas that share certificates have a leader. Others elect one for this alone, but only in pods: who tries
+    Podgate on a cluster from outside must not speak for the installation that is in it. `also` makes what else the
+    leader does.
+    """
+    if cluster is None or rest is None:
         return []
+    background: list[contextlib.AbstractAsyncContextManager[None]] = []
+    leads: Callable[[], bool] | None = None
+    if election is None:
+        if chosen.kubeconfig is not None or not in_pod():
+            logging.getLogger("podgate").info("conditions of policies are written only by replicas in the cluster")
+            return []
+        election = secret_tls.candidate(rest, chosen.namespace, conditions.LEASE, assembly.utc_now)
+        background.append(election.running())
+        leads = election.is_leader
     writer = conditions.ConditionWriter(
         cluster.standings, rest, leads=election.is_leader, now=assembly.utc_now, monotonic=time.monotonic
     )
     health.add_notice("conditions", writer.notices)
-    registry.register(conditions.ConditionCollector(writer, election.is_leader if tells_leader else None))
-    return [writer.watching()]
+    registry.register(conditions.ConditionCollector(writer, leads))
+    if also is not None:
+        background += also(rest, election.is_leader)
+    return [*background, writer.watching()]
+
+
+def _budgets(
+    chosen: settings.Settings,
+    parts: assembly.Parts,
+    health: ops.Health,
+    registry: prometheus_client.CollectorRegistry,
+    rest: Client | None,
+    leads: Callable[[], bool],
+) -> list[contextlib.AbstractAsyncContextManager[None]]:
+    """Have the leader tell how budgets stand."""
+
+    def stand() -> list[Figures]:
+        rules = parts.engine.rules
+        return figures(rules, parts.ledger, assembly.utc_now()) if rules is not None else []
+
+    def objects() -> dict[str, Held]:
+        return budgets.objects_of(parts.cluster.standings() if parts.cluster is not None else None)
+
+    def asks() -> list[actuals.Ask]:
+        rules, now = parts.engine.rules, assembly.utc_now()
+        found = rules.budgets if rules is not None else ()
+        return [actuals.Ask(each.name, each.scope, each.begin(now)) for each in found]
+
+    costs: actuals.Actuals | None = None
+    background: list[contextlib.AbstractAsyncContextManager[None]] = []
+    if chosen.allocation_url and rest is not None:
+        costs = actuals.Actuals(chosen.allocation_url, asks, leads=leads, now=assembly.utc_now)
+        health.add_notice("actual costs", costs.notices)
+        registry.register(actuals.ActualsCollector(costs))
+        background.append(costs.watching())
+    teller = budgets.BudgetTeller(
+        stand,
+        objects,
+        rest,
+        notifier.Notifier(chosen.notify_url, chosen.notify_form) if chosen.notify_url else None,
+        actuals=costs,
+        leads=leads,
+        now=assembly.utc_now,
+        monotonic=time.monotonic,
+    )
+    health.add_notice("budgets", teller.notices)
+    registry.register(budgets.BudgetCollector(teller))
+    return [*background, teller.watching(), *_ledgers(parts, registry, leads)]
 
 
 def _ledger_writes(chosen: settings.Settings) -> Client | None:
-    """Connect for writes that reviews wait for: an answer that takes longer than they have is worth nothing."""
-    return connect(chosen.kubeconfig, read_seconds=_LEDGER_SECONDS) if _has_leader(chosen) else None
+    """Connect for writes that reviews wait for: an answer that takes longer than they have is worth nothing. Only where
+    one of the replicas leads: somebody has to count what they book."""
+    leads = bool(chosen.certs_secret) or (chosen.kubeconfig is None and in_pod())
+    return connect(chosen.kubeconfig, read_seconds=_LEDGER_SECONDS) if leads else None
 
 
 def _ledgers(
-    parts: assembly.Parts, election: Election | None, registry: prometheus_client.CollectorRegistry
+    parts: assembly.Parts, registry: prometheus_client.CollectorRegistry, leads: Callable[[], bool]
 ) -> list[contextlib.AbstractAsyncContextManager[None]]:
-    """Tell of budgets; where replicas share them, have the leader keep them true."""
-    if parts.ledger is not None:
-        budgets = partial(assembly.budget_terms, parts)
-        registry.register(ledgers.BudgetCollector(parts.ledger, budgets, assembly.utc_now))
-    if not isinstance(parts.ledger, SharedLedger) or election is None:
+    """Where replicas share their budgets, have the leader keep the ledgers true."""
+    if not isinstance(parts.ledger, SharedLedger):
         return []
     registry.register(ledgers.LedgerCollector(parts.ledger))
-    return [ledgers.LedgerKeeper(parts.ledger, election.is_leader).watching()]
+    return [ledgers.LedgerKeeper(parts.ledger, leads).watching()]
 
 
 def _answer_overloaded(parts: assembly.Parts, path: str, body: bytes) -> lane.Answer:
@@ -223,11 +269,12 @@ def _seconds_left(keeper: tls.CertificateKeeper, part: str) -> float:
 @contextlib.contextmanager
 def _decision_stream(chosen: settings.Settings) -> Iterator[BinaryIO]:
     if chosen.log_file is None:
-        yield sys.stdout.buffer
+        # Past Python's own buffer; see `webhook.admission.log`.
+        yield open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)  # noqa: SIM115  it stays open
         return
     try:
         chosen.log_file.parent.mkdir(parents=True, exist_ok=True)
-        stream = chosen.log_file.open("ab")
+        stream = chosen.log_file.open("ab", buffering=0)
     except OSError as error:
         raise Fault(f"--log-file: {chosen.log_file}: {error.strerror}; give a file that can be written") from None
     with stream:

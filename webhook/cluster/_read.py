@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 
-from webhook.cluster import matching, view
+from webhook.cluster import disruption, matching, view
 from webhook.kube import objects
 from webhook.kube.objects import Object, ObjectMeta, ResourceMap
 
@@ -293,6 +293,10 @@ def _is_utilization(metric: _ResourceMetric | None) -> TypeGuard[_ResourceMetric
     return metric.target_average_utilization is not None
 
 
+def _pod_disruption_budget(metadata: ObjectMeta, document: dict[str, Any]) -> view.PodDisruptionBudget:
+    return disruption.read(metadata, document, DEFAULT_NAMESPACE)
+
+
 class _Kind(NamedTuple):
     groups: frozenset[str]
     """API groups; the versions of a group agree in what is read."""
@@ -318,6 +322,7 @@ _KINDS: Mapping[str, _Kind] = {
     "VerticalPodAutoscaler": _Kind(frozenset({"autoscaling.k8s.io"}), _vertical_pod_autoscaler),
     "HorizontalPodAutoscaler": _Kind(frozenset({"autoscaling"}), _horizontal_pod_autoscaler),
     "LimitRange": _Kind(_CORE, _limit_range),
+    "PodDisruptionBudget": _Kind(frozenset({"policy"}), _pod_disruption_budget),
     "Lease": _Kind(frozenset({"coordination.k8s.io"}), _lease),
 }
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, overload
 
-from webhook.cluster import leases, matching, owners, view
+from webhook.cluster import disruption, leases, matching, owners, view
 from webhook.cluster.projections import KnownWorkload, LimitRange, NamedLease, PodProjection, PodRecord
-from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Workload
+from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Workload, controller_of
 from webhook.kube.stores import Grouped, Store
 
 _Key = tuple[str, str, str]
@@ -32,10 +32,14 @@ class PodStore(Store[PodRecord]):
         self.project = PodProjection()
         self.on_end: Callable[[str], object] | None = None
         """Told the UID of each pod that ends, by the thread of the watch; what it had is free at once."""
+        self.on_leave: Callable[[str], object] | None = None
+        """Told the UID of each pod that is being deleted; its controller makes another one at once."""
 
     def put(self, key: str, value: PodRecord) -> None:
         """Add or change one pod."""
         super().put(key, value)
+        if value.deletion_timestamp is not None and self.on_leave is not None:
+            self.on_leave(key)
         self.project.sweep(self.values)
 
     def drop(self, key: str) -> None:
@@ -83,12 +87,17 @@ class LiveView:
         scheduler_namespaces: where Leases of schedulers are believed.
         """
         self._now = now
-        self._scheduler_namespaces = scheduler_namespaces
+        self.scheduler_namespaces = scheduler_namespaces
         self.namespaces: Store[view.Namespace] = Store()
         self.nodes_by_name: Store[view.Node] = Store()
         self.pods_by_uid = PodStore()
         self.workloads: dict[str, Store[KnownWorkload]] = {kind: Store() for kind in sorted(WORKLOAD_KINDS)}
+        self.replica_sets: Grouped[KnownWorkload] = Grouped(_owner_uid)
+        self.workloads["ReplicaSet"] = self.replica_sets
         self.limit_ranges_by_namespace: Grouped[LimitRange] = Grouped(lambda each: each.namespace)
+        self.disruption_budgets_by_namespace: Grouped[disruption.Selecting] = Grouped(
+            lambda each: each.budget.namespace, disruption.by_name
+        )
         self.vertical: Grouped[view.VerticalPodAutoscaler] = Grouped(_target, matching.oldest_first)
         self.horizontal: Grouped[view.HorizontalPodAutoscaler] = Grouped(_target)
         self.leases: dict[str, Store[NamedLease]] = {}
@@ -121,6 +130,14 @@ class LiveView:
         known = self._known(namespace, kind, name)
         return known.whole() if known is not None else None
 
+    def head(self, namespace: str, kind: str, name: str) -> Workload | None:
+        """Return a workload without its pod template."""
+        return self._head(namespace, kind, name)
+
+    def replica_sets_of(self, uid: str) -> Sequence[Workload]:
+        """Return the ReplicaSets of a controller, without their pod templates."""
+        return tuple(known.head for known in self.replica_sets.of(uid))
+
     def vertical_pod_autoscaler(
         self, namespace: str, controller: view.Controller, labels: Mapping[str, str]
     ) -> view.VerticalPodAutoscaler | None:
@@ -136,6 +153,15 @@ class LiveView:
     ) -> Sequence[view.HorizontalPodAutoscaler]:
         """Return the HPAs whose target is `controller`."""
         return self.horizontal.of((namespace, controller.kind, controller.name))
+
+    def disruption_budgets(self, namespace: str, labels: Mapping[str, str]) -> Sequence[view.PodDisruptionBudget]:
+        """Return the PodDisruptionBudgets that select pods with these labels, by name."""
+        known = self.disruption_budgets_by_namespace.of(namespace)
+        return disruption.matching(known, labels) if known else ()
+
+    def replicas(self, namespace: str, controller: view.Controller) -> int | None:
+        """Return how many pods a workload with ``spec.replicas`` is to have; see `webhook.cluster.matching`."""
+        return matching.replicas_of(self._head(namespace, controller.kind, controller.name))
 
     def limit_ranges(self, namespace: str) -> Sequence[view.LimitRangeItem]:
         """Return all items of all LimitRanges of the namespace."""
@@ -168,6 +194,11 @@ class LiveView:
             self.not_alive[name] += 1
         return alive
 
+    def knows_scheduler(self, name: str) -> bool:
+        """Whether the scheduler of that name has a Lease where Leases of schedulers are believed."""
+        followed = self.leases.get(name)
+        return followed is not None and any(each.namespace in self.scheduler_namespaces for each in followed.values())
+
     def pods(self) -> Sequence[view.ClusterPod]:
         """Return the pods that exist, terminal ones excluded."""
         return Pods(self.pods_by_uid.values())
@@ -184,6 +215,7 @@ class LiveView:
             "verticalPodAutoscalers": len(self.vertical),
             "horizontalPodAutoscalers": len(self.horizontal),
             "limitRanges": len(self.limit_ranges_by_namespace),
+            "disruptionBudgets": len(self.disruption_budgets_by_namespace),
             "nodes": len(self.nodes_by_name),
             "leases": sum(len(store) for store in list(self.leases.values())),
         }
@@ -211,10 +243,15 @@ class LiveView:
         """Return the schedulers that policies name, and whether each is alive."""
         return {name: self._holds_fresh_lease(store) for name, store in list(self.leases.items())}
 
+    def namespaces_of_leases(self, name: str) -> list[str]:
+        """Return the namespaces in which there are Leases of that name, believed or not."""
+        followed = self.leases.get(name)
+        return sorted({each.namespace for each in followed.values()}) if followed is not None else []
+
     def _holds_fresh_lease(self, followed: Store[NamedLease]) -> bool:
         now = self._now()
         return any(
-            each.namespace in self._scheduler_namespaces and leases.is_fresh(each.lease, now)
+            each.namespace in self.scheduler_namespaces and leases.is_fresh(each.lease, now)
             for each in followed.values()
         )
 
@@ -225,6 +262,11 @@ class LiveView:
     def _head(self, namespace: str, kind: str, name: str) -> Workload | None:
         known = self._known(namespace, kind, name)
         return known.head if known is not None else None
+
+
+def _owner_uid(known: KnownWorkload) -> str | None:
+    owner = controller_of(known.head.metadata)
+    return owner.uid or None if owner is not None else None
 
 
 def _target(autoscaler: view.VerticalPodAutoscaler | view.HorizontalPodAutoscaler) -> _Key | None:

@@ -65,6 +65,18 @@ def selector_of(workload: Workload) -> LabelSelector | None:
         raise ValueError(f"spec.selector: {error}; write matchLabels and matchExpressions") from None
 
 
+REPLICATED = frozenset({"Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"})
+"""Kinds with ``spec.replicas``."""
+
+
+def replicas_of(workload: Workload | None) -> int | None:
+    """Return how many pods a workload is to have at a time; None for an unknown one and for kinds without replicas."""
+    if workload is None or workload.spec is None or workload.kind not in REPLICATED:
+        return None
+    # The API server's own default.
+    return workload.spec.replicas if workload.spec.replicas is not None else 1
+
+
 def compile_predicate(workload: Workload) -> selectors.LabelPredicate:
     """Return whether the pods with given labels are a workload's.
 

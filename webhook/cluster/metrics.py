@@ -50,6 +50,9 @@ class WatchCollector(Collector):
         alive = GaugeMetricFamily(
             "podgate_scheduler_alive", "1 where the scheduler holds a fresh Lease.", labels=("scheduler",)
         )
+        known = GaugeMetricFamily(
+            "podgate_scheduler_known", "1 where the scheduler has a Lease, fresh or not.", labels=("scheduler",)
+        )
         held_back = CounterMetricFamily(
             "podgate_scheduler_not_alive",
             "How often a pod stayed with the default scheduler because this one holds no fresh Lease.",
@@ -57,5 +60,6 @@ class WatchCollector(Collector):
         )
         for name, is_alive in sorted(self._view.schedulers().items()):
             alive.add_metric((name,), int(is_alive))
+            known.add_metric((name,), int(self._view.knows_scheduler(name)))
             held_back.add_metric((name,), self._view.not_alive[name])
-        yield from (alive, held_back)
+        yield from (alive, known, held_back)

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from webhook.cluster import _read, leases, matching, view
+from webhook.cluster import _read, disruption, leases, matching, view
 from webhook.kube import objects
 from webhook.kube.objects import LabelSelector, Object, ObjectMeta, OwnerReference, PodSpec, Workload
 from webhook.kube.selectors import LabelPredicate
@@ -78,6 +78,14 @@ _LIMIT_RANGE = reader("v1", "LimitRange")
 def limit_range(raw: msgspec.Raw, meta: Meta) -> LimitRange:
     """Project a LimitRange."""
     return LimitRange(meta.namespace, _LIMIT_RANGE(raw, meta))
+
+
+_DISRUPTION_BUDGET = reader("policy/v1", "PodDisruptionBudget")
+
+
+def disruption_budget(raw: msgspec.Raw, meta: Meta) -> disruption.Selecting | None:
+    """Project a PodDisruptionBudget; None for one that selects no pod."""
+    return disruption.selecting(_DISRUPTION_BUDGET(raw, meta))
 
 
 class NamedLease(msgspec.Struct, frozen=True):
@@ -187,6 +195,7 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     labels: dict[str, str] | None
     owner: OwnerReference | None
     spec: PodSpec
+    deletion_timestamp: str | None = None
 
     def as_pod(self) -> view.ClusterPod:
         """Return it as the view answers; the inner objects are shared and must not be changed."""
@@ -195,6 +204,7 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
             uid=self.uid,
             labels=self.labels,
             owner_references=[self.owner] if self.owner is not None else None,
+            deletion_timestamp=self.deletion_timestamp,
         )
         return view.ClusterPod(self.uid, self.namespace, objects.Pod(metadata=metadata, spec=self.spec))
 
@@ -230,6 +240,7 @@ class _PodMeta(Object):
     uid: str = ""
     labels: dict[str, str] | None = None
     owner_references: list[OwnerReference] | None = None
+    deletion_timestamp: str | None = None
 
 
 class _PodStatus(Object):
@@ -299,6 +310,7 @@ class PodProjection:
             labels=self.labels.get(_ENCODER.encode(labels), _labels) if labels else None,
             owner=self.owners.get(_ENCODER.encode(owner), _owner) if owner is not None else None,
             spec=self.specs.get(_ENCODER.encode(pod.spec or _PodSpec()), _SPEC.decode),
+            deletion_timestamp=pod.metadata.deletion_timestamp,
         )
 
     def sweep(self, records: Callable[[], Iterable[PodRecord]]) -> None:

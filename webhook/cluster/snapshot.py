@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from webhook.cluster import _read, matching, owners, view
+from webhook.cluster import _read, disruption, matching, owners, view
 from webhook.kube import manifests
-from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Pod, Workload
+from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Pod, Workload, controller_of
 from webhook.kube.selectors import LabelPredicate
 
 _Key = tuple[str, str, str]
@@ -37,15 +37,17 @@ class Snapshot:
         """Index what was read; `from_directory` and `from_documents` read it first."""
         self._namespaces: dict[str, view.Namespace] = {}
         self._workloads: dict[_Key, Workload] = {}
+        self._replica_sets: dict[str, tuple[Workload, ...]] = {}
         self._predicates: dict[_Key, LabelPredicate] = {}
         self._selectors: dict[_Key, LabelSelector] = {}
         self._limit_ranges: dict[str, tuple[view.LimitRangeItem, ...]] = {}
+        self._disruption_budgets: dict[str, tuple[disruption.Selecting, ...]] = {}
         self._leases: dict[str, bool] = {}
         nodes: list[view.Node] = []
         pods: list[view.ClusterPod] = []
         vertical: list[view.VerticalPodAutoscaler] = []
         horizontal: list[view.HorizontalPodAutoscaler] = []
-        counts = {"limitRanges": 0, "leases": 0}
+        counts = {"limitRanges": 0, "disruptionBudgets": 0, "leases": 0}
         for item in items:
             if item.kind == "Namespace":
                 self._namespaces[item.name] = item.value
@@ -60,6 +62,8 @@ class Snapshot:
             elif item.kind == "LimitRange":
                 self._limit_ranges[item.namespace] = self._limit_ranges.get(item.namespace, ()) + item.value
                 counts["limitRanges"] += 1
+            elif item.kind == "PodDisruptionBudget":
+                counts["disruptionBudgets"] += self._add_disruption_budget(item.value)
             elif item.kind == "Node":
                 nodes.append(item.value)
             elif item.kind == "Lease":
@@ -132,10 +136,21 @@ class Snapshot:
         key = (item.namespace, item.kind, item.name)
         workload: Workload = item.value
         self._workloads[key] = workload
+        owner = controller_of(workload.metadata)
+        if item.kind == "ReplicaSet" and owner is not None and owner.uid:
+            self._replica_sets[owner.uid] = (*self._replica_sets.get(owner.uid, ()), workload)
         self._predicates[key] = matching.compile_predicate(workload)
         selector = matching.selector_of(workload)
         if selector is not None:
             self._selectors[key] = selector
+
+    def _add_disruption_budget(self, budget: view.PodDisruptionBudget) -> int:
+        selecting = disruption.selecting(budget)
+        if selecting is None:
+            return 0
+        others = self._disruption_budgets.get(budget.namespace, ())
+        self._disruption_budgets[budget.namespace] = disruption.by_name((*others, selecting))
+        return 1
 
     # --- answers ----------------------------------------------------------------------------------------------------
 
@@ -160,6 +175,14 @@ class Snapshot:
         """Return a workload with its pod template."""
         return self._workloads.get((namespace, kind, name))
 
+    def head(self, namespace: str, kind: str, name: str) -> Workload | None:
+        """Return a workload; here nothing is packed, so it comes with its pod template."""
+        return self._workloads.get((namespace, kind, name))
+
+    def replica_sets_of(self, uid: str) -> Sequence[Workload]:
+        """Return the ReplicaSets of a controller."""
+        return self._replica_sets.get(uid, ())
+
     def vertical_pod_autoscaler(
         self, namespace: str, controller: view.Controller, labels: Mapping[str, str]
     ) -> view.VerticalPodAutoscaler | None:
@@ -177,6 +200,15 @@ class Snapshot:
         """Return the HPAs whose target is `controller`."""
         return self._horizontal.get((namespace, controller.kind, controller.name), ())
 
+    def disruption_budgets(self, namespace: str, labels: Mapping[str, str]) -> Sequence[view.PodDisruptionBudget]:
+        """Return the PodDisruptionBudgets that select pods with these labels, by name."""
+        known = self._disruption_budgets.get(namespace)
+        return disruption.matching(known, labels) if known else ()
+
+    def replicas(self, namespace: str, controller: view.Controller) -> int | None:
+        """Return how many pods a workload with ``spec.replicas`` is to have; see `webhook.cluster.matching`."""
+        return matching.replicas_of(self._workloads.get((namespace, controller.kind, controller.name)))
+
     def limit_ranges(self, namespace: str) -> Sequence[view.LimitRangeItem]:
         """Return all items of all LimitRanges of the namespace, with the API server's defaults filled in."""
         return self._limit_ranges.get(namespace, ())
@@ -192,6 +224,10 @@ class Snapshot:
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether a Lease of that name has a holder; files do not age, so held is fresh."""
         return self._leases.get(name, False)
+
+    def knows_scheduler(self, name: str) -> bool:
+        """Whether there is a Lease of that name."""
+        return name in self._leases
 
     def pods(self) -> Sequence[view.ClusterPod]:
         """Return the pods that exist, terminal ones excluded."""

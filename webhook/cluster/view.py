@@ -81,6 +81,24 @@ class HorizontalPodAutoscaler(msgspec.Struct, frozen=True):
     """(container, resource) pairs (metric type ``ContainerResource``)."""
 
 
+class Share(NamedTuple):
+    """A number of pods, or a percentage of them."""
+
+    number: int
+    is_percent: bool = False
+
+
+class PodDisruptionBudget(msgspec.Struct, frozen=True):
+    """A PodDisruptionBudget: which pods it counts, and how many of them may be evicted. At most one of both is set."""
+
+    namespace: str
+    name: str
+    selector: LabelSelector | None = None
+    """None selects no pod, an empty one every pod of the namespace."""
+    min_available: Share | None = None
+    max_unavailable: Share | None = None
+
+
 class LimitRangeItem(msgspec.Struct, frozen=True):
     """One entry of a LimitRange's ``spec.limits``."""
 
@@ -131,6 +149,13 @@ class View(Protocol):
     def workload(self, namespace: str, kind: str, name: str) -> Workload | None:
         """Return a workload with its pod template."""
 
+    def head(self, namespace: str, kind: str, name: str) -> Workload | None:
+        """Return a workload: who it is, whose it is, and how many pods it wants. Its pod template may be left out, so
+        this costs one look-up and may be asked for every pod."""
+
+    def replica_sets_of(self, uid: str) -> Sequence[Workload]:
+        """Return the ReplicaSets that the controller with this UID owns; their pod templates may be left out."""
+
     def vertical_pod_autoscaler(
         self, namespace: str, controller: Controller, labels: Mapping[str, str]
     ) -> VerticalPodAutoscaler | None:
@@ -139,6 +164,12 @@ class View(Protocol):
 
     def horizontal_pod_autoscalers(self, namespace: str, controller: Controller) -> Sequence[HorizontalPodAutoscaler]:
         """Return the HPAs whose target is `controller`."""
+
+    def disruption_budgets(self, namespace: str, labels: Mapping[str, str]) -> Sequence[PodDisruptionBudget]:
+        """Return the PodDisruptionBudgets that select pods with these labels, by name."""
+
+    def replicas(self, namespace: str, controller: Controller) -> int | None:
+        """Return how many pods a workload with ``spec.replicas`` is to have at a time; None for every other one."""
 
     def limit_ranges(self, namespace: str) -> Sequence[LimitRangeItem]:
         """Return all items of all LimitRanges of the namespace."""
@@ -151,6 +182,9 @@ class View(Protocol):
 
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether the scheduler of that name holds a fresh Lease."""
+
+    def knows_scheduler(self, name: str) -> bool:
+        """Whether the scheduler of that name has a Lease at all, fresh or not; without one it never ran here."""
 
     def pods(self) -> Sequence[ClusterPod]:
         """Return the pods that exist, terminal ones excluded."""

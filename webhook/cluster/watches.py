@@ -174,6 +174,11 @@ class Watches:
                 lines.append(f"{each.name}: answers may be out of date{age}: {state.reason or 'the watch is silent'}")
         return lines
 
+    def has_listed(self, name: str) -> bool:
+        """Whether the resource of that name was listed completely at least once."""
+        found = self._running.get(name)
+        return found is not None and found[0].state().has_synced
+
     def is_watching(self, kind: str) -> bool:
         """Whether news of objects of a kind can be expected in a moment; see `webhook.cluster.live.LiveView.lacks`."""
         found = self._running.get(_NAMES.get(kind, ""))
@@ -185,6 +190,11 @@ class Watches:
         self.add(Resource("nodes", "/api/v1/nodes"), projections.reader("v1", "Node"), view.nodes_by_name)
         self.add(
             Resource("limitranges", "/api/v1/limitranges"), projections.limit_range, view.limit_ranges_by_namespace
+        )
+        self.add(
+            Resource("poddisruptionbudgets", "/apis/policy/v1/poddisruptionbudgets"),
+            projections.disruption_budget,
+            view.disruption_budgets_by_namespace,
         )
         for kind, version, plural in _WORKLOADS:
             path = f"/api/v1/{plural}" if version == "v1" else f"/apis/{version}/{plural}"

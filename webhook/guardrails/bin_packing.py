@@ -12,7 +12,9 @@ Left alone
 Alive
     A pod whose scheduler does not run stays Pending for ever, without an event, and no autoscaler helps it. The name
     is therefore only written while that scheduler's Lease is fresh; otherwise the pod stays with the default
-    scheduler and a notice says so.
+    scheduler. Where the Lease has gone stale, a warning says so. Where there is no such Lease, the scheduler never ran
+    here and no author of a pod can mend that: the decision log, the metric ``podgate_scheduler_known``, a notice of
+    ``/readyz?verbose`` and the condition of the policy tell the platform team, and users are left in peace.
 
 Violations
     None. The guardrail only adds.
@@ -69,7 +71,8 @@ def propose(rule: BinPackingRule, context: Context, draft: Draft) -> Sequence[Fi
     if spec.scheduler_name not in (None, "", _DEFAULT_SCHEDULER, rule.scheduler_name):
         return ()
     if spec.scheduler_name != rule.scheduler_name and not context.view.is_scheduler_alive(rule.scheduler_name):
-        return (_not_alive(rule.scheduler_name),)
+        known = context.view.knows_scheduler(rule.scheduler_name)
+        return (_not_alive(rule.scheduler_name) if known else _not_installed(rule.scheduler_name),)
     draft.set_scheduler_name(rule.scheduler_name)
     if rule.spread is not None:
         _spread(rule.spread, context, draft)
@@ -103,6 +106,17 @@ def _not_alive(name: str) -> Finding:
         message=f'scheduler "{name}" holds no fresh Lease, so the pod stays with the default scheduler',
         cure=f"start the scheduler (its Lease is named {name}), or switch binPacking off",
         notice=True,
+        paths=("spec.schedulerName",),
+    )
+
+
+def _not_installed(name: str) -> Finding:
+    return Finding(
+        rule="schedulerUnknown",
+        message=f'there is no Lease of scheduler "{name}", so the pod stays with the default scheduler',
+        cure=f"install the scheduler (its Lease is to be named {name}), or switch binPacking off",
+        notice=True,
+        quiet=True,
         paths=("spec.schedulerName",),
     )
 

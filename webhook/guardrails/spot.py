@@ -6,6 +6,12 @@ Rule
 
 Left alone
     * with ``skipStateful``: StatefulSet pods and pods with persistent volume claims (generic ephemeral ones too);
+    * with ``skipUninterruptible``: pods that must not be evicted. Their author said so by the annotation
+      ``karpenter.sh/do-not-disrupt`` (``true``, or a duration) or ``cluster-autoscaler.kubernetes.io/safe-to-evict:
+      "false"``, or a PodDisruptionBudget that selects them lets no pod go even while all are healthy:
+      ``maxUnavailable`` 0 or 0%, ``minAvailable`` 100%, or as many as the workload has replicas (where an HPA scales
+      it, as many as that may make). Spot capacity goes away all the same, and the promise would be broken. About the
+      budget a notice is given, since it holds up every drain of a node as well; DaemonSets are not concerned;
     * pods of DaemonSets get the tolerations, so that they run on spot nodes too, but no preference;
     * pods whose author decided about that node label: a node selector or required affinity on the key that does not
       allow the spot values keeps the pod off spot, a preference on the key is not contradicted;
@@ -26,7 +32,9 @@ Source
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from webhook.cluster.view import PodDisruptionBudget
 from webhook.guardrails._contract import Context, Finding, Guardrail, is_creation
+from webhook.guardrails._interruption import blocking_budget, forbids_eviction
 from webhook.guardrails._skip import is_daemon, is_placed_already, is_skipped, is_stateful
 from webhook.kube.objects import (
     NodeSelectorTerm,
@@ -56,6 +64,7 @@ class SpotRule(NamedTuple):
     """Each with its JSON."""
     affinity: PreferredNodes | None
     skip_stateful: bool
+    skip_uninterruptible: bool
     price_as_spot: bool
     allow_skip: bool
 
@@ -70,6 +79,7 @@ def compile_rule(section: SpotSection) -> SpotRule:
         tolerations=tuple((toleration, toleration_json(toleration)) for toleration in tolerations),
         affinity=_preferred(section.node_affinity) if section.node_affinity is not None else None,
         skip_stateful=section.skip_stateful,
+        skip_uninterruptible=section.skip_uninterruptible,
         price_as_spot=section.price_as == "spot",
         allow_skip=section.allow_skip,
     )
@@ -91,6 +101,9 @@ def propose(rule: SpotRule, context: Context, draft: Draft) -> Sequence[Finding]
     """Append the missing tolerations and the preference."""
     if not is_creation(context) or not _is_eligible(rule, context):
         return ()
+    blocking = _blocking_budget(rule, context)
+    if blocking is not None:
+        return (_kept_off(blocking.name),)
     spec = context.pod.spec
     assert spec is not None  # noqa: S101  _is_eligible has looked
     for toleration, document in rule.tolerations:
@@ -109,7 +122,7 @@ def inspect(_rule: SpotRule, _context: Context) -> Sequence[Finding]:
 
 def prices_as_spot(rule: SpotRule, context: Context) -> bool:
     """Whether ``priceAs: spot`` applies: the rule covers the pod and the pod tolerates the spot taints."""
-    if not rule.price_as_spot or not _is_eligible(rule, context):
+    if not rule.price_as_spot or not _is_eligible(rule, context) or _blocking_budget(rule, context) is not None:
         return False
     spec = context.pod.spec
     return spec is not None and all(_is_tolerated(spec, toleration) for toleration, _ in rule.tolerations)
@@ -120,10 +133,29 @@ def _is_eligible(rule: SpotRule, context: Context) -> bool:
         return False
     if rule.skip_stateful and is_stateful(context):
         return False
+    if rule.skip_uninterruptible and forbids_eviction(context.annotations) and not is_daemon(context):
+        return False
     if rule.allow_skip and is_skipped(context, "spot"):
         return False
     spec = context.pod.spec
     return spec is not None and (rule.affinity is None or not _author_forbids(spec, rule.affinity))
+
+
+def _blocking_budget(rule: SpotRule, context: Context) -> PodDisruptionBudget | None:
+    """Return the disruption budget that keeps the pod off spot capacity, or None."""
+    if not rule.skip_uninterruptible:
+        return None
+    found = blocking_budget(context)
+    return found if found is not None and not is_daemon(context) else None
+
+
+def _kept_off(budget: str) -> Finding:
+    return Finding(
+        rule="disruptionBudget",
+        message=f'PodDisruptionBudget "{budget}" never lets a pod go, so the pod is not sent to spot nodes',
+        cure=f'set maxUnavailable: 1 in "{budget}", or run more replicas than it keeps available',
+        notice=True,
+    )
 
 
 def _is_tolerated(spec: PodSpec, wanted: Toleration) -> bool:

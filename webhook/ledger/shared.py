@@ -111,9 +111,18 @@ class SharedLedger:
         ordered = [by_name[name] for name in sorted(by_name)]
         _Errand(self, key, micros, ordered, owner, self._around.monotonic() + seconds, done).go_on()
 
-    def is_replacement(self, budget: str, micros: int, owner: Owner) -> bool:
+    def is_replacement(self, budget: str, micros: int, owner: Owner, *, without: str = "") -> bool:
         """Whether a new pod replaces what its controller was admitted with; see `LedgerStore.is_replacement`."""
-        return self._local.memory.is_replacement(budget, micros, owner)
+        return self._local.memory.is_replacement(budget, micros, owner, without=without)
+
+    def replacement(self, budget: str) -> int:
+        """Return the part of `committed` that was let in beyond the budget; see `LedgerStore.replacement`."""
+        sheet = self._sheet(budget)
+        return sheet.beside if sheet is not None else self._local.memory.replacement(budget)
+
+    def leave(self, key: str) -> None:
+        """Note that a pod is being deleted, so that its controller may replace it at once."""
+        self._local.memory.leave(key)
 
     def release(self, key: str) -> bool:
         """Note that a pod has come to its end; the next reconciling gives back what it had."""
@@ -128,12 +137,15 @@ class SharedLedger:
         runs = self._local.runs(without, budget) if without and own is None else None
         return sheet.rate - (own.rate if own is not None else runs or 0)
 
-    def spent(self, budget: str, period: balance.Period) -> int:
+    def spent(self, budget: str, period: balance.Period, begins_on: int = 1) -> int:
         """Return what a budget has spent in the current period; see `LedgerStore.spent`."""
-        sheet = self._sheet(budget)
-        return (
-            sheet.spent(period, self._around.now()) if sheet is not None else self._local.memory.spent(budget, period)
-        )
+        return self._spent(budget, self._sheet(budget), period, begins_on)
+
+    def _spent(self, budget: str, sheet: Sheet | None, period: balance.Period, begins_on: int) -> int:
+        # The shared ledger counts months from the first and weeks from Monday; others are known to this process alone.
+        if sheet is None or (begins_on != 1 and period != "daily"):
+            return self._local.memory.spent(budget, period, begins_on)
+        return sheet.spent(period, self._around.now())
 
     def recount(self, pods: Iterable[Booking]) -> None:
         """Know the pods that run. The ledgers follow when the leader reconciles."""
@@ -170,7 +182,7 @@ class SharedLedger:
         for budget, terms in followed.items():
             if not leads():
                 return
-            change = partial(self._true, terms, running.get(budget, {}), counted)
+            change = partial(self._true, budget, terms, running.get(budget, {}), counted)
             known = self._sheet(budget)
             if known is not None:
                 tried = known.copy()
@@ -236,9 +248,16 @@ class SharedLedger:
         self._local.forget(key)
 
     def _true(
-        self, terms: balance.Terms, live: Mapping[str, int], counted: datetime, sheet: Sheet, now: datetime
+        self,
+        budget: str,
+        terms: balance.Terms,
+        live: Mapping[str, int],
+        counted: datetime,
+        sheet: Sheet,
+        now: datetime,
     ) -> Verdict:
-        limit = balance.rate_limit(terms, spent=sheet.spent(terms.period, now), now=now)
+        spent = self._spent(budget, sheet, terms.period, terms.begins_on)
+        limit = balance.rate_limit(terms, spent=spent, now=now)
         sheet.recount(live, self._local.whereabouts, limit, counted, self._ttl)
         return Verdict(Outcome(accepted=True), changed=sheet.is_changed)
 

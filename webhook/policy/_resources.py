@@ -49,6 +49,8 @@ _KEPT: Final = "Replicas that saw its last good version go on with that one."
 _LONGEST: Final = 1_000
 """Characters of all problems together in a message."""
 
+_NONE: Final[Mapping[str, str]] = {}
+
 _Identity = tuple[str, str, str]
 
 
@@ -194,16 +196,21 @@ class ResourcePolicies:
             origins[_identity(document)] = document.origin
         return Combined(_policy_set.assemble(held, _fingerprint(held)), tuple(problems), refused, changes)
 
-    def standings(self, combined: Combined) -> list[Standing] | None:
+    def standings(self, combined: Combined, remarks: Mapping[str, str] = _NONE) -> list[Standing] | None:
         """Return what every object should say of itself; None where objects have changed since `combined` was made.
 
         May be called from any thread.
+
+        Args:
+            combined: what holds.
+            remarks: what GuardrailPolicies that are in force should say beside that, by name.
         """
         versions = [(source.kind, key, held) for source in self.sources for key, held in source.versions().items()]
         if self.changes != combined.changes:
             return None
         return [
-            Standing(kind, held, combined.refused.get((kind, *_names(key)), _ACCEPTED)) for kind, key, held in versions
+            Standing(kind, held, combined.refused.get((kind, *_names(key))) or _accepted(kind, _names(key)[1], remarks))
+            for kind, key, held in versions
         ]
 
 
@@ -214,6 +221,11 @@ def _key(meta: Meta) -> str:
 def _names(key: str) -> tuple[str, str]:
     namespace, _, name = key.partition("/")
     return namespace, name
+
+
+def _accepted(kind: str, name: str, remarks: Mapping[str, str]) -> conditions.Condition:
+    remark = remarks.get(name) if kind == "GuardrailPolicy" else None
+    return _ACCEPTED._replace(message=f"{_ACCEPTED.message} {remark}") if remark else _ACCEPTED
 
 
 def _invalid(problems: Iterable[PolicyProblem]) -> conditions.Condition:

@@ -73,6 +73,13 @@ class SpotSection(Section):
             "because they lose time, or data, when they are interrupted."
         ),
     ] = True
+    skip_uninterruptible: Annotated[
+        bool,
+        Field(
+            description="Whether pods that must not be evicted stay off spot: by annotation, or because their "
+            "PodDisruptionBudget lets none go. Default true; DaemonSets are not concerned."
+        ),
+    ] = True
     price_as: Annotated[
         Literal["onDemand", "spot"],
         Field(

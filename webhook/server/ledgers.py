@@ -93,7 +93,7 @@ class BudgetCollector(Collector):
         )
         now = self._now()
         for name, terms in islice(sorted(self._budgets().items()), MOST_BUDGETS):
-            spent = self._ledger.spent(name, terms.period) if terms.basis == "monthEnd" else 0
+            spent = self._ledger.spent(name, terms.period, terms.begins_on) if terms.basis == "monthEnd" else 0
             committed.add_metric((name,), self._ledger.committed(name) / _MICROS)
             limit.add_metric((name,), balance.rate_limit(terms, spent=spent, now=now) / _MICROS)
         return [committed, limit]
