@@ -5,27 +5,34 @@ import asyncio
 import contextlib
 import io
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
 from tests import factories
 from tests.contracts.view import vpa
 from tests.fakes.apiserver import PATHS, FakeApiServer
 from tests.fakes.live import NOW, client_of
+from tests.fakes.objects import FakeRest
 from webhook import assembly
 from webhook.admission.engine import PHASES
 from webhook.admission.log import DecisionLog
 from webhook.admission.request import BadReview
 from webhook.kube import client
+from webhook.kube.rest import Rest
 from webhook.ledger.memory import MemoryLedger
+from webhook.ledger.shared import SharedLedger
 from webhook.ledger.store import Booking, LedgerError
+from webhook.server import ledgers
 from webhook.settings import Settings
 
 OPTIONS = {"scale": 0.01}
@@ -66,12 +73,12 @@ class Guard:
 class Cluster:
     """A live webhook over the fake API server."""
 
-    def __init__(self, server: FakeApiServer, policies: Path | None) -> None:
+    def __init__(self, server: FakeApiServer, policies: Path | None, writes: Rest | None = None) -> None:
         settings = Settings.build(cluster="live", policies=policies)
         self.server = server
         self.guard = Guard(client_of(server))
         self.parts = assembly.live(
-            settings, DecisionLog(io.BytesIO()), now=lambda: NOW, api=self.guard, watch_options=OPTIONS
+            settings, DecisionLog(io.BytesIO()), now=lambda: NOW, api=self.guard, writes=writes, watch_options=OPTIONS
         )
 
     @property
@@ -100,8 +107,10 @@ class Cluster:
 
 
 @contextlib.asynccontextmanager
-async def running(server: FakeApiServer, policies: Path | None = None) -> AsyncIterator[Cluster]:
-    made = Cluster(server, policies)
+async def running(
+    server: FakeApiServer, policies: Path | None = None, writes: Rest | None = None
+) -> AsyncIterator[Cluster]:
+    made = Cluster(server, policies, writes)
     made.live.LOOK = 0.01  # type: ignore[misc]  # a test has no time to wait
     made.live.RECOUNT = 0.01  # type: ignore[misc]  # a test has no time to wait
     async with assembly.watching(made.parts):
@@ -294,6 +303,120 @@ async def test_a_budget_knows_what_runs_before_it_judges(
     async with running(server) as it:
         await it.ready()
         assert it.sample("podgate_cache_entries", cache="ledger_pods") == (0 if fails else 1)
+
+
+ALPHA = '{mode: enforce, scope: {label: {key: cost-center, value: alpha}}, amount: "200", currency: USD}'
+LEDGER = f"{PATHS['BudgetLedger']}/alpha"
+
+
+def costly(uid: str) -> dict[str, Any]:
+    """A pod that takes the whole budget."""
+    return factories.pod(
+        factories.container(cpu="200", memory="1Gi"), labels={"cost-center": "alpha"}, metadata={"uid": uid}
+    )
+
+
+async def test_a_pod_that_is_let_in_is_booked_where_all_replicas_see_it(server: FakeApiServer) -> None:
+    server.apply(resource(ALPHA.replace("200", "200000"), "alpha", "Budget"))
+    rest = FakeRest()
+    async with running(server, writes=rest) as it:
+        await it.ready()
+        assert (await it.ask("/validate", costly("p"), dryRun=True)).allowed
+        assert (await it.ask("/mutate", costly("p"))).allowed
+        assert (await it.ask("/validate/security", costly("p"))).allowed
+        assert rest.calls == []
+        for _ in range(2):
+            assert (await it.ask("/validate/cost", costly("p"))).allowed
+        assert list(rest.objects[LEDGER]["status"]["reservations"]) == ["p"]
+        assert [method for method, _ in rest.calls] == ["GET", "POST", "PUT"]
+        assert assembly.cluster_notices(it.parts) == []
+        assert it.parts.ledger is not None
+        assert it.parts.ledger.committed("alpha") > 0
+        assert set(assembly.budget_terms(it.parts)) == {"alpha"}
+
+
+async def test_a_review_waits_for_its_booking_without_holding_up_others(server: FakeApiServer) -> None:
+    server.apply(resource(ALPHA.replace("200", "200000"), "alpha", "Budget"))
+    rest, gate = FakeRest(), threading.Event()
+    rest.before = lambda _method, _path: gate.wait(5)  # type: ignore[assignment]
+    async with running(server, writes=rest) as it:
+        await it.ready()
+        waiting = asyncio.create_task(it.ask("/validate", costly("p")))
+        await asyncio.sleep(0.05)
+        assert (await it.ask("/mutate", costly("q"))).allowed
+        assert not waiting.done()
+        gate.set()
+        assert (await waiting).allowed
+
+
+@pytest.mark.parametrize("fault", ["allow", "deny"])
+async def test_what_cannot_be_booked_is_decided_by_the_budget(server: FakeApiServer, fault: str) -> None:
+    budget = ALPHA.replace("200", "200000")[:-1] + f", onFault: {fault}}}"
+    server.apply(resource(budget, "alpha", "Budget"))
+    rest = FakeRest()
+
+    def before(_method: str, path: str) -> None:
+        raise client.ForbiddenError(f"PUT {path}: forbidden", 403)
+
+    rest.before = before
+    async with running(server, writes=rest) as it:
+        await it.ready()
+        answer = await it.ask("/validate", costly("p"))
+        assert answer.allowed is (fault == "allow")
+        assert any("forbidden" in line for line in assembly.cluster_notices(it.parts))
+        if fault == "deny":
+            assert "could not be booked" in answer.message
+            assert "\n" not in answer.message
+
+
+async def test_without_the_kind_each_replica_books_by_itself_and_says_so(server: FakeApiServer) -> None:
+    server.absent = {PATHS["BudgetLedger"]}
+    server.apply(resource(ALPHA, "alpha", "Budget"))
+    rest = FakeRest()
+    async with running(server, writes=rest) as it:
+        await it.ready()
+        await it.eventually(lambda: any("books by itself" in line for line in assembly.cluster_notices(it.parts)))
+        cheap = factories.pod(labels={"cost-center": "alpha"}, metadata={"uid": "p"})
+        assert (await it.ask("/validate", cheap)).allowed
+        assert rest.calls == []
+        assert it.parts.ledger is not None
+        assert it.parts.ledger.size() == 1
+
+
+async def test_nobody_waits_for_the_watch_of_ledgers(server: FakeApiServer) -> None:
+    server.forbidden.add(PATHS["BudgetLedger"])
+    server.apply(resource(ALPHA, "alpha", "Budget"))
+    async with running(server, writes=FakeRest()) as it:
+        await it.ready()
+        assert assembly.cluster_problem(it.parts) is None
+        await it.eventually(lambda: any("budgetledgers" in line for line in assembly.cluster_notices(it.parts)))
+
+
+async def test_the_leader_keeps_ledgers_for_the_budgets_in_force(server: FakeApiServer) -> None:
+    server.apply(resource(ALPHA, "alpha", "Budget"))
+    rest = FakeRest()
+    async with running(server, writes=rest) as it:
+        await it.ready()
+        ledger = it.parts.ledger
+        assert isinstance(ledger, SharedLedger)
+        registry = CollectorRegistry()
+        registry.register(ledgers.LedgerCollector(ledger))
+        registry.register(ledgers.BudgetCollector(ledger, partial(assembly.budget_terms, it.parts), lambda: NOW))
+        is_leading = False
+        async with ledgers.LedgerKeeper(ledger, lambda: is_leading).watching(0.01):
+            await asyncio.sleep(0.05)
+            assert rest.objects == {}
+            is_leading = True
+            await it.eventually(lambda: LEDGER in rest.objects and "status" in rest.objects[LEDGER])
+        assert registry.get_sample_value("podgate_ledger_writes_total", {"outcome": "written"}) == 1
+        assert registry.get_sample_value("podgate_ledger_write_duration_seconds_count") == 1
+        assert registry.get_sample_value("podgate_ledger_shared") == 1
+        assert registry.get_sample_value("podgate_ledger_reservations") == 0
+        assert registry.get_sample_value("podgate_ledger_restored_total", {"reason": "Deleted"}) == 0
+        assert registry.get_sample_value("podgate_budget_committed", {"budget": "alpha"}) == 0
+        assert registry.get_sample_value("podgate_budget_limit", {"budget": "alpha"}) == pytest.approx(
+            200 / 730, rel=1e-5
+        )
 
 
 async def test_pods_go_to_the_packing_scheduler_only_while_its_lease_is_fresh(server: FakeApiServer) -> None:

@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 import certs
-from tests.bench import cluster, figures, load, scale, servers, stored
+from tests.bench import cluster, figures, ledger, load, scale, servers, stored
 
 _ROOT = Path(__file__).parents[2]
 _RECORDED = _ROOT / "manifests" / "recorded" / "reviews.jsonl.gz"
@@ -97,9 +97,10 @@ class Target(NamedTuple):
 @click.option("--policies-scale", "scales", help="Compare generated policies in these numbers, such as 20,40.")
 @click.option("--memory", type=click.IntRange(_MEMORY_STEPS), help="Send so many reviews and watch the memory.")
 @click.option("--memory-growth", default=5.0, show_default=True, help="Growth in per cent that still counts as flat.")
+@click.option("--ledger", "ledgers", is_flag=True, help="Book into one hot budget through three replicas instead.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
 @click.option("--serve-option", "serve_options", multiple=True, help="Passed on to `podgate serve`; repeatable.")
-def main(scales: str | None, memory: int | None, memory_growth: float, **options: Any) -> None:  # noqa: ANN401
+def main(scales: str | None, memory: int | None, memory_growth: float, ledgers: bool, **options: Any) -> None:  # noqa: ANN401
     """Run the benchmark; exit status 1 where an answer failed or memory grew, 2 where it could not run."""
     try:
         sizes = tuple(int(size) for size in scales.split(",")) if scales else ()
@@ -107,6 +108,8 @@ def main(scales: str | None, memory: int | None, memory_growth: float, **options
         raise click.UsageError("--policies-scale takes numbers, such as 20,40") from None
     # The table needs more columns than the 80 that are assumed where there is no terminal.
     console = Console() if sys.stdout.isatty() else Console(width=130)
+    if ledgers:
+        sys.exit(0 if ledger.run(console) else 1)
     with tempfile.TemporaryDirectory(prefix="podgate-bench-") as name:
         scratch = Path(name)
         plan = Plan(scales=sizes, **options)

@@ -37,6 +37,7 @@ PATHS = {
     "Budget": "/apis/podgate.dev/v1alpha1/budgets",
     "PriceList": "/apis/podgate.dev/v1alpha1/pricelists",
     "PolicyException": "/apis/podgate.dev/v1alpha1/policyexceptions",
+    "BudgetLedger": "/apis/podgate.dev/v1alpha1/budgetledgers",
 }
 
 

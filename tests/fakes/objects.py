@@ -48,6 +48,11 @@ class FakeRest:
             self.put(path, content)
         elif path not in self.objects:
             raise api.NotFoundError(f"{method} {path}: not found", 404)
+        elif method == "DELETE":
+            wanted, found = content.get("preconditions", {}), self.objects[path]["metadata"]
+            if any(found.get(name, "") != value for name, value in wanted.items()):
+                raise api.ConflictError(f"{path}: the precondition does not hold", 409)
+            return json.dumps(self.objects.pop(path)).encode()
         elif method == "PUT":
             self._replace(path, content)
         elif method == "PATCH" and content_type == "application/merge-patch+json":

@@ -76,7 +76,7 @@ def test_a_slow_server_is_unreachable_when_the_time_is_over(monkeypatch: pytest.
         server._http.server_close()
         api = client_of(server)
         api._host = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        monkeypatch.setattr(client, "_TIMEOUT", urllib3.Timeout(connect=0.2, read=0.2))
+        monkeypatch.setattr(api, "_timeout", urllib3.Timeout(connect=0.2, read=0.2))
         started = time.monotonic()
         with pytest.raises(client.UnreachableError):
             api.get(PATH)

@@ -13,7 +13,7 @@ from webhook.admission.ruleset import check_section
 from webhook.audit import policy_reports
 from webhook.cluster.live import LiveView
 from webhook.cluster.watches import Watches
-from webhook.kube import client
+from webhook.kube import budget_ledgers, client
 from webhook.policy._resources import ResourcePolicies
 from webhook.server import conditions, secret_tls
 
@@ -49,6 +49,14 @@ FOLLOWED = {
     ("podgate.dev", "budgets"): "policies as custom resources",
     ("podgate.dev", "pricelists"): "policies as custom resources",
     ("podgate.dev", "policyexceptions"): "policies as custom resources",
+}
+LEDGERS = {
+    Right("podgate.dev", "budgetledgers", "list"): "what replicas have booked",
+    Right("podgate.dev", "budgetledgers", "watch"): "what replicas book",
+    Right("podgate.dev", "budgetledgers", "get"): "the newest after a conflict",
+    Right("podgate.dev", "budgetledgers", "create"): "of a new budget",
+    Right("podgate.dev", "budgetledgers", "delete"): "of a budget that is gone",
+    Right("podgate.dev", "budgetledgers/status", "update"): "a booking",
 }
 CLUSTER = {
     Right(group, resource, verb): why for (group, resource), why in FOLLOWED.items() for verb in ("list", "watch")
@@ -127,7 +135,7 @@ def installation(request: pytest.FixtureRequest) -> tuple[list[dict[str, Any]], 
 def test_the_cluster_role_is_the_list_and_nothing_else(installation: tuple[list[dict[str, Any]], bool]) -> None:
     manifests, keeps_certificates = installation
     role = _rendered.of_kind(manifests, "ClusterRole")
-    assert _rights(role) == {*CLUSTER, *STATUS, *TOLD} | (set(TRUST) if keeps_certificates else set())
+    assert _rights(role) == {*CLUSTER, *STATUS, *TOLD, *LEDGERS} | (set(TRUST) if keeps_certificates else set())
 
 
 def test_the_role_is_the_list_and_nothing_else(installation: tuple[list[dict[str, Any]], bool]) -> None:
@@ -150,7 +158,8 @@ def test_no_write_reaches_beyond_the_own_objects(installation: tuple[list[dict[s
     for role in _roles(manifests):
         for right in _rights(role):
             is_first = role["kind"] == "Role" and right.verb == "create"
-            assert right.verb not in WRITING or right.name or is_first or right in {*STATUS, *TOLD}, right
+            mine = {*STATUS, *TOLD, *LEDGERS}
+            assert right.verb not in WRITING or right.name or is_first or right in mine, right
 
 
 def test_both_bindings_give_the_roles_to_the_one_account(installation: tuple[list[dict[str, Any]], bool]) -> None:
@@ -176,7 +185,9 @@ def test_what_is_followed_is_what_the_code_watches() -> None:
     watches = Watches(cast("client.Api", None), LiveView(lambda: datetime.now(UTC), frozenset()))
     watched = {report.name for report in watches.report()}
     policies = {source.resource.name for source in ResourcePolicies(check_section).sources}
-    assert {resource for _, resource in FOLLOWED} == watched | {"leases"} | {name.split(".")[0] for name in policies}
+    policies |= {budget_ledgers.RESOURCE.name}
+    followed = {resource for _, resource in FOLLOWED} | {each.resource for each in LEDGERS if each.verb == "watch"}
+    assert followed == watched | {"leases"} | {name.split(".")[0] for name in policies}
 
 
 def test_reports_are_written_as_the_code_names_them() -> None:

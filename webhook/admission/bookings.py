@@ -9,6 +9,7 @@ from webhook.guardrails import _money
 from webhook.guardrails._contract import Context
 from webhook.kube.objects import controller_of
 from webhook.kube.quantity import QuantityError
+from webhook.ledger.balance import Terms
 from webhook.ledger.store import Booking
 
 _NO_LABELS: dict[str, str] = {}
@@ -18,9 +19,7 @@ def bookings(view: View, rules: Ruleset) -> Iterator[Booking]:
     """Yield one booking for each running pod that a budget pays for, excluded namespaces left out."""
     for item in view.pods():
         info = view.namespace(item.namespace)
-        context = Context(
-            pod=item.pod, namespace=item.namespace, view=view, prices=rules.prices, namespace_info=info, running=item
-        )
+        context = Context(pod=item.pod, namespace=item.namespace, view=view, prices=rules.prices, namespace_info=info)
         namespace_labels = info.labels if info is not None else _NO_LABELS
         paying = tuple(
             rule.name for rule in rules.budgets if rule.covers(item.namespace, namespace_labels, context.labels)
@@ -36,3 +35,8 @@ def bookings(view: View, rules: Ruleset) -> Iterator[Booking]:
         is_leaving = metadata is not None and metadata.deletion_timestamp is not None
         owner = "" if is_leaving else replacement.uid_of(view, item.namespace, controller_of(metadata))
         yield Booking(item.uid, price.micros, paying, owner)
+
+
+def terms(rules: Ruleset) -> dict[str, Terms]:
+    """Return what each budget in force promises, by name."""
+    return {rule.name: rule.terms(rules.prices.hours_per_month) for rule in rules.budgets}

@@ -9,10 +9,10 @@ import msgspec
 
 from webhook.admission.decision import Decision, Outcome
 from webhook.admission.subject import Subject
-from webhook.ledger.store import LedgerError, LedgerStore
+from webhook.ledger.store import Books, LedgerError
 
 
-def commit(decision: Decision, subject: Subject, ledger: LedgerStore, uid: str) -> Decision:
+def commit(decision: Decision, subject: Subject, ledger: Books, uid: str) -> Decision:
     """Reserve what the decision charges.
 
     Args:
@@ -33,6 +33,8 @@ def commit(decision: Decision, subject: Subject, ledger: LedgerStore, uid: str) 
         f"policy {outcome.budget}, budget: another pod took the money a moment ago and this one no longer fits; "
         "to fix: retry, lower the requests, or ask the budget's owner to raise it"
     )
+    if outcome.reason:
+        message = f"policy {outcome.budget}, budget: {outcome.reason}; to fix: retry in a minute"
     outcomes = tuple(_refused(item) if _is_about(item, outcome.budget) else item for item in decision.outcomes)
     return msgspec.structs.replace(decision, allowed=False, would_allow=False, message=message, outcomes=outcomes)
 

@@ -6,22 +6,23 @@ the old set or the new one, never a mixture.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from webhook.admission import overload, response, subject
 from webhook.admission import request as requests
 from webhook.admission.commit import commit
 from webhook.admission.decision import ALLOWED, Decision
+from webhook.admission.promise import commit_later
 from webhook.admission.recorder import Recorder
 from webhook.admission.review import Phase, ProposalFault, Surroundings, judge
 from webhook.admission.review_cache import MAXIMUM_BYTES, ReviewCache
 from webhook.admission.ruleset import Ruleset
 from webhook.cluster.view import View
 from webhook.kube.objects import OwnerReference, controller_of
-from webhook.ledger.store import LedgerStore
+from webhook.ledger.store import Begins, LedgerStore
 
 PHASES: Final[Mapping[str, Phase]] = {
     "/mutate": "mutate",
@@ -42,6 +43,18 @@ class NotSeenYet(Exception):  # noqa: N818  it is no error
         self.owner = owner
 
 
+class _Judged(NamedTuple):
+    """A review that is decided, and perhaps still to be booked."""
+
+    path: str
+    uid: str
+    subject: subject.Subject
+    decision: Decision
+    around: Surroundings
+    started: float
+    is_charged: bool
+
+
 class Engine:
     """Judges admission reviews."""
 
@@ -54,6 +67,7 @@ class Engine:
         now: Callable[[], datetime],
         lacks: Callable[[str, OwnerReference | None], bool] | None = None,
         cache_bytes: int = MAXIMUM_BYTES,
+        later: Begins | None = None,
     ) -> None:
         """Args:
         view: answers about the cluster.
@@ -62,7 +76,9 @@ class Engine:
         now: the time, with a time zone.
         lacks: whether the caches may soon know more of a (namespace, owner); None where they never will.
         cache_bytes: of pods whose decision is kept for pods that are alike; 0 judges each pod anew.
+        later: the same ledger, where it takes a call to book; None where it answers at once.
         """
+        self._later = later
         self._lacks = lacks
         self._view = view
         self._ledger = ledger
@@ -105,6 +121,42 @@ class Engine:
             BadReview: the body is no AdmissionReview v1, or no policies are in force yet.
             NotSeenYet: only where `patient`.
         """
+        judged = self._judge(path, body, overloaded=overloaded, patient=patient)
+        if isinstance(judged, _Judged):
+            if judged.is_charged:
+                decision = commit(judged.decision, judged.subject, self._ledger, judged.uid)
+                judged = judged._replace(decision=decision)
+            return self._told(judged)
+        return judged
+
+    def answer_soon(
+        self, path: str, body: bytes, timeout: float | None, *, patient: bool = False
+    ) -> Answered | Awaitable[Answered]:
+        """Judge one call without holding the event loop while the ledger is written.
+
+        Args:
+            path: as for `answer`.
+            body: as for `answer`.
+            timeout: seconds that the caller waits; None where it did not say.
+            patient: as for `answer`.
+
+        Raises:
+            BadReview: as `answer` does.
+            NotSeenYet: only where `patient`.
+        """
+        if self._later is None:
+            return self.answer(path, body, patient=patient)
+        judged = self._judge(path, body, overloaded=False, patient=patient)
+        if isinstance(judged, _Judged):
+            return self._booked(judged, self._later, timeout) if judged.is_charged else self._told(judged)
+        return judged
+
+    async def _booked(self, judged: _Judged, later: Begins, timeout: float | None) -> Answered:  # noqa: ASYNC109  the caller's
+        decision = await commit_later(judged.decision, judged.subject, later, judged.uid, timeout)
+        return self._told(judged._replace(decision=decision))
+
+    def _judge(self, path: str, body: bytes, *, overloaded: bool, patient: bool) -> Answered | _Judged:
+        """Come to a decision; what needs none has its answer already."""
         started = time.perf_counter()
         cache = self._cache
         if cache is None:
@@ -116,7 +168,7 @@ class Engine:
             return response.encode(request.uid, ALLOWED, ""), None
         if overloaded:
             decision = overload.unjudged(judged, around, PHASES[path])
-            return self._told(path, request.uid, judged, decision, around, started)
+            return _Judged(path, request.uid, judged, decision, around, started, is_charged=False)
         if patient and self._lacks is not None:
             owner = controller_of(judged.pod.metadata) if judged.is_patchable else None
             if self._lacks(judged.namespace, owner) and not around.rules.is_excluded(judged):
@@ -126,27 +178,19 @@ class Engine:
             decision = cache.review(judged, phase)
         except ProposalFault as fault:
             judged, decision = judge(partial(self._subject_again, body), around, phase, request.uid, fault)
-        if decision.charges and decision.allowed and phase in ("validate", "cost") and not judged.dry_run:
-            decision = commit(decision, judged, self._ledger, request.uid)
-        return self._told(path, request.uid, judged, decision, around, started)
+        is_charged = bool(decision.charges) and decision.allowed and phase in ("validate", "cost")
+        return _Judged(path, request.uid, judged, decision, around, started, is_charged and not judged.dry_run)
 
     def _subject_again(self, body: bytes) -> subject.Subject:
         again = subject.of(requests.decode(body), self._view)
         assert not isinstance(again, str)  # noqa: S101  the same bytes were a subject before
         return again
 
-    def _told(
-        self,
-        path: str,
-        uid: str,
-        judged: subject.Subject,
-        decision: Decision,
-        around: Surroundings,
-        started: float,
-    ) -> Answered:
+    def _told(self, judged: _Judged) -> Answered:
+        path, uid, about, decision, around, started, _ = judged
         currency = around.rules.prices.currency
         encoded = response.encode(uid, decision, currency)
         if decision is ALLOWED:
             return encoded, None
         seconds = time.perf_counter() - started
-        return encoded, partial(self._recorder.record, path, uid, judged, decision, seconds, currency)
+        return encoded, partial(self._recorder.record, path, uid, about, decision, seconds, currency)

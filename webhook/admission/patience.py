@@ -66,7 +66,7 @@ class Patience:
             BadReview: as `Engine.answer` does.
         """
         try:
-            return engine.answer(path, body, patient=True)
+            return engine.answer_soon(path, body, timeout, patient=True)
         except NotSeenYet as missing:
             return self._later(engine, path, body, timeout, missing)
 
@@ -80,7 +80,7 @@ class Patience:
     ) -> Answered:
         if self._waiting >= MAXIMUM:
             self.outcomes["crowded"] += 1
-            return engine.answer(path, body)
+            return await _soon(engine, path, body, timeout)
         seconds = SECONDS if timeout is None else min(SECONDS, timeout * SHARE)
         deadline = self._clock() + seconds
         self._waiting += 1
@@ -92,4 +92,9 @@ class Patience:
         finally:
             self._waiting -= 1
         self.outcomes["timeout" if lacking else "seen"] += 1
-        return engine.answer(path, body)
+        return await _soon(engine, path, body, timeout)
+
+
+async def _soon(engine: Engine, path: str, body: bytes, timeout: float | None) -> Answered:  # noqa: ASYNC109  the caller's
+    answered = engine.answer_soon(path, body, timeout)
+    return answered if isinstance(answered, tuple) else await answered

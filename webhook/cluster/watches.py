@@ -74,6 +74,7 @@ class Watches:
         self._options: dict[str, Any] = dict(options or {})
         self._running: dict[str, tuple[Reflector[Any], threading.Thread]] = {}
         self._leases: dict[str, Reflector[Any]] = {}
+        self._spare: set[str] = set()
         self._lock = threading.Lock()
         self._add_all()
 
@@ -84,8 +85,11 @@ class Watches:
         sink: Any,  # noqa: ANN401  its type follows from `decode`
         *,
         key: Callable[[Meta], str] | None = None,
+        is_spare: bool = False,
     ) -> Reflector[Any]:
-        """Watch a resource from `start` on."""
+        """Watch a resource from `start` on; `is_spare` where verdicts are right without it."""
+        if is_spare:
+            self._spare.add(resource.name)
         options = {**self._options, "key": key} if key is not None else self._options
         reflector: Reflector[Any] = Reflector(self._api, resource, decode, sink, clock=self._clock, **options)
         thread = threading.Thread(target=reflector.run, name=f"watch-{resource.name}"[:15], daemon=True)
@@ -144,9 +148,14 @@ class Watches:
     def problem(self) -> str | None:
         """Return why the view is not complete yet, for readiness; None once every store was.
 
-        A scheduler's Lease is no part of that: not to know it means not to use that scheduler, and says so.
+        A scheduler's Lease is no part of that: not to know it means not to use that scheduler, and says so. Neither is
+        what was added as spare.
         """
-        missing = [each for each in self.report() if not each.state.has_synced and not each.name.startswith("leases/")]
+        missing = [
+            each
+            for each in self.report()
+            if not each.state.has_synced and not each.name.startswith("leases/") and each.name not in self._spare
+        ]
         if not missing:
             return None
         worst = next((each for each in missing if each.state.reason), missing[0])
@@ -158,7 +167,7 @@ class Watches:
         lines: list[str] = []
         for each in self.report():
             state = each.state
-            if state.phase == "absent":
+            if state.phase == "absent" or (state.phase == "forbidden" and each.name in self._spare):
                 lines.append(f"{each.name}: {state.reason}")
             elif state.has_synced and (state.phase in ("broken", "forbidden") or each.is_stale):
                 age = "" if each.age is None else f", {each.age:.0f} s old"
@@ -218,4 +227,4 @@ class Watches:
         )
 
 
-_NAMES: Final = {kind: plural for kind, _, plural in _WORKLOADS} | {"Namespace": "namespaces"}
+_NAMES: Final = {kind: plural for kind, _, plural in _WORKLOADS} | {"Namespace": "namespaces", "Pod": "pods"}

@@ -39,7 +39,6 @@ _MAXIMUM_LINE: Final = 16 * 1024 * 1024
 
 _TOKEN: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
-_TIMEOUT: Final = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
 _BROKEN: Final = (urllib3.exceptions.HTTPError, OSError)
 
 
@@ -108,10 +107,16 @@ class Api(Protocol):
 class Client:
     """Requests to one API server; may be used from many threads."""
 
-    def __init__(self, api_client: Any) -> None:  # noqa: ANN401  the client's own class, imported only when used
+    def __init__(
+        self,
+        api_client: Any,  # noqa: ANN401  the client's own class, imported only when used
+        read_seconds: float = READ_SECONDS,
+    ) -> None:
         """Args:
         api_client: a `kubernetes.client.ApiClient`; `connect` makes one.
+        read_seconds: longest silence in an answer that is no watch.
         """
+        self._timeout = urllib3.Timeout(connect=min(CONNECT_SECONDS, read_seconds), read=read_seconds)
         self._api_client = api_client
         self._host = str(api_client.configuration.host).rstrip("/")
         self._pool: urllib3.PoolManager = api_client.rest_client.pool_manager
@@ -145,7 +150,7 @@ class Client:
             ApiError: by status; `ConflictError` where the object changed meanwhile.
         """
         headers = {"Content-Type": content_type} if body is not None else {}
-        response = self._send(method, path, query, _TIMEOUT, headers, body)
+        response = self._send(method, path, query, self._timeout, headers, body)
         try:
             if 200 <= response.status < 300:
                 return response.read()
@@ -256,9 +261,13 @@ class HttpStream:
             self._response.close()
 
 
-def connect(kubeconfig: Path | None = None) -> Client:
+def connect(kubeconfig: Path | None = None, *, read_seconds: float = READ_SECONDS) -> Client:
     """Make a client: of the kubeconfig that is given, else of the pod's service account, else of ``KUBECONFIG`` or
     ``~/.kube/config``.
+
+    Args:
+        kubeconfig: a file.
+        read_seconds: longest silence in an answer that is no watch.
 
     Raises:
         ConfigError: none of them can be used.
@@ -285,7 +294,7 @@ def connect(kubeconfig: Path | None = None) -> Client:
         cure = "run in a pod with a service account, or give --kubeconfig FILE"
         raise ConfigError(f"--cluster live: {where}: {'; '.join(tried)}; {cure}") from None
     configuration.connection_pool_maxsize = _POOL_SIZE
-    return Client(client.ApiClient(configuration))
+    return Client(client.ApiClient(configuration), read_seconds)
 
 
 def in_pod() -> bool:

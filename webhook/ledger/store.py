@@ -1,6 +1,6 @@
 """What every ledger can do: book the rate of a pod against its budgets, at once or not at all."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from webhook.ledger.balance import Period
@@ -37,6 +37,8 @@ class Outcome(NamedTuple):
     """Its rate without this pod, micro-units per hour."""
     limit: int = 0
     """Its greatest rate."""
+    reason: str = ""
+    """Why it refused, where that is not the money; one line without an end."""
 
 
 class Booking(NamedTuple):
@@ -47,6 +49,38 @@ class Booking(NamedTuple):
     budgets: tuple[str, ...]
     owner: str = ""
     """UID of its controller; empty where it has none, and where it is being deleted, so that it may be replaced."""
+
+
+class Books(Protocol):
+    """What takes the money for an admitted pod."""
+
+    def reserve(self, key: str, micros: int, charges: Sequence[Charge], owner: Owner | None = None) -> Outcome:
+        """Book a pod, see `LedgerStore.reserve`."""
+
+
+class Begins(Protocol):
+    """A ledger that books elsewhere, so that who asks need not hold a thread while it waits."""
+
+    def begin(
+        self,
+        key: str,
+        micros: int,
+        charges: Sequence[Charge],
+        owner: Owner | None,
+        *,
+        seconds: float,
+        done: Callable[["Outcome | LedgerError"], None],
+    ) -> None:
+        """Begin to book a pod as `LedgerStore.reserve` does.
+
+        Args:
+            key: UID of the pod.
+            micros: its rate.
+            charges: its budgets.
+            owner: its controller, where that is proven.
+            seconds: after so long nobody waits for the answer any more.
+            done: told once what came of it, perhaps at once, perhaps by another thread.
+        """
 
 
 class LedgerStore(Protocol):

@@ -6,17 +6,17 @@
 
 import asyncio
 import contextlib
-import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from webhook.admission.bookings import bookings
+from webhook.admission.bookings import bookings, terms
 from webhook.admission.engine import Answered, Engine
+from webhook.admission.loading import failure_teller, tell_loaded
 from webhook.admission.log import DecisionLog
 from webhook.admission.metrics import (
     ExceptionCollector,
@@ -28,25 +28,43 @@ from webhook.admission.metrics import (
 from webhook.admission.patience import Patience
 from webhook.admission.recorder import Listener, Recorder
 from webhook.admission.ruleset import Ruleset, check_section
+from webhook.assembly.live_cluster import LiveCluster
 from webhook.audit.journal import Journal
 from webhook.cluster.live import LiveView
 from webhook.cluster.metrics import WatchCollector
-from webhook.cluster.schedulers import Schedulers
 from webhook.cluster.snapshot import Snapshot
 from webhook.cluster.watches import Watches
 from webhook.kube import client
 from webhook.kube.objects import OwnerReference
+from webhook.kube.rest import Rest
+from webhook.ledger import balance
 from webhook.ledger.memory import MemoryLedger
+from webhook.ledger.opening import open_shared
+from webhook.ledger.shared import SharedLedger
 from webhook.ledger.store import LedgerStore
 from webhook.policy import _loader
-from webhook.policy._policy_set import PolicySet, schedulers_of
-from webhook.policy._problems import PolicyProblem
+from webhook.policy._policy_set import PolicySet
 from webhook.policy._reload import DirectoryWatcher, PolicyState
-from webhook.policy._resources import Combined, ResourcePolicies, Standing
+from webhook.policy._resources import ResourcePolicies
 from webhook.settings import Settings
 
-_log = logging.getLogger("podgate")
-
+__all__ = [
+    "RESERVATION",
+    "LiveCluster",
+    "Parts",
+    "answer",
+    "budget_terms",
+    "cluster_notices",
+    "cluster_problem",
+    "embedded",
+    "live",
+    "load_part",
+    "load_policies",
+    "policy_notices",
+    "policy_problem",
+    "utc_now",
+    "watching",
+]
 
 RESERVATION: Final = timedelta(seconds=120)
 """How long a budget keeps room for an admitted pod that no watch has seen: longer than a request and a watch's lag."""
@@ -61,8 +79,9 @@ class Parts(NamedTuple):
     """None where policies are custom resources alone."""
     log: DecisionLog
     ledger: LedgerStore
+    """What budgets have committed."""
     journal: Journal
-    cluster: "LiveCluster | None" = None
+    cluster: LiveCluster | None = None
     """None over a directory, where nothing changes."""
 
 
@@ -111,10 +130,10 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
         rules = Ruleset(state.set, excluded, settings.mode)
         ledger.recount(bookings(view, rules))
         engine.put_in_force(rules)
-        _tell_loaded(metrics, state.set, state.generation)
+        tell_loaded(metrics, state.set, state.generation)
 
     watcher = DirectoryWatcher(
-        settings.policies, load_policies, on_loaded, _failure_teller(metrics, settings.policies), now=now
+        settings.policies, load_policies, on_loaded, failure_teller(metrics, settings.policies), now=now
     )
 
     def sizes() -> Mapping[str, int]:
@@ -137,6 +156,7 @@ def live(
     *,
     now: Callable[[], datetime] = utc_now,
     api: client.Api | None = None,
+    writes: Rest | None = None,
     watch_options: Mapping[str, object] | None = None,
     listeners: Sequence[Callable[[LiveView], Listener]] = (),
 ) -> Parts:
@@ -147,6 +167,7 @@ def live(
         log: takes the decisions.
         now: the clock.
         api: the API server; None connects as the settings say.
+        writes: where ledgers are written; None keeps them in this process alone.
         watch_options: see `webhook.cluster.watches.Watches`; for tests.
         listeners: make what is told of every decision, besides the journal.
 
@@ -160,7 +181,11 @@ def live(
     resources = ResourcePolicies(check_section)
     for source in resources.sources:
         watches.add(source.resource, source.decode, source)
-    ledger = MemoryLedger(clock=now, ttl=RESERVATION)
+    shared: SharedLedger | None = None
+    if writes is not None:
+        sees_pods = partial(watches.is_watching, "Pod")
+        shared = open_shared(writes, watches.add, sees_pods=sees_pods, now=now, ttl=RESERVATION)
+    ledger = shared or MemoryLedger(clock=now, ttl=RESERVATION)
     # A pod that ends between two recounts was never confirmed, and would keep its room for as long as one never seen.
     view.pods_by_uid.on_end = ledger.release
     view.pods_by_uid.on_leave = ledger.leave
@@ -171,12 +196,12 @@ def live(
 
     journal = Journal()
     recorder = Recorder(log, metrics, now, view, [journal, *(make(view) for make in listeners)])
-    engine = Engine(view=view, ledger=ledger, recorder=recorder, now=now, lacks=lacks)
+    engine = Engine(view=view, ledger=ledger, recorder=recorder, now=now, lacks=lacks, later=shared)
     cluster = LiveCluster(settings, engine, metrics, ledger, view, watches, resources, Patience(lacks))
     watcher: DirectoryWatcher | None = None
     if settings.policies is not None:
         watcher = DirectoryWatcher(
-            settings.policies, load_part, cluster.on_loaded, _failure_teller(metrics, settings.policies), now=now
+            settings.policies, load_part, cluster.on_loaded, failure_teller(metrics, settings.policies), now=now
         )
 
     def sizes() -> Mapping[str, int]:
@@ -196,123 +221,10 @@ def live(
     return Parts(engine, metrics, watcher, log, ledger, journal, cluster)
 
 
-class LiveCluster:
-    """What moves while a live cluster is served: watches, policies that are custom resources, and the recount of what
-    runs already."""
-
-    LOOK: Final = 0.2
-    """Seconds between two looks at what has changed; an edit of a policy holds after that."""
-    RECOUNT_SHARE: Final = 20
-    """A recount of all pods takes at most one twentieth of the time."""
-    RECOUNT: Final = 2.0
-    """Seconds between two recounts at least."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        engine: Engine,
-        metrics: Metrics,
-        ledger: MemoryLedger,
-        view: LiveView,
-        watches: Watches,
-        resources: ResourcePolicies,
-        patience: Patience,
-    ) -> None:
-        self.view = view
-        self.watches = watches
-        self.schedulers = Schedulers(view, watches)
-        self.patience = patience
-        self._engine = engine
-        self._metrics = metrics
-        self.ledger = ledger
-        self._resources = resources
-        self.excluded = (settings.namespace, *settings.exclude_namespaces)
-        self._cap = settings.mode
-        self._needs_directory = settings.policies is not None
-        self._directory: PolicySet | None = None
-        self._generation = 0
-        self._seen: tuple[object, ...] = ()
-        self._recounted: tuple[object, ...] = ()
-        self._next_recount = 0.0
-        self._combined: Combined | None = None
-        self.problems: tuple[PolicyProblem, ...] = ()
-        """What is wrong with custom resources as they are now."""
-
-    def on_loaded(self, state: PolicyState) -> None:
-        """Take a policy directory over; it holds from the next look on."""
-        self._directory = state.set
-
-    def standings(self) -> list[Standing] | None:
-        """Return what each policy that is a custom resource should say of itself; None while that is not known.
-
-        May be called from any thread.
-        """
-        combined = self._combined
-        if combined is None:
-            return None
-        named = {policy.name: self.schedulers.remark(schedulers_of([policy])) for policy in combined.set.policies}
-        return self._resources.standings(combined, named)
-
-    @property
-    def policies(self) -> PolicySet | None:
-        """The policies in force; None before any were, and while they change."""
-        return self._combined.set if self._combined is not None else None
-
-    async def run(self) -> None:
-        """Follow changes until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except Exception as error:  # noqa: BLE001  what was in force stays so, and the next change is tried anew
-                _log.error("a change could not be taken over: %s: %s; please report this", type(error).__name__, error)
-            await asyncio.sleep(self.LOOK)
-
-    async def look(self) -> None:
-        """Put in force what has changed, once all of it is there."""
-        if self.watches.problem() is not None or (self._needs_directory and self._directory is None):
-            return
-        self.schedulers.look()
-        changes = (id(self._directory), self._resources.changes)
-        if changes != self._seen:
-            # Before the attempt: what fails is tried again when something changes, not five times a second.
-            self._seen = changes
-            await self._put_in_force()
-        await self._recount()
-
-    async def _put_in_force(self) -> None:
-        combined = self._resources.combine(self._directory)
-        for problem in combined.problems:
-            if problem not in self.problems:
-                _log.error("policy refused: %s", problem)
-        self._combined, self.problems = None, combined.problems
-        rules = Ruleset(combined.set, self.excluded, self._cap)
-        self.watches.follow_schedulers(combined.set.schedulers)
-        # A budget must know what runs before the first pod is judged by it: to an empty ledger everything fits.
-        try:
-            await self._count(rules)
-        except Exception as error:  # noqa: BLE001  the other guardrails do not wait for money
-            _log.error("the budgets start without what runs: %s: %s; please report this", type(error).__name__, error)
-        self._engine.put_in_force(rules)
-        self._combined = combined
-        self._generation += 1
-        _tell_loaded(self._metrics, combined.set, self._generation, len(combined.problems))
-
-    async def _recount(self) -> None:
-        rules = self._engine.rules
-        if rules is not None and self._recounted != self._countable(rules) and time.monotonic() >= self._next_recount:
-            await self._count(rules)
-
-    async def _count(self, rules: Ruleset) -> None:
-        started = time.monotonic()
-        self._recounted = self._countable(rules)
-        # Many pods take seconds; reviews go on meanwhile.
-        await asyncio.to_thread(lambda: self.ledger.recount(list(bookings(self.view, rules))))
-        took = time.monotonic() - started
-        self._next_recount = time.monotonic() + max(self.RECOUNT, took * self.RECOUNT_SHARE)
-
-    def _countable(self, rules: Ruleset) -> tuple[object, ...]:
-        """Return what a count depends on, to tell whether it is old."""
-        return rules, self.view.pods_by_uid.changes, self.view.namespaces.changes
+def budget_terms(parts: Parts) -> Mapping[str, balance.Terms]:
+    """Return what the budgets in force promise, by name."""
+    rules = parts.engine.rules
+    return terms(rules) if rules is not None else {}
 
 
 def answer(parts: Parts, path: str, body: bytes, timeout: float | None) -> Answered | Awaitable[Answered]:
@@ -324,26 +236,6 @@ def answer(parts: Parts, path: str, body: bytes, timeout: float | None) -> Answe
     if parts.cluster is None:
         return parts.engine.answer(path, body)
     return parts.cluster.patience.answer(parts.engine, path, body, timeout)
-
-
-def _tell_loaded(metrics: Metrics, policies: PolicySet, generation: int, problems: int = 0) -> None:
-    documents: dict[str, int] = {}
-    for document in policies.documents:
-        documents[document.kind] = documents.get(document.kind, 0) + 1
-    metrics.policies(ok=not problems, generation=generation, problems=problems, documents=documents)
-    counted = ", ".join(f"{count} {kind}" for kind, count in sorted(documents.items()))
-    _log.info("policies in force: %s (generation %d)", counted or "none", generation)
-
-
-def _failure_teller(metrics: Metrics, directory: Path) -> Callable[[PolicyState], None]:
-    def on_failed(state: PolicyState) -> None:
-        metrics.policies(ok=False, generation=state.generation, problems=len(state.problems), documents={})
-        for problem in state.problems:
-            _log.error("policy refused: %s", problem)
-        kept = "the last good set stays in force" if state.set else "nothing can be judged until they are mended"
-        _log.error("%d problem(s) in %s; %s", len(state.problems), directory, kept)
-
-    return on_failed
 
 
 @contextlib.asynccontextmanager
@@ -397,4 +289,5 @@ def cluster_notices(parts: Parts) -> list[str]:
     """Return which watches are behind, and which schedulers pods are not handed to."""
     if parts.cluster is None:
         return []
-    return [*parts.cluster.watches.notices(), *parts.cluster.schedulers.notices()]
+    ledger = parts.ledger.notices() if isinstance(parts.ledger, SharedLedger) else []
+    return [*parts.cluster.watches.notices(), *parts.cluster.schedulers.notices(), *ledger]

@@ -1,16 +1,17 @@
-"""Which replicas of `podgate serve` tell authors what came of their policies."""
+"""Which replicas of `podgate serve` do what is done once: tell authors and budgets, scan what runs."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from webhook import assembly
-from webhook.cli import serve
 from webhook.kube import client
 from webhook.kube.leader import Election
-from webhook.server import ops
+from webhook.ledger.memory import MemoryLedger
+from webhook.server import leading, ops
 from webhook.settings import Settings
 
 CLUSTER = cast("assembly.LiveCluster", type("Cluster", (), {"standings": staticmethod(list)})())
@@ -43,24 +44,27 @@ def background(
     """Return how many tasks run, whether writes are counted, and whether leading is told beside them."""
     registry = CollectorRegistry()
     chosen = Settings.build(cluster="live", kubeconfig=kubeconfig, scan_interval=scan_interval)
-    tasks = serve._conditions(chosen, cluster, rest, election, ops.Health(), registry)
+    ledger = MemoryLedger(clock=assembly.utc_now)
+    parts = cast("assembly.Parts", SimpleNamespace(cluster=cluster, ledger=ledger, engine=SimpleNamespace(rules=None)))
+    tasks = leading.background(leading.Place(chosen, parts, rest, ops.Health(), registry), election)
+    assert registry.get_sample_value("podgate_ledger_shared") is None
     writes = registry.get_sample_value("podgate_condition_writes_total", {"outcome": "written"})
     return len(tasks), writes is not None, registry.get_sample_value("podgate_leader") is not None
 
 
 @pytest.mark.usefixtures("pod")
 def test_replicas_in_pods_that_share_no_certificates_elect_one_for_this(rest: client.Client) -> None:
-    assert background(rest) == (2, True, True)
+    assert background(rest) == (3, True, True)
 
 
 def test_replicas_that_share_certificates_have_their_leader_write(rest: client.Client) -> None:
     election = cast("Election", type("Elected", (), {"is_leader": staticmethod(lambda: True)})())
-    assert background(rest, election=election) == (1, True, False)
+    assert background(rest, election=election) == (2, True, False)
 
 
 def test_the_leader_scans_what_runs_unless_it_is_told_not_to(rest: client.Client) -> None:
     election = cast("Election", type("Elected", (), {"is_leader": staticmethod(lambda: True)})())
-    assert background(rest, election=election, scan_interval=60) == (2, True, False)
+    assert background(rest, election=election, scan_interval=60) == (3, True, False)
 
 
 def test_who_watches_from_outside_writes_nothing(

@@ -1,0 +1,90 @@
+"""Booking without holding the event loop comes to the same decision as booking at once."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+
+import msgspec
+import pytest
+
+from tests import factories
+from webhook.admission import request as requests
+from webhook.admission.decision import Decision
+from webhook.admission.promise import MOST_SECONDS, commit_later
+from webhook.admission.subject import Subject, of
+from webhook.cluster.snapshot import Snapshot
+from webhook.ledger.store import Charge, LedgerError, Outcome, Owner
+
+DECISION = Decision(allowed=True, rate=7, charges=(Charge("alpha", 10),), deny_on_fault=("alpha",))
+
+
+class Later:
+    """A ledger that answers from another thread, or never."""
+
+    def __init__(self, answer: Outcome | LedgerError | None) -> None:
+        self.answer = answer
+        self.asked: list[tuple[str, int, tuple[Charge, ...], Owner | None, float]] = []
+
+    def begin(
+        self,
+        key: str,
+        micros: int,
+        charges: Sequence[Charge],
+        owner: Owner | None,
+        *,
+        seconds: float,
+        done: Callable[[Outcome | LedgerError], None],
+    ) -> None:
+        self.asked.append((key, micros, tuple(charges), owner, seconds))
+        answer = self.answer
+        if answer is not None:
+            threading.Thread(target=lambda: done(answer)).start()
+
+
+def subject(uid: str = "pod-uid") -> Subject:
+    body = msgspec.json.encode(factories.review(factories.pod(metadata={"uid": uid})))
+    found = of(requests.decode(body), Snapshot([]))
+    assert isinstance(found, Subject)
+    return found
+
+
+async def test_a_pod_that_is_booked_is_let_in_as_it_was() -> None:
+    later = Later(Outcome(accepted=True))
+    assert await commit_later(DECISION, subject(), later, "review", 10.0) is DECISION
+    assert later.asked == [("pod-uid", 7, DECISION.charges, None, 4.0)]
+
+
+async def test_a_pod_that_found_the_money_gone_is_refused() -> None:
+    decision = await commit_later(DECISION, subject(), Later(Outcome(False, "alpha", 9, 10)), "review", 10.0)
+    assert not decision.allowed
+    assert "another pod took the money" in decision.message
+
+
+async def test_a_refusal_that_is_not_for_money_says_so() -> None:
+    later = Later(Outcome(False, "alpha", 9, 10, "2000 pods that it pays for are being created at this moment"))
+    decision = await commit_later(DECISION, subject(), later, "review", 10.0)
+    assert decision.message == (
+        "policy alpha, budget: 2000 pods that it pays for are being created at this moment; to fix: retry in a minute"
+    )
+
+
+@pytest.mark.parametrize("answer", [LedgerError("no right to write"), None], ids=["fault", "silence"])
+async def test_what_cannot_be_booked_is_decided_by_the_budget(answer: LedgerError | None) -> None:
+    decision = await commit_later(DECISION, subject(), Later(answer), "review", 0.1)
+    assert not decision.allowed
+    assert decision.reservation_fault in ("no right to write", "the API server did not answer in time")
+
+
+@pytest.mark.parametrize(("patience", "seconds"), [(3.0, 1.2), (30.0, MOST_SECONDS), (None, MOST_SECONDS)])
+async def test_a_booking_takes_a_part_of_the_callers_time(patience: float | None, seconds: float) -> None:
+    later = Later(Outcome(accepted=True))
+    await commit_later(DECISION, subject(), later, "review", patience)
+    assert later.asked[0][4] == pytest.approx(seconds)
+
+
+async def test_many_wait_at_a_time_and_the_loop_goes_on() -> None:
+    waiting = [
+        asyncio.create_task(commit_later(DECISION, subject(), Later(Outcome(accepted=True)), "review", 10.0))
+        for _ in range(50)
+    ]
+    assert all(decision.allowed for decision in await asyncio.gather(*waiting))

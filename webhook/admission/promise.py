@@ -1,0 +1,94 @@
+"""Books an allowed pod where the answer takes a write to the API server, without holding the event loop.
+
+`commit` decides what a reservation means. Here it is run up to the reservation, which is handed to the ledger; once the
+ledger has answered, it is run again with that answer. It changes nothing else, so running it twice costs microseconds.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from webhook.admission.commit import commit
+from webhook.admission.decision import Decision
+from webhook.admission.subject import Subject
+from webhook.ledger.store import Begins, Charge, LedgerError, Outcome, Owner
+
+SHARE: Final = 0.4
+"""Of the caller's own time-out, that a reservation may take; waiting for caches and the loop may take half of it."""
+
+MOST_SECONDS: Final = 4.0
+"""The share of the longest time-out that an API server uses unless told otherwise, 10 s. Also used where the caller
+does not say how long it waits."""
+
+
+class _Asked(Exception):  # noqa: N818  it is no error
+    """What was to be reserved."""
+
+    def __init__(self, key: str, micros: int, charges: Sequence[Charge], owner: Owner | None) -> None:
+        super().__init__(key)
+        self.key = key
+        self.micros = micros
+        self.charges = charges
+        self.owner = owner
+
+
+class _Asking:
+    """`Books` that tell what they are asked."""
+
+    def reserve(self, key: str, micros: int, charges: Sequence[Charge], owner: Owner | None = None) -> Outcome:
+        raise _Asked(key, micros, charges, owner)
+
+
+class _Answered(NamedTuple):
+    """`Books` whose answer is known."""
+
+    answer: Outcome | LedgerError
+
+    def reserve(self, *_: object, **__: object) -> Outcome:
+        if isinstance(self.answer, LedgerError):
+            raise self.answer
+        return self.answer
+
+
+async def commit_later(
+    decision: Decision,
+    subject: Subject,
+    ledger: Begins,
+    uid: str,
+    timeout: float | None,  # noqa: ASYNC109  the caller's
+) -> Decision:
+    """Reserve what the decision charges, as `commit` does.
+
+    Args:
+        decision: as for `commit`.
+        subject: as for `commit`.
+        ledger: takes the money, later.
+        uid: as for `commit`.
+        timeout: seconds that the caller waits; None where it did not say.
+    """
+    try:
+        return commit(decision, subject, _Asking(), uid)
+    except _Asked as asked:
+        seconds = MOST_SECONDS if timeout is None else min(MOST_SECONDS, timeout * SHARE)
+        answer = await _answer(ledger, asked, seconds)
+    return commit(decision, subject, _Answered(answer), uid)
+
+
+async def _answer(ledger: Begins, asked: _Asked, seconds: float) -> Outcome | LedgerError:
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Outcome | LedgerError] = loop.create_future()
+
+    def deliver(answer: Outcome | LedgerError) -> None:
+        if not future.done():
+            future.set_result(answer)
+
+    def done(answer: Outcome | LedgerError) -> None:
+        loop.call_soon_threadsafe(deliver, answer)
+
+    ledger.begin(asked.key, asked.micros, asked.charges, asked.owner, seconds=seconds, done=done)
+    try:
+        async with asyncio.timeout(seconds):
+            return await future
+    except TimeoutError:
+        # What the ledger does with it now is undone once its pod does not come.
+        return LedgerError("the API server did not answer in time")

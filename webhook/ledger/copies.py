@@ -1,0 +1,120 @@
+"""The newest copy of every shared ledger that this replica has: of the watch, or of its own last write.
+
+A watch lags behind one's own writes. Who wrote a moment ago and judged by the watch would meet its own write as a
+conflict, so whichever copy is newer counts. A copy may still be old; the version that it is written under tells.
+"""
+
+import threading
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from webhook.kube.budget_ledgers import Stored, is_newer
+from webhook.ledger import _wire
+from webhook.ledger.local import LocalLedger
+from webhook.ledger.sheet import Sheet
+
+
+class Copy(NamedTuple):
+    """A ledger as it was stored."""
+
+    stored: Stored
+    sheet: Sheet | None
+    """None where nothing was written yet, or what is there is damaged. Never changed: take a copy."""
+    damage: str = ""
+
+
+class Copies:
+    """Copies by budget; also what the reflector of the resource keeps in step. May be used from any thread."""
+
+    def __init__(self, local: LocalLedger) -> None:
+        """Args:
+        local: is told of every reservation that comes to be known.
+        """
+        self._local = local
+        self._lock = threading.Lock()
+        self._copies: dict[str, Copy] = {}
+        self._good: dict[str, Sheet] = {}
+
+    def get(self, budget: str) -> Copy | None:
+        """Return the newest copy; None where there is none."""
+        return self._copies.get(budget)
+
+    def last_good(self, budget: str) -> Sheet | None:
+        """Return what a ledger said when it was last as its writers had left it, deleted ones included."""
+        return self._good.get(budget)
+
+    def all(self) -> Mapping[str, Copy]:
+        """Return all copies of this moment."""
+        return dict(self._copies)
+
+    def adopt(self, stored: Stored, sheet: Sheet | None = None) -> Copy:
+        """Take what the API server has answered; that is the newest, whatever its version says.
+
+        Args:
+            stored: the answer.
+            sheet: what was written, where it is the answer to a write.
+        """
+        copy = Copy(stored, sheet) if sheet is not None else _read(stored)
+        with self._lock:
+            self._keep(copy)
+        self._tell(copy)
+        return copy
+
+    def forget(self, budget: str) -> None:
+        """Forget a ledger that is no longer wanted."""
+        with self._lock:
+            self._copies.pop(budget, None)
+            self._good.pop(budget, None)
+
+    # --- the watch ------------------------------------------------------------------------------------------------
+
+    def replace(self, items: Mapping[str, Stored], kept: frozenset[str] = frozenset()) -> None:
+        """Be exactly `items`, and of what is there the keys in `kept`."""
+        names = {_name(key) for key in (*items, *kept)}
+        for stored in items.values():
+            self.put("", stored)
+        with self._lock:
+            self._copies = {name: copy for name, copy in self._copies.items() if name in names}
+
+    def put(self, _key: str, value: Stored) -> None:
+        """Take news, unless this replica knows better."""
+        known = self._copies.get(value.name)
+        if known is not None and not is_newer(value, known.stored):
+            return
+        copy = _read(value)
+        with self._lock:
+            known = self._copies.get(value.name)
+            if known is not None and not is_newer(value, known.stored):
+                return
+            self._keep(copy)
+        self._tell(copy)
+
+    def drop(self, key: str) -> None:
+        """Know that a ledger is gone. What it said last is kept, to make it anew from."""
+        with self._lock:
+            self._copies.pop(_name(key), None)
+
+    def __len__(self) -> int:
+        return len(self._copies)
+
+    def _keep(self, copy: Copy) -> None:
+        self._copies[copy.stored.name] = copy
+        if copy.sheet is not None:
+            self._good[copy.stored.name] = copy.sheet
+
+    def _tell(self, copy: Copy) -> None:
+        if copy.sheet is not None:
+            self._local.note(copy.stored.name, copy.sheet.reservations)
+
+
+def _read(stored: Stored) -> Copy:
+    if not stored.status:
+        return Copy(stored, None)
+    try:
+        return Copy(stored, _wire.decode(stored.status))
+    except _wire.Damaged as error:
+        return Copy(stored, None, str(error))
+
+
+def _name(key: str) -> str:
+    return key.rpartition("/")[2]

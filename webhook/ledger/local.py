@@ -1,0 +1,121 @@
+"""What one replica knows of the pods by itself: those that its watch has seen, and reservations that it has heard of.
+
+The shared ledger says what is committed; this says who runs, and what controllers were admitted with. It is a ledger in
+memory that is told what was booked elsewhere, so it also serves alone where no shared one is installed.
+"""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from webhook.ledger.memory import CAPACITY, MemoryLedger
+from webhook.ledger.sheet import Reservation, Whereabouts
+from webhook.ledger.store import Booking, Charge, LedgerError, Owner
+
+_ANY_SURGE: Final = 1 << 200
+"""What was admitted elsewhere as a replacement was judged there."""
+
+
+class LocalLedger:
+    """A `MemoryLedger` and what it is told. May be used from any thread."""
+
+    def __init__(self, *, clock: Callable[[], datetime], ttl: timedelta) -> None:
+        self.memory = MemoryLedger(clock=clock, ttl=ttl)
+        """The bookings of this replica alone."""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._live: dict[str, Booking] = {}
+        self._noted: dict[str, dict[str, Reservation]] = {}
+        self._ended: dict[str, datetime] = {}
+        self.counts = 0
+        """How often the pods were counted."""
+        self.counted_at: datetime | None = None
+        """When the pods were last counted; None before that."""
+
+    def note(self, budget: str, reservations: Mapping[str, Reservation]) -> None:
+        """Know of pods that were admitted, here or elsewhere."""
+        with self._lock:
+            for key, found in reservations.items():
+                noted = self._noted.get(key)
+                if key in self._live or (noted is not None and noted.get(budget) == found):
+                    continue
+                if noted is None:
+                    if len(self._noted) >= CAPACITY:
+                        return  # What is not known here is still in the shared ledger.
+                    noted = self._noted[key] = {}
+                noted[budget] = found
+                self._book(key, noted)
+
+    def _book(self, key: str, noted: Mapping[str, Reservation]) -> None:
+        newest = max(noted.values(), key=lambda each: each.at)
+        # No limit lets a pod in and approves it; a limit of nothing lets it in as a replacement.
+        charges = [Charge(budget, 0 if each.is_replacement else None) for budget, each in noted.items()]
+        owner = Owner(newest.owner, _ANY_SURGE) if newest.owner else None
+        try:
+            self.memory.reserve(key, newest.rate, charges, owner)
+        except LedgerError:
+            return  # As above: full here is not full there.
+
+    def recount(self, pods: Iterable[Booking], ttl: timedelta) -> None:
+        """Take the pods that run as they are."""
+        started = self._clock()
+        listed = list(pods)
+        self.memory.recount(listed)
+        with self._lock:
+            self._live = {pod.key: pod for pod in listed if pod.key not in self._ended}
+            self._noted = {
+                key: noted
+                for key, noted in self._noted.items()
+                if key not in self._live and any(started - each.at <= ttl for each in noted.values())
+            }
+            self._ended = {key: at for key, at in self._ended.items() if started - at <= ttl}
+            self.counted_at = started
+            self.counts += 1
+
+    def release(self, key: str) -> bool:
+        """Forget a pod that has come to its end; False where it had booked nothing."""
+        with self._lock:
+            self._live.pop(key, None)
+            self._noted.pop(key, None)
+            if len(self._ended) < CAPACITY:
+                self._ended[key] = self._clock()
+        return self.memory.release(key)
+
+    def forget(self, key: str) -> None:
+        """Forget a pod that was admitted and is not to come."""
+        with self._lock:
+            if self._noted.pop(key, None) is None or key in self._live:
+                return
+        self.memory.release(key)
+
+    def unchanged(self) -> None:
+        """Know that the pods are still those that were counted last."""
+        if self.counted_at is not None:
+            self.counted_at = self._clock()
+
+    def whereabouts(self, key: str) -> Whereabouts:
+        """Return what was last seen of a pod."""
+        if key in self._ended:
+            return "ended"
+        return "running" if key in self._live else "unknown"
+
+    def runs(self, key: str, budget: str) -> int | None:
+        """Return what a pod that was seen costs a budget; None where it was not seen, or another budget pays."""
+        pod = self._live.get(key)
+        return pod.micros if pod is not None and budget in pod.budgets else None
+
+    def running(self) -> Mapping[str, Mapping[str, int]]:
+        """Return, by budget, what each pod that was seen costs, by UID."""
+        found: dict[str, dict[str, int]] = defaultdict(dict)
+        with self._lock:
+            pods = tuple(self._live.values())
+        for pod in pods:
+            for budget in pod.budgets:
+                found[budget][pod.key] = pod.micros
+        return found
+
+    def replaces(self, budget: str, owner: Owner | None, micros: int, had: int) -> bool:
+        """Whether a pod, of which `had` is booked already, replaces what its controller was admitted with."""
+        return owner is not None and self.memory.is_replacement(budget, micros - had, owner)

@@ -1,0 +1,230 @@
+"""One budget's ledger as it is stored, and what may be done to it: the arithmetic behind the shared ledger, pure.
+
+A sheet holds sums and reservations. `confirmed` is what the pods that run cost together; a reservation is a pod that
+was admitted and that no watch has told of for long enough. So its size depends on how many pods are being created, not
+on how many run. Pods that replaced others while the budget was full are counted beside: `replacement`.
+
+    rate = confirmed + replacement + what the reservations add
+
+Whoever writes a sheet does so under the resource version that was read, so every change here is made on a copy of what
+is stored, and made anew on the newer copy where somebody was faster.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Final, Literal, NamedTuple
+
+from webhook.ledger.balance import Accrual, Period, accrue
+from webhook.ledger.store import Outcome
+
+MOST_RESERVATIONS: Final = 2_000
+"""Pods of one budget that are being created at a time. An entry has about 150 bytes, an object in etcd 1.5 MiB."""
+
+SETTLE: Final = timedelta(seconds=5)
+"""A pod that runs keeps its reservation for so long. A replica whose watch is behind by less than this never counts
+without it, whoever leads, and every replica has the time to see under which terms it was admitted."""
+
+PERIODS: Final[tuple[Period, ...]] = ("monthly", "weekly", "daily")
+
+
+Whereabouts = Literal["unknown", "running", "ended"]
+
+
+class Reservation(NamedTuple):
+    """A pod that was admitted and is not among the confirmed ones."""
+
+    rate: int
+    """What it costs, micro-units per hour."""
+    at: datetime
+    owner: str = ""
+    """UID of its controller, where that was proven."""
+    is_replacement: bool = False
+    """Whether it was admitted as a replacement, beyond the limit."""
+    held: int = 0
+    """What `confirmed` holds of it already: a pod that runs and is resized."""
+
+    @property
+    def added(self) -> int:
+        """What it adds to the rate."""
+        return self.rate - self.held
+
+
+class Ask(NamedTuple):
+    """One pod that wants room in one budget."""
+
+    key: str
+    micros: int
+    limit: int | None
+    """None books without refusing."""
+    owner: str = ""
+    live: int | None = None
+    """What the pod costs this budget where it runs already; None where it does not."""
+
+
+class Verdict(NamedTuple):
+    """What became of an `Ask`."""
+
+    outcome: Outcome
+    changed: bool = False
+    before: Reservation | None = None
+    """Where it changed something: the reservation that was there."""
+
+
+class Restored(NamedTuple):
+    """That the ledger was not as its writers had left it, and was made anew from what runs."""
+
+    reason: str
+    message: str
+    at: datetime
+
+
+class Sheet:
+    """A working copy of one ledger."""
+
+    __slots__ = ("_added", "_beside", "accruals", "confirmed", "is_changed", "replacement", "reservations", "restored")
+
+    def __init__(
+        self,
+        confirmed: int,
+        replacement: int,
+        reservations: Mapping[str, Reservation],
+        accruals: Mapping[Period, Accrual],
+        restored: Restored | None = None,
+    ) -> None:
+        self.confirmed = confirmed
+        self.replacement = replacement
+        self.reservations = dict(reservations)
+        self.accruals = dict(accruals)
+        self.restored = restored
+        self.is_changed = False
+        """Whether it differs from what it was made of."""
+        self._added = sum(each.added for each in self.reservations.values())
+        self._beside = sum(each.added for each in self.reservations.values() if each.is_replacement)
+
+    @classmethod
+    def counted(cls, confirmed: int, now: datetime) -> "Sheet":
+        """Return the first sheet of a budget: what runs costs so much, and nothing was spent yet."""
+        made = cls(confirmed, 0, {}, {period: Accrual(now) for period in PERIODS})
+        made.is_changed = True
+        return made
+
+    def copy(self) -> "Sheet":
+        """Return a copy that counts as unchanged."""
+        return Sheet(self.confirmed, self.replacement, self.reservations, self.accruals, self.restored)
+
+    @property
+    def rate(self) -> int:
+        """All pods of the budget, micro-units per hour."""
+        return self.confirmed + self.replacement + self._added
+
+    @property
+    def beside(self) -> int:
+        """The part that was admitted as replacement beyond the limit."""
+        return self.replacement + self._beside
+
+    @property
+    def committed(self) -> int:
+        """The part that the budget itself had room for, or that it was found with."""
+        return self.rate - self.beside
+
+    def spent(self, period: Period, now: datetime) -> int:
+        """Return what was spent in the period that `now` is in, micro-units."""
+        return accrue(self.accruals[period], self.rate, period, now).spent_micros
+
+    def reserve(self, ask: Ask, replaces: Callable[[int], bool], now: datetime) -> Verdict:
+        """Give a pod room, or refuse it.
+
+        Args:
+            ask: the pod.
+            replaces: whether a pod that has so much already replaces what its controller was admitted with.
+            now: the time.
+        """
+        had = self.reservations.get(ask.key)
+        own = had.rate if had is not None else ask.live or 0
+        is_known = had is not None or ask.live is not None
+        if own == ask.micros and (is_known or not ask.micros):
+            return Verdict(Outcome(accepted=True))
+        others = self.rate - own
+        is_replacement = had.is_replacement if had is not None else False
+        if ask.limit is not None and others + ask.micros > ask.limit and ask.micros > own:
+            if not replaces(own):
+                return Verdict(Outcome(accepted=False, budget="", committed=others, limit=ask.limit))
+            is_replacement = True
+        if had is None and ask.live is not None and ask.micros < ask.live:
+            return Verdict(Outcome(accepted=True))  # What gets cheaper is booked once it is seen to be so.
+        if had is None and len(self.reservations) >= MOST_RESERVATIONS:
+            return self._crowded(ask, others)
+        held = had.held if had is not None else ask.live or 0
+        self._put(ask.key, Reservation(ask.micros, now, ask.owner, is_replacement, held), now)
+        return Verdict(Outcome(accepted=True), changed=True, before=had)
+
+    def give_back(self, key: str, before: Reservation | None, now: datetime) -> None:
+        """Undo a reservation: put back what was there before it."""
+        if key in self.reservations:
+            self._put(key, before, now)
+
+    def recount(
+        self,
+        live: Mapping[str, int],
+        whereabouts: Callable[[str], Whereabouts],
+        limit: int | None,
+        counted: datetime,
+        ttl: timedelta,
+    ) -> None:
+        """Make the sheet what is true: the pods that run, united with reservations that are neither seen nor too old.
+
+        Args:
+            live: what each pod that runs costs this budget, by UID.
+            whereabouts: what is known of the pod of a UID, whoever pays for it.
+            limit: greatest rate of the budget; None where nothing is refused.
+            counted: when `live` was counted.
+            ttl: how long a reservation waits for its pod.
+        """
+        kept: dict[str, Reservation] = {}
+        seen_beside = self.replacement
+        for key, each in self.reservations.items():
+            age = counted - each.at
+            if key in live:
+                if age < SETTLE:
+                    kept[key] = each._replace(held=0)
+                    continue
+                seen_beside += each.rate if each.is_replacement else 0
+                continue
+            known = whereabouts(key)
+            if age <= (ttl if known == "unknown" else SETTLE) and known != "ended":
+                # None of it is among what runs at this budget's expense.
+                kept[key] = each._replace(held=0)
+        running = sum(micros for key, micros in live.items() if key not in kept)
+        beyond = max(0, running + sum(each.rate for each in kept.values() if not each.is_replacement) - (limit or 0))
+        # What came in beyond the limit stays beside until there is room for it; without a limit there always is.
+        replacement = min(seen_beside, beyond, running) if limit is not None else 0
+        confirmed = running - replacement
+        if (confirmed, replacement, kept) == (self.confirmed, self.replacement, self.reservations):
+            return
+        self._advance(counted)
+        self.confirmed, self.replacement, self.reservations = confirmed, replacement, kept
+        self._added = sum(each.added for each in kept.values())
+        self._beside = sum(each.added for each in kept.values() if each.is_replacement)
+        self.is_changed = True
+
+    def _crowded(self, ask: Ask, others: int) -> Verdict:
+        if ask.limit is None:
+            return Verdict(Outcome(accepted=True))  # It is counted once it is seen.
+        why = f"{MOST_RESERVATIONS} pods that it pays for are being created at this moment"
+        return Verdict(Outcome(accepted=False, committed=others, limit=ask.limit, reason=why))
+
+    def _put(self, key: str, new: Reservation | None, now: datetime) -> None:
+        self._advance(now)
+        old = self.reservations.pop(key, None)
+        for each, sign in ((old, -1), (new, 1)):
+            if each is not None:
+                self._added += sign * each.added
+                self._beside += sign * each.added if each.is_replacement else 0
+        if new is not None:
+            self.reservations[key] = new
+        self.is_changed = True
+
+    def _advance(self, now: datetime) -> None:
+        """Count what was spent at the rate as it was until now."""
+        for period, accrual in self.accruals.items():
+            self.accruals[period] = accrue(accrual, self.rate, period, now)
