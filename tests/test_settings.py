@@ -47,6 +47,10 @@ def test_what_is_not_given_takes_its_default(tmp_path: Path) -> None:
         shutdown_delay=5.0,
         kubeconfig=None,
         scheduler_namespaces=("kube-system",),
+        notify_url=None,
+        notify_form="slack",
+        allocation_url=None,
+        scan_interval=3600.0,
         log_file=None,
     )
 
@@ -170,3 +174,15 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
 
 def test_a_setting_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     assert problems(tmp_path, portt=1) == ("portt: no such setting; see `podgate serve --help`",)
+
+
+@pytest.mark.parametrize("url", ["chat.example/secret", "ftp://chat.example/secret", "https://", "https://[secret"])
+def test_an_address_that_cannot_be_notified_is_refused_without_being_shown(tmp_path: Path, url: str) -> None:
+    assert problems(tmp_path, notify_url=url) == ("--notify-url: is no address; give one that begins with https://",)
+
+
+def test_the_address_that_is_notified_is_never_shown(tmp_path: Path) -> None:
+    settings = Settings.build(policies=tmp_path, cluster=tmp_path, notify_url="https://chat.example/secret")
+    assert settings.notify_url == "https://chat.example/secret"
+    assert settings.notify_form == "slack"
+    assert "chat.example" not in repr(settings)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -26,8 +26,9 @@ from webhook.admission.metrics import (
     wait_collector,
 )
 from webhook.admission.patience import Patience
-from webhook.admission.recorder import Recorder
+from webhook.admission.recorder import Listener, Recorder
 from webhook.admission.ruleset import Ruleset, check_section
+from webhook.audit.journal import Journal
 from webhook.cluster.live import LiveView
 from webhook.cluster.metrics import WatchCollector
 from webhook.cluster.schedulers import Schedulers
@@ -36,14 +37,12 @@ from webhook.cluster.watches import Watches
 from webhook.kube import client
 from webhook.kube.objects import OwnerReference
 from webhook.ledger.memory import MemoryLedger
+from webhook.ledger.store import LedgerStore
 from webhook.policy import _loader
-from webhook.policy._envelope import Document
-from webhook.policy._policy_set import PolicySet
+from webhook.policy._policy_set import PolicySet, schedulers_of
 from webhook.policy._problems import PolicyProblem
 from webhook.policy._reload import DirectoryWatcher, PolicyState
 from webhook.policy._resources import Combined, ResourcePolicies, Standing
-from webhook.policy.bin_packing import BinPackingSection
-from webhook.policy.guardrail_policy import GuardrailPolicySpec
 from webhook.settings import Settings
 
 _log = logging.getLogger("podgate")
@@ -61,6 +60,8 @@ class Parts(NamedTuple):
     watcher: DirectoryWatcher | None
     """None where policies are custom resources alone."""
     log: DecisionLog
+    ledger: LedgerStore
+    journal: Journal
     cluster: "LiveCluster | None" = None
     """None over a directory, where nothing changes."""
 
@@ -100,7 +101,8 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
     metrics = Metrics(registry)
     view = Snapshot.from_directory(settings.cluster)
     ledger = MemoryLedger(clock=now)
-    engine = Engine(view=view, ledger=ledger, recorder=Recorder(log, metrics, now), now=now)
+    journal = Journal()
+    engine = Engine(view=view, ledger=ledger, recorder=Recorder(log, metrics, now, view, [journal]), now=now)
     excluded = (settings.namespace, *settings.exclude_namespaces)
 
     def on_loaded(state: PolicyState) -> None:
@@ -119,13 +121,14 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
         return {
             **{f"cluster_{name}": size for name, size in view.sizes().items()},
             "ledger_pods": ledger.size(),
+            **journal.sizes(),
             **engine.sizes(),
         }
 
     registry.register(SizeCollector(sizes))
-    registry.register(ExceptionCollector(lambda: engine.rules, now))
     registry.register(review_cache_collector(engine.lookups))
-    return Parts(engine, metrics, watcher, log)
+    registry.register(ExceptionCollector(lambda: engine.rules, now))
+    return Parts(engine, metrics, watcher, log, ledger, journal)
 
 
 def live(
@@ -135,6 +138,7 @@ def live(
     now: Callable[[], datetime] = utc_now,
     api: client.Api | None = None,
     watch_options: Mapping[str, object] | None = None,
+    listeners: Sequence[Callable[[LiveView], Listener]] = (),
 ) -> Parts:
     """Put everything together over watches of an API server.
 
@@ -144,6 +148,7 @@ def live(
         now: the clock.
         api: the API server; None connects as the settings say.
         watch_options: see `webhook.cluster.watches.Watches`; for tests.
+        listeners: make what is told of every decision, besides the journal.
 
     Raises:
         ConfigError: there is no configuration to connect with.
@@ -158,12 +163,15 @@ def live(
     ledger = MemoryLedger(clock=now, ttl=RESERVATION)
     # A pod that ends between two recounts was never confirmed, and would keep its room for as long as one never seen.
     view.pods_by_uid.on_end = ledger.release
+    view.pods_by_uid.on_leave = ledger.leave
 
     def lacks(namespace: str, owner: OwnerReference | None) -> bool:
         missing = view.lacks(namespace, owner)
         return bool(missing) and all(map(watches.is_watching, missing))
 
-    engine = Engine(view=view, ledger=ledger, recorder=Recorder(log, metrics, now), now=now, lacks=lacks)
+    journal = Journal()
+    recorder = Recorder(log, metrics, now, view, [journal, *(make(view) for make in listeners)])
+    engine = Engine(view=view, ledger=ledger, recorder=recorder, now=now, lacks=lacks)
     cluster = LiveCluster(settings, engine, metrics, ledger, view, watches, resources, Patience(lacks))
     watcher: DirectoryWatcher | None = None
     if settings.policies is not None:
@@ -176,15 +184,16 @@ def live(
             **{f"cluster_{name}": size for name, size in view.sizes().items()},
             "policy_resources": len(resources),
             "ledger_pods": ledger.size(),
+            **journal.sizes(),
             **engine.sizes(),
         }
 
     registry.register(SizeCollector(sizes))
-    registry.register(ExceptionCollector(lambda: engine.rules, now))
     registry.register(review_cache_collector(engine.lookups))
+    registry.register(ExceptionCollector(lambda: engine.rules, now))
     registry.register(WatchCollector(watches, view))
     registry.register(wait_collector(cluster.patience.outcomes))
-    return Parts(engine, metrics, watcher, log, cluster)
+    return Parts(engine, metrics, watcher, log, ledger, journal, cluster)
 
 
 class LiveCluster:
@@ -215,9 +224,9 @@ class LiveCluster:
         self.patience = patience
         self._engine = engine
         self._metrics = metrics
-        self._ledger = ledger
+        self.ledger = ledger
         self._resources = resources
-        self._excluded = (settings.namespace, *settings.exclude_namespaces)
+        self.excluded = (settings.namespace, *settings.exclude_namespaces)
         self._cap = settings.mode
         self._needs_directory = settings.policies is not None
         self._directory: PolicySet | None = None
@@ -241,8 +250,13 @@ class LiveCluster:
         combined = self._combined
         if combined is None:
             return None
-        named = {policy.name: self.schedulers.remark(_schedulers([policy])) for policy in combined.set.policies}
+        named = {policy.name: self.schedulers.remark(schedulers_of([policy])) for policy in combined.set.policies}
         return self._resources.standings(combined, named)
+
+    @property
+    def policies(self) -> PolicySet | None:
+        """The policies in force; None before any were, and while they change."""
+        return self._combined.set if self._combined is not None else None
 
     async def run(self) -> None:
         """Follow changes until cancelled."""
@@ -271,8 +285,8 @@ class LiveCluster:
             if problem not in self.problems:
                 _log.error("policy refused: %s", problem)
         self._combined, self.problems = None, combined.problems
-        rules = Ruleset(combined.set, self._excluded, self._cap)
-        self.watches.follow_schedulers(_schedulers(combined.set.policies))
+        rules = Ruleset(combined.set, self.excluded, self._cap)
+        self.watches.follow_schedulers(combined.set.schedulers)
         # A budget must know what runs before the first pod is judged by it: to an empty ledger everything fits.
         try:
             await self._count(rules)
@@ -292,7 +306,7 @@ class LiveCluster:
         started = time.monotonic()
         self._recounted = self._countable(rules)
         # Many pods take seconds; reviews go on meanwhile.
-        await asyncio.to_thread(lambda: self._ledger.recount(list(bookings(self.view, rules))))
+        await asyncio.to_thread(lambda: self.ledger.recount(list(bookings(self.view, rules))))
         took = time.monotonic() - started
         self._next_recount = time.monotonic() + max(self.RECOUNT, took * self.RECOUNT_SHARE)
 
@@ -310,15 +324,6 @@ def answer(parts: Parts, path: str, body: bytes, timeout: float | None) -> Answe
     if parts.cluster is None:
         return parts.engine.answer(path, body)
     return parts.cluster.patience.answer(parts.engine, path, body, timeout)
-
-
-def _schedulers(policies: Iterable[Document[GuardrailPolicySpec]]) -> set[str]:
-    names: set[str] = set()
-    for policy in policies:
-        section = policy.spec.sections.get("binPacking")
-        if isinstance(section, BinPackingSection) and (section.mode or policy.spec.mode) != "off":
-            names.add(section.scheduler_name)
-    return names
 
 
 def _tell_loaded(metrics: Metrics, policies: PolicySet, generation: int, problems: int = 0) -> None:

@@ -6,11 +6,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 Cap = Literal["enforce", "audit"]
+NotifyForm = Literal["slack", "json"]
 
 
 class SettingsError(ValueError):
@@ -101,6 +103,32 @@ OPTIONS: tuple[Option, ...] = (
         default="kube-system",
         multiple=True,
     ),
+    Option(
+        "notify_url",
+        "Address that gets a message when a budget reaches a threshold, once a period; a secret, so better given in "
+        "the environment.",
+        "URL",
+    ),
+    Option(
+        "notify_form",
+        "What that address takes: `slack` for chats, `json` for the numbers as fields.",
+        "FORM",
+        default="slack",
+        choices=("slack", "json"),
+    ),
+    Option(
+        "allocation_url",
+        "Allocation API of OpenCost or Kubecost, such as http://opencost.opencost:9003/allocation; what budgets have "
+        "cost by it is shown in their status and decides nothing.",
+        "URL",
+    ),
+    Option(
+        "scan_interval",
+        "With `--cluster live`: seconds between two scans of what runs, which the leader tells in PolicyReports; 0 "
+        "never scans.",
+        "SECONDS",
+        default=3600.0,
+    ),
     Option("log_file", "File that gets one JSON line a decision; without it, standard output.", "FILE"),
 )
 
@@ -129,6 +157,13 @@ class Settings:
     kubeconfig: Path | None
     """None: the pod's service account, else the usual kubeconfig."""
     scheduler_namespaces: tuple[str, ...]
+    notify_url: str | None = field(repr=False)
+    """A secret."""
+    notify_form: NotifyForm
+    allocation_url: str | None = field(repr=False)
+    """May hold credentials."""
+    scan_interval: float
+    """Seconds; 0 never scans."""
     log_file: Path | None
 
     @classmethod
@@ -162,7 +197,11 @@ class Settings:
             shutdown_delay=reader.seconds("shutdown_delay"),
             kubeconfig=reader.optional_file("kubeconfig", "kubeconfig"),
             scheduler_namespaces=reader.namespaces("scheduler_namespaces"),
+            allocation_url=reader.address("allocation_url"),
+            scan_interval=reader.seconds("scan_interval"),
             log_file=None if not values["log_file"] else Path(str(values["log_file"])),
+            notify_url=reader.address("notify_url"),
+            notify_form="json" if reader.choice("notify_form") == "json" else "slack",
         )
         reader.distinct_ports(settings)
         if reader.problems:
@@ -252,6 +291,20 @@ class _Reader:
         if not path.is_file():
             self._problem(name, f"{path} is not a file", f"give a {content} that exists")
         return path
+
+    def address(self, name: str) -> str | None:
+        given = str(self._values[name] or "").strip()
+        if not given:
+            return None
+        try:
+            parts = urlsplit(given)
+            is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_usable = False
+        if not is_usable:
+            # Not quoted: it may be a secret with a slip of the pen.
+            self._problem(name, "is no address", "give one that begins with https://")
+        return given
 
     def globs(self, name: str) -> tuple[str, ...]:
         given = self._values[name] or ()

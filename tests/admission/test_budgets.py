@@ -175,6 +175,60 @@ def test_all_budgets_of_a_pod_book_it_or_none_does() -> None:
     assert [scene.ledger.committed(name) for name in "ab"] == [RATE, RATE]
 
 
+def test_of_several_budgets_the_tightest_refuses_and_names_the_others() -> None:
+    scene = world(budget("150", name="a"), budget("50", name="b"), budget("100", name="c"), budget("500", name="d"))
+    answer = scene.validate(factories.pod())
+    assert not answer.allowed
+    assert answer.message.startswith('policy b, budget: budget "b": $0.00 of $50.00 a month committed')
+    assert 'it is the tightest of 3 budgets that do not suffice (also "c", "a"); to fix: ' in answer.message
+    assert answer.message.count("policy ") == 1
+    assert [warning.split(",")[0] for warning in answer.warnings] == ["policy c", "policy a"]
+    assert [answer.outcome("budget", name) for name in "abcd"] == ["refused"] * 3 + ["passed"]
+    assert scene.ledger.size() == 0
+
+
+def test_what_is_left_is_compared_whatever_the_period() -> None:
+    weekly = budget("100", name="weekly", period="weekly")  # 168 h: less an hour than $100 for 100 h.
+    answer = world(budget("100", name="monthly"), weekly).validate(factories.pod())
+    assert answer.message.startswith("policy weekly, ")
+
+
+@pytest.mark.parametrize(("day", "allowed"), [("2026-11-22", True), ("2026-11-21", False)])
+def test_until_the_end_of_its_grace_a_budget_only_warns(day: str, *, allowed: bool) -> None:
+    scene = world(budget("100", graceUntil=f"'{day}'", onFault="deny"))
+    answer = scene.validate(factories.pod())
+    assert answer.allowed is allowed
+    assert answer.outcome("budget") == ("warned" if allowed else "refused")
+    assert scene.ledger.committed("alpha") == (RATE if allowed else 0)
+
+
+def test_a_pod_without_a_cost_center_is_charged_where_a_budget_says_so() -> None:
+    def scope(name: str, label: str) -> str:
+        return factories.policy(
+            f"mode: enforce\nscope: {{label: {{key: cost-center, {label}}}}}\namount: '300'\ncurrency: USD",
+            name=name,
+            kind="Budget",
+        )
+
+    scene = world(scope("red", "value: red"), scope("shared", "value: shared, unlabelled: true"))
+    assert scene.validate(factories.pod(), pod_uid="1").allowed
+    assert scene.validate(factories.pod(labels={"cost-center": "red"}), pod_uid="2").allowed
+    assert [scene.ledger.committed(name) for name in ("red", "shared")] == [RATE, RATE]
+    refused = scene.validate(factories.pod(labels={"cost-center": "shared"}), pod_uid="3")
+    assert refused.message.startswith("policy shared, ")
+
+
+def test_a_threshold_names_the_kind_of_the_workload_and_the_money() -> None:
+    scene = world(budget("1000", warnAt="[75, 90]"))
+    answer = scene.validate(factories.deployment(4))
+    assert answer.allowed
+    expected = (
+        'budget "alpha": $0.00 of $1,000.00 a month committed, this Deployment adds $800.00 (4 replicas), '
+        "which reaches 75 % of it"
+    )
+    assert any(expected in warning for warning in answer.warnings)
+
+
 @pytest.mark.parametrize(("amount", "warned"), [("300", False), ("266", True), ("201", True)])
 def test_a_threshold_that_is_reached_is_told(amount: str, warned: bool) -> None:
     answer = world(budget(amount, warnAt="[75, 90]")).validate(factories.pod())
@@ -292,6 +346,27 @@ def test_a_ledger_that_cannot_be_read_is_what_on_fault_says(on_fault: str, allow
     answer = world(budget("500", onFault=on_fault), ledger=unreadable).validate(factories.pod())
     assert answer.allowed is allowed
     assert answer.outcome("budget") == ("fault_allowed" if allowed else "fault_denied")
+
+
+@pytest.mark.parametrize(("on_fault", "allowed"), [("allow", True), ("deny", False)])
+def test_without_prices_in_its_currency_a_budget_is_what_on_fault_says(on_fault: str, *, allowed: bool) -> None:
+    # Without a price list the built-in prices hold, which are in dollars.
+    euros = budget("0.01", onFault=on_fault).replace("USD", "EUR")
+    scene = world(rules=factories.ruleset(euros, prices=""))
+    answer = scene.validate(factories.pod())
+    assert answer.allowed is allowed
+    said = answer.message if not allowed else answer.warnings[0]
+    assert "it is in EUR, but prices are in USD; a PriceList named default is missing" in said
+    assert answer.outcome("budget") == ("fault_allowed" if allowed else "fault_denied")
+    assert scene.ledger.size() == 0
+    assert scene.validate(factories.deployment(1)).allowed
+
+
+def test_when_a_price_list_goes_away_its_budgets_go_on_with_the_built_in_prices() -> None:
+    scene = world(rules=factories.ruleset(budget("10"), prices=""))
+    answer = scene.validate(factories.pod())
+    assert not answer.allowed
+    assert "$0.00 of $10.00 a month committed, this pod adds $54.01" in answer.message
 
 
 def test_a_ledger_fault_never_touches_a_pod_that_no_budget_pays_for() -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests import factories
-from tests.admission import _copies
+from tests.admission import _copies, test_replacement
 from webhook import assembly
 from webhook.admission import review_cache
 from webhook.admission.request import BadReview
@@ -345,3 +345,32 @@ def test_the_pods_that_were_seen_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
         for _ in range(2):
             world.validate(_copies.deployed(nodeSelector={"n": str(number)}))
     assert 80 <= world.engine.sizes()["reviews"] <= 100
+
+
+def test_the_end_of_a_budgets_grace_counts_from_the_next_pod_on() -> None:
+    now = [factories.NOON]
+    world = factories.World(
+        SIZED, budget("1000", graceUntil="'2026-11-22'"), cluster=_copies.CLUSTER, now=lambda: now[0]
+    )
+    for number in range(3):
+        assert world.validate(_copies.deployed(), pod_uid=f"pod-{number}").allowed
+    # A kept decision would go on booking without a limit.
+    assert hits(world) == 0
+    now[0] = factories.NOON.replace(day=23)
+    verdicts = [world.validate(_copies.deployed(), pod_uid=f"later-{number}").allowed for number in range(20)]
+    assert verdicts[0]
+    assert not verdicts[-1]
+
+
+def test_a_replacement_is_let_in_however_many_copies_were_judged_before() -> None:
+    worlds = [
+        test_replacement.Cluster(test_replacement.FULL, cache_bytes=size) for size in (0, review_cache.MAXIMUM_BYTES)
+    ]
+    for cluster in worlds:
+        cluster.has(test_replacement.deployment(4), test_replacement.replica_set("old", 4))
+        cluster.run("old", 4)
+        assert not cluster.create(test_replacement.pod_of("ReplicaSet", "old")).allowed
+        cluster.ledger.release("pod-1")
+        assert cluster.create(factories.pod(), user="jane").allowed
+        assert cluster.create(test_replacement.pod_of("ReplicaSet", "old")).allowed
+        assert not cluster.create(test_replacement.pod_of("ReplicaSet", "old")).allowed

@@ -52,7 +52,7 @@ def cron_job(annotations: dict[str, str] | None = None, **job: Any) -> dict[str,
         "apiVersion": "batch/v1",
         "kind": "CronJob",
         "metadata": {"name": "nightly", "annotations": annotations or {}},
-        "spec": {"schedule": "0 1 * * *", "jobTemplate": {"spec": inner}},
+        "spec": {"schedule": "0 1 1 * *", "jobTemplate": {"spec": inner}},
     }
 
 

@@ -3,6 +3,8 @@
 import pytest
 
 from webhook.cluster.live import PodStore
+from webhook.cluster.projections import PodRecord
+from webhook.kube.objects import PodSpec
 
 
 @pytest.fixture
@@ -36,3 +38,15 @@ def test_nobody_needs_to_listen() -> None:
     store.drop("uid-1")
 
     assert len(store) == 0
+
+
+@pytest.mark.parametrize(("deletion", "told"), [(None, []), ("2026-11-22T12:00:00Z", ["uid-1"])])
+def test_a_pod_that_is_being_deleted_is_told_of_before_it_ends(deletion: str | None, told: list[str]) -> None:
+    store, leaving = PodStore(), list[str]()
+    store.put("uid-1", PodRecord("uid-1", "shop", None, None, PodSpec(), deletion_timestamp=deletion))
+    assert leaving == []
+
+    store.on_leave = leaving.append
+    store.put("uid-1", PodRecord("uid-1", "shop", None, None, PodSpec(), deletion_timestamp=deletion))
+
+    assert leaving == told

@@ -117,6 +117,36 @@ class ViewContract:
         found = view.top_controller(NS, owner("ReplicaSet", "web-7d4b9c", "rs-9"), LABELS)
         assert found == Controller("Deployment", "web", "apps/v1", derived=True)
 
+    def test_a_head_says_who_a_workload_is_and_how_many_pods_it_wants(self, make_view: MakeView) -> None:
+        spec = {"replicas": 3, "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "10%"}}}
+        head = make_view([obj("Deployment", "web", spec, uid="d-1")]).head(NS, "Deployment", "web")
+        assert head is not None
+        assert head.metadata is not None
+        assert head.metadata.uid == "d-1"
+        assert head.spec is not None
+        assert head.spec.replicas == 3
+        assert head.spec.strategy is not None
+        assert head.spec.strategy.rolling_update is not None
+        assert head.spec.strategy.rolling_update.max_surge == "10%"
+
+    def test_the_replica_sets_of_a_controller_are_found_by_its_uid(self, make_view: MakeView) -> None:
+        mine = [
+            obj("ReplicaSet", f"web-{n}", {"replicas": n}, uid=f"rs-{n}", ownerReferences=owned_by("D", "web", "d-1"))
+            for n in (1, 2)
+        ]
+        alone = obj("ReplicaSet", "alone", {"replicas": 4})
+        view = make_view([*mine, alone])
+        wanted = [each.spec.replicas for each in view.replica_sets_of("d-1") if each.spec is not None]
+        assert sorted(wanted, key=str) == [1, 2]
+        assert not view.replica_sets_of("d-2")
+        assert not view.replica_sets_of("")
+
+    def test_a_pod_that_is_being_deleted_is_there_and_says_so(self, make_view: MakeView) -> None:
+        leaving = obj("Pod", "p", uid="p-1", deletionTimestamp="2026-11-22T12:00:00Z")
+        (found,) = make_view([leaving]).pods()
+        assert found.pod.metadata is not None
+        assert found.pod.metadata.deletion_timestamp == "2026-11-22T12:00:00Z"
+
     # --- autoscalers ------------------------------------------------------------------------------------------------
 
     def test_the_vpa_of_the_target_is_found(self, make_view: MakeView) -> None:

@@ -21,7 +21,7 @@ from pydantic.alias_generators import to_camel
 from webhook import guardrails
 from webhook.guardrails import pod_security
 from webhook.guardrails.pod_security._registry import REGISTRY
-from webhook.policy import _base, _discovery, _names, _schema
+from webhook.policy import _base, _discovery, _names, _schema, budget
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "policies" / "examples"
@@ -42,6 +42,7 @@ _TYPES: dict[str, Any] = {
     "exact name": _names.Subject,
     "quantity": _base.QuantityText,
     "decimal string": _base.Money,
+    "day of the month, or weekday": budget.ResetDay,
 }
 _TYPE_OF_PATTERN = {TypeAdapter(kind).json_schema()["pattern"]: words for words, kind in _TYPES.items()}
 _MANY = 10

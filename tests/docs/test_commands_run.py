@@ -82,7 +82,13 @@ def lines() -> list[Line]:
     kept = [line for line in found if not any(FRAGMENT.match(word) for word in line.words)]
     # A name alone, as in running text, is no command.
     whole = [line for line in kept if len(line.words) > 1 or line.words[0] in ("schema", "lint", "--version")]
-    return [line for line in dict.fromkeys(whole) if line.words[0] not in ELSEWHERE]
+    return [line for line in dict.fromkeys(whole) if line.words[0] not in ELSEWHERE and not asks_a_server(line.words)]
+
+
+def asks_a_server(words: tuple[str, ...]) -> bool:
+    """Whether a command needs an API server, or a `podgate serve` that runs: tests/audit/test_world.py,
+    tests/cli/test_prices.py and tests/integration have these."""
+    return "live" in words or (words[0] == "why" and "--log" not in words)
 
 
 def complete(words: tuple[str, ...]) -> bool:
@@ -127,7 +133,35 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cluster = (path / "manifests" / "embedded" / "cluster.yaml").read_text()
     types = sorted(set(re.findall(r"instance-type: (\S+)", cluster)))
     (path / "instances.csv").write_text("instance_type,price\n" + "".join(f"{name},0.2\n" for name in types))
+    for name in ("decisions.jsonl", ".local/decisions.jsonl"):
+        log = path / name
+        log.parent.mkdir(exist_ok=True)
+        log.write_bytes(b"".join(decisions()))
     return path
+
+
+def decisions() -> list[bytes]:
+    """The log of a `serve` under which the workloads that the documents name were deployed."""
+    world = factories.World(factories.policy("mode: enforce\npodSecurity: {level: restricted}"))
+    for name in ("shop", "frontend"):
+        world.validate(factories.deployment(name=name))
+        world.validate(
+            factories.pod(
+                metadata={
+                    "generateName": f"{name}-7d9c8b6f5-",
+                    "ownerReferences": [
+                        {
+                            "apiVersion": "apps/v1",
+                            "kind": "ReplicaSet",
+                            "name": f"{name}-7d9c8b6f5",
+                            "uid": "r",
+                            "controller": True,
+                        }
+                    ],
+                }
+            )
+        )
+    return world.lines
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,8 @@ class FakeRest:
         elif method == "PATCH" and content_type == "application/merge-patch+json":
             stored = self.objects[path]
             version = content["metadata"].get("resourceVersion", stored["metadata"]["resourceVersion"])
-            self._replace(path, {**stored, **content, "metadata": {**stored["metadata"], "resourceVersion": version}})
+            metadata = {**stored["metadata"], "resourceVersion": version}
+            self._replace(path, {**_merged(stored, content), "metadata": metadata})
         elif method == "PATCH":
             assert content_type == "application/json-patch+json"
             patched: Any = jsonpatch.JsonPatch(content).apply(self.objects[path])
@@ -64,3 +65,16 @@ class FakeRest:
         if content["metadata"]["resourceVersion"] != self.objects[path]["metadata"]["resourceVersion"]:
             raise api.ConflictError(f"{path}: the object has been modified", 409)
         self.put(path, content)
+
+
+def _merged(stored: Any, patch: Any) -> Any:  # noqa: ANN401  any JSON value
+    """Apply a merge patch (RFC 7396)."""
+    if not isinstance(patch, dict):
+        return patch
+    made = dict(stored) if isinstance(stored, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            made.pop(key, None)
+        else:
+            made[key] = _merged(made.get(key), value)
+    return made

@@ -176,6 +176,12 @@ class World:
     def workload(self, namespace: str, kind: str, name: str) -> Workload | None:
         return None
 
+    def head(self, namespace: str, kind: str, name: str) -> Workload | None:
+        return None
+
+    def replica_sets_of(self, uid: str) -> Sequence[Workload]:
+        return ()
+
     def vertical_pod_autoscaler(
         self, namespace: str, controller: Controller, labels: Mapping[str, str]
     ) -> VerticalPodAutoscaler | None:

@@ -40,6 +40,11 @@ def _rule(**changes: object) -> budget.BudgetRule:
         pytest.param({"label": {"key": "cost-center", "value": "alpha"}}, True, id="label"),
         pytest.param({"label": {"key": "cost-center", "value": "beta"}}, False, id="another value"),
         pytest.param({"label": {"key": "team", "value": "alpha"}}, False, id="no such label"),
+        pytest.param({"label": {"key": "team", "unlabelled": True}}, True, id="unlabelled"),
+        pytest.param({"label": {"key": "cost-center", "unlabelled": True}}, False, id="labelled otherwise"),
+        pytest.param(
+            {"label": {"key": "cost-center", "value": "alpha", "unlabelled": True}}, True, id="value or unlabelled"
+        ),
         pytest.param({"label": {"key": "tier", "value": "gold"}}, False, id="label of the namespace, not of the pod"),
         pytest.param({"namespaces": ["other", "te*"]}, True, id="glob"),
         pytest.param({"namespaces": ["tea"]}, False, id="no part of a name"),
@@ -161,15 +166,15 @@ def test_what_the_budget_cannot_pay_is_refused_with_the_numbers(
 @pytest.mark.parametrize(
     ("judged", "words"),
     [
-        pytest.param(context(pod(), scale=FIVE), "this workload adds $1,500.00 (5 replicas)", id="create"),
+        pytest.param(context(pod(), scale=FIVE), "this Deployment adds $1,500.00 (5 replicas)", id="create"),
         pytest.param(
             context(pod(), operation="UPDATE", old_pod=pod(), scale=FIVE, old_scale=THREE),
-            "this workload adds $600.00 (5 replicas)",
+            "this Deployment adds $600.00 (5 replicas)",
             id="scale up",
         ),
         pytest.param(
             context(pod(), scale=WorkloadScale("Job", 10, "10 pods at a time", hours=30)),
-            "this workload adds $900.00 (10 pods at a time)",
+            "this Job adds $900.00 (10 pods at a time)",
             id="Job for its run only",
         ),
     ],
@@ -236,3 +241,23 @@ def test_judgement_and_booking_agree(committed: int, milli: int) -> None:
     rate = budget.added_rate(rule, judged)
     accepted = ledger.reserve("pod", rate, [budget.charge(rule, 100, NOON)]).accepted
     assert accepted is (budget.judge(rule, judged, committed, NOON) == ())
+
+
+@pytest.mark.parametrize(
+    ("now", "mode"),
+    [
+        (NOON.replace(day=10), "warn"),
+        (datetime(2026, 11, 11, 23, 59, 59, tzinfo=UTC), "warn"),
+        (datetime(2026, 11, 12, tzinfo=UTC), "enforce"),
+    ],
+)
+def test_in_its_days_of_grace_an_enforced_budget_only_warns(now: datetime, mode: str) -> None:
+    rule = _rule(graceUntil="2026-11-11").at(now)
+    assert rule.mode == mode
+    (finding,) = budget.judge(rule, context(pod()), 10 * MONEY, None)
+    assert ("(only a warning until the end of 2026-11-11)" in finding.message) is (mode == "warn")
+
+
+def test_grace_makes_no_other_mode_stricter() -> None:
+    assert _rule(mode="audit", graceUntil="2026-11-11").at(NOON).mode == "audit"
+    assert _rule(mode="warn", graceUntil="2026-11-11").at(NOON).grace_until is None

@@ -59,7 +59,7 @@ def test_kubectl_tells_what_a_workload_costs_a_month(cluster: Installation) -> N
         "Warning: this StatefulSet costs $78.51 a month (3 replicas, requests, on-demand, price list default)"
         in said["StatefulSet"].err
     )
-    assert "Warning: this CronJob costs $0.04 a month" in said["CronJob"].err
+    assert "Warning: this CronJob costs $1.11 a month" in said["CronJob"].err
 
 
 def test_a_workload_is_stored_as_its_author_wrote_it(cluster: Installation) -> None:

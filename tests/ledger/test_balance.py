@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webhook.ledger import balance
-from webhook.ledger.balance import Accrual, Period, Terms
+from webhook.ledger.balance import Accrual, Period, Spending, Terms
 
 MONEY = 10**6
 NOON = datetime(2026, 11, 11, 12, tzinfo=UTC)
@@ -46,6 +46,61 @@ def test_periods_are_those_of_the_calendar_in_utc(
     period: Period, now: datetime, begin: datetime, end: datetime
 ) -> None:
     assert balance.period_bounds(period, now) == (begin, end)
+
+
+@pytest.mark.parametrize(
+    ("period", "begins_on", "now", "begin", "end"),
+    [
+        ("monthly", 15, (2026, 11, 14), (2026, 10, 15), (2026, 11, 15)),
+        ("monthly", 15, (2026, 11, 15), (2026, 11, 15), (2026, 12, 15)),
+        ("monthly", 28, (2027, 1, 3), (2026, 12, 28), (2027, 1, 28)),
+        ("monthly", 28, (2026, 12, 28), (2026, 12, 28), (2027, 1, 28)),
+        ("monthly", 28, (2027, 3, 1), (2027, 2, 28), (2027, 3, 28)),
+        ("weekly", 7, (2026, 11, 11), (2026, 11, 8), (2026, 11, 15)),
+        ("weekly", 7, (2026, 11, 15), (2026, 11, 15), (2026, 11, 22)),
+        ("weekly", 3, (2026, 11, 11), (2026, 11, 11), (2026, 11, 18)),
+        ("daily", 5, (2026, 11, 11), (2026, 11, 11), (2026, 11, 12)),
+    ],
+)
+def test_a_period_begins_on_its_reset_day(
+    period: Period,
+    begins_on: int,
+    now: tuple[int, int, int],
+    begin: tuple[int, int, int],
+    end: tuple[int, int, int],
+) -> None:
+    moment = datetime(*now, 5, tzinfo=UTC)
+    expected = datetime(*begin, tzinfo=UTC), datetime(*end, tzinfo=UTC)
+    assert balance.period_bounds(period, moment, begins_on) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 20 * 86_400), st.integers(0, 10**9)), max_size=12), st.integers(1, 7))
+def test_days_add_up_to_what_each_period_has_spent(steps: list[tuple[int, int]], begins_on: int) -> None:
+    now, spending = NOON, Spending(NOON)
+    by_second: list[tuple[datetime, datetime, int]] = []
+    for seconds, rate in steps:
+        until = now + timedelta(seconds=seconds)
+        spending.advance(rate, until)
+        by_second.append((now, until, rate))
+        now = until
+    for period in ("monthly", "weekly", "daily"):
+        begin, _ = balance.period_bounds(period, now, begins_on)
+        exact = sum(max(0, int((end - max(start, begin)).total_seconds())) * rate for start, end, rate in by_second)
+        assert spending.micros(period, now, begins_on) == -(-exact // 3600)
+
+
+def test_a_clock_that_goes_back_spends_nothing() -> None:
+    spending = Spending(NOON)
+    spending.advance(3600, NOON + timedelta(seconds=10))
+    spending.advance(10**9, NOON)
+    assert spending.micros("daily", NOON) == 10
+
+
+def test_years_without_news_cost_no_time() -> None:
+    spending = Spending(NOON)
+    spending.advance(MONEY, NOON + timedelta(days=36_500))
+    assert spending.micros("daily", NOON + timedelta(days=36_500)) == 12 * MONEY
 
 
 def test_a_time_without_zone_is_refused() -> None:
@@ -127,6 +182,7 @@ _terms = st.builds(
     basis=st.sampled_from(("runRate", "monthEnd")),
     hours_per_month=st.integers(1, 744),
     reject_at=st.integers(1, 200),
+    begins_on=st.integers(1, 7),
 )
 
 

@@ -105,6 +105,19 @@ def test_a_longer_delay_gets_a_longer_grace_period() -> None:
     assert "--shutdown-delay=60" in template["spec"]["containers"][0]["args"]
 
 
+def test_the_address_of_notifications_comes_from_a_secret_and_its_name_is_resolved() -> None:
+    manifests = _rendered.chart().objects({"notifications": {"secretName": "chat", "form": "json"}})
+    container = _rendered.of_kind(manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    variables = {each["name"]: each for each in container["env"]}
+    assert variables["PODGATE_NOTIFY_URL"]["valueFrom"]["secretKeyRef"] == {"name": "chat", "key": "url"}
+    assert variables["PODGATE_NOTIFY_FORM"]["value"] == "json"
+    egress = _rendered.of_kind(manifests, "NetworkPolicy")["spec"]["egress"]
+    assert {(port["port"], port["protocol"]) for rule in egress for port in rule["ports"]} >= {
+        (53, "UDP"),
+        (443, "TCP"),
+    }
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -123,6 +136,7 @@ def test_a_longer_delay_gets_a_longer_grace_period() -> None:
         pytest.param({"timeoutSeconds": 30}, id="a time-out that would stall deployments"),
         pytest.param({"policies": {"notes.txt": "kind: Budget"}}, id="a policy file that would not be read"),
         pytest.param({"resources": {"limits": {"memory": None}}, "imageTag": "x"}, id="a value that does not exist"),
+        pytest.param({"notifications": {"secretName": "chat", "form": "mail"}}, id="a message that serve cannot write"),
         pytest.param({"extraArgs": ["serve"]}, id="an argument that is no flag"),
     ],
 )

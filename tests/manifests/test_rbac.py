@@ -10,6 +10,7 @@ import pytest
 from tests.manifests import _rendered
 from webhook import settings
 from webhook.admission.ruleset import check_section
+from webhook.audit import policy_reports
 from webhook.cluster.live import LiveView
 from webhook.cluster.watches import Watches
 from webhook.kube import client
@@ -56,6 +57,16 @@ STATUS = {
     Right("podgate.dev", f"{resource}/status", "patch"): "conditions, which tell authors what came of their policies"
     for group, resource in FOLLOWED
     if group == "podgate.dev"
+}
+TOLD = {
+    Right("", "events", "get"): "the one Event of an owner, to count it up",
+    Right("", "events", "create"): "the first refusal of an owner's pods; one a threshold and period of a Budget",
+    Right("", "events", "patch"): "further ones",
+    **{
+        Right(group, resource, verb): "one report a namespace, where the kind is installed"
+        for group, resource in (("wgpolicyk8s.io", "policyreports"), ("openreports.io", "reports"))
+        for verb in ("list", "create", "update", "delete")
+    },
 }
 _OBJECTS = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
 TRUST = {
@@ -116,7 +127,7 @@ def installation(request: pytest.FixtureRequest) -> tuple[list[dict[str, Any]], 
 def test_the_cluster_role_is_the_list_and_nothing_else(installation: tuple[list[dict[str, Any]], bool]) -> None:
     manifests, keeps_certificates = installation
     role = _rendered.of_kind(manifests, "ClusterRole")
-    assert _rights(role) == {*CLUSTER, *STATUS} | (set(TRUST) if keeps_certificates else set())
+    assert _rights(role) == {*CLUSTER, *STATUS, *TOLD} | (set(TRUST) if keeps_certificates else set())
 
 
 def test_the_role_is_the_list_and_nothing_else(installation: tuple[list[dict[str, Any]], bool]) -> None:
@@ -139,7 +150,7 @@ def test_no_write_reaches_beyond_the_own_objects(installation: tuple[list[dict[s
     for role in _roles(manifests):
         for right in _rights(role):
             is_first = role["kind"] == "Role" and right.verb == "create"
-            assert right.verb not in WRITING or right.name or is_first or right in STATUS, right
+            assert right.verb not in WRITING or right.name or is_first or right in {*STATUS, *TOLD}, right
 
 
 def test_both_bindings_give_the_roles_to_the_one_account(installation: tuple[list[dict[str, Any]], bool]) -> None:
@@ -166,6 +177,11 @@ def test_what_is_followed_is_what_the_code_watches() -> None:
     watched = {report.name for report in watches.report()}
     policies = {source.resource.name for source in ResourcePolicies(check_section).sources}
     assert {resource for _, resource in FOLLOWED} == watched | {"leases"} | {name.split(".")[0] for name in policies}
+
+
+def test_reports_are_written_as_the_code_names_them() -> None:
+    groups = {(dialect.group, dialect.plural) for dialect in policy_reports.DIALECTS}
+    assert groups == {(right.group, right.resource) for right in TOLD if right.group}
 
 
 def test_the_names_are_those_that_the_code_uses() -> None:

@@ -50,6 +50,14 @@ def test_kinds_and_sections_are_offered_for_discovery() -> None:
         pytest.param(
             BudgetSpec, {**_BUDGET, "scope": {"namespaceSelector": {"matchLabels": {"a": "b"}}}}, id="selector"
         ),
+        pytest.param(BudgetSpec, {**_BUDGET, "resetDay": 28}, id="reset on a day of the month"),
+        pytest.param(BudgetSpec, {**_BUDGET, "period": "weekly", "resetDay": "Sunday"}, id="reset on a weekday"),
+        pytest.param(BudgetSpec, {**_BUDGET, "graceUntil": "2026-12-31"}, id="grace"),
+        pytest.param(BudgetSpec, {**_BUDGET, "amount": "999999999999999.999999999999"}, id="huge amount"),
+        pytest.param(BudgetSpec, {**_BUDGET, "scope": {"label": {"key": "a", "unlabelled": True}}}, id="unlabelled"),
+        pytest.param(
+            BudgetSpec, {**_BUDGET, "scope": {"label": {"key": "a", "value": "b", "unlabelled": True}}}, id="catch-all"
+        ),
         pytest.param(PriceListSpec, {**_LIST, "spot": _RATES, "hoursPerMonth": 744}, id="spot"),
         pytest.param(PriceListSpec, {**_LIST, "assumedRequest": {"cpu": "250m"}}, id="part of the assumed request"),
         pytest.param(
@@ -101,6 +109,23 @@ def test_a_valid_document_is_taken(model: type[BaseModel], document: dict[str, A
             BudgetSpec, {**_BUDGET, "scope": {"label": {"key": "a b", "value": ""}}}, "label key", id="label key"
         ),
         pytest.param(BudgetSpec, {**_BUDGET, "amount": "0"}, "greater than 0", id="no money"),
+        pytest.param(BudgetSpec, {**_BUDGET, "amount": "-5"}, "must not be negative", id="negative amount"),
+        pytest.param(BudgetSpec, {**_BUDGET, "amount": "1,000"}, "plain decimal number", id="amount with a comma"),
+        pytest.param(BudgetSpec, {**_BUDGET, "amount": "1e9"}, "plain decimal number", id="amount with an exponent"),
+        pytest.param(BudgetSpec, {**_BUDGET, "amount": "NaN"}, "plain decimal number", id="no number"),
+        pytest.param(BudgetSpec, {**_BUDGET, "amount": "1" + "0" * 15}, "below 10^15", id="amount beyond all reason"),
+        pytest.param(BudgetSpec, {**_BUDGET, "currency": "usd"}, "currency", id="currency in lower case"),
+        pytest.param(BudgetSpec, {**_BUDGET, "resetDay": 29}, "from 1 to 28", id="day that some months lack"),
+        pytest.param(BudgetSpec, {**_BUDGET, "resetDay": True}, "from 1 to 28", id="no day"),
+        pytest.param(BudgetSpec, {**_BUDGET, "resetDay": "Sunday"}, "Write a number from 1 to 28", id="weekday"),
+        pytest.param(
+            BudgetSpec, {**_BUDGET, "period": "weekly", "resetDay": 3}, "Write a weekday", id="number for a weekday"
+        ),
+        pytest.param(BudgetSpec, {**_BUDGET, "period": "daily", "resetDay": 3}, "Remove it", id="reset of a day"),
+        pytest.param(BudgetSpec, {**_BUDGET, "graceUntil": "soon"}, "must be a date", id="grace without a date"),
+        pytest.param(
+            BudgetSpec, {**_BUDGET, "scope": {"label": {"key": "a"}}}, "selects no pods", id="label without a value"
+        ),
         pytest.param(BudgetSpec, {**_BUDGET, "amount": 10.5}, "decimal string in quotes", id="float as money"),
         pytest.param(BudgetSpec, {**_BUDGET, "currency": "$"}, "currency", id="symbol as currency"),
         pytest.param(BudgetSpec, {**_BUDGET, "warnAt": [90, 75]}, "must ascend", id="descending thresholds"),

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from webhook.admission import replacement
 from webhook.admission.ruleset import Ruleset
 from webhook.cluster.view import View
 from webhook.guardrails import _money
 from webhook.guardrails._contract import Context
+from webhook.kube.objects import controller_of
 from webhook.kube.quantity import QuantityError
 from webhook.ledger.store import Booking
 
@@ -29,4 +31,8 @@ def bookings(view: View, rules: Ruleset) -> Iterator[Booking]:
             price = _money.context_price(context)
         except QuantityError:
             continue  # The API server accepts no such pod, so it cannot be running.
-        yield Booking(item.uid, price.micros, paying)
+        metadata = item.pod.metadata
+        # What is being deleted costs until it is gone, and its controller does not count it any more.
+        is_leaving = metadata is not None and metadata.deletion_timestamp is not None
+        owner = "" if is_leaving else replacement.uid_of(view, item.namespace, controller_of(metadata))
+        yield Booking(item.uid, price.micros, paying, owner)

@@ -24,7 +24,7 @@ def commit(decision: Decision, subject: Subject, ledger: LedgerStore, uid: str) 
     metadata = subject.pod.metadata
     key = (metadata.uid if metadata is not None else None) or uid
     try:
-        outcome = ledger.reserve(key, decision.rate, decision.charges)
+        outcome = ledger.reserve(key, decision.rate, decision.charges, decision.owner)
     except LedgerError as error:
         return _unreserved(decision, str(error))
     if outcome.accepted:

@@ -18,7 +18,7 @@ import msgspec
 
 from webhook.guardrails._contract import ExceptionUse, Finding, WorkloadScale
 from webhook.kube.patch import Operation
-from webhook.ledger.store import Charge
+from webhook.ledger.store import Charge, Owner
 from webhook.pricing import money
 
 OutcomeName = Literal[
@@ -78,6 +78,8 @@ class Decision(msgspec.Struct, frozen=True):
     """The budgets that pay for it; booked where the decision stands."""
     deny_on_fault: tuple[str, ...] = ()
     """Those of them that refuse what cannot be booked."""
+    owner: Owner | None = None
+    """Its controller, where that is proven: what it replaces is no budget question."""
     would_allow: bool = True
     """Whether the object would be let in if everything were enforced."""
     reservation_fault: str = ""
@@ -189,6 +191,9 @@ def workload_line(scale: WorkloadScale, cost: Cost, currency: str) -> str:
     if cost.before > cost.after:
         saved = money.format_money(money.over_hours(cost.before - cost.after, cost.hours), currency)
         text += f", {saved} less than as written"
+    if scale.most > scale.replicas and cost.pods:
+        most = money.format_money(money.over_hours(cost.after // cost.pods * scale.most, cost.hours), currency)
+        text += f", and up to {most} at {scale.most} replicas, the {scale.most_source}"
     return text
 
 

@@ -202,6 +202,42 @@ class SizeCollector(Collector):
         return [family]
 
 
+class OutcomeCollector(Collector):
+    """A counter by outcome that somebody else counts."""
+
+    def __init__(
+        self, family: Callable[[], CounterMetricFamily], outcomes: Sequence[str], counts: Mapping[str, int]
+    ) -> None:
+        self._family = family
+        self._outcomes = outcomes
+        self._counts = counts
+
+    def collect(self) -> list[CounterMetricFamily]:
+        """Return the counter with one sample an outcome."""
+        family = self._family()
+        for outcome in self._outcomes:
+            family.add_metric((outcome,), self._counts.get(outcome, 0))
+        return [family]
+
+
+def review_cache_collector(lookups: Mapping[str, int]) -> OutcomeCollector:
+    """Return the counter of `webhook.admission.review_cache`."""
+    text = "New pods, by whether one that is alike was judged before."
+    return OutcomeCollector(
+        lambda: CounterMetricFamily("podgate_review_cache", text, labels=("outcome",)), ("hit", "miss"), lookups
+    )
+
+
+def wait_collector(outcomes: Mapping[str, int]) -> OutcomeCollector:
+    """Return the counter of `webhook.admission.patience`."""
+    text = "Reviews that waited for the caches, by what came of it."
+    return OutcomeCollector(
+        lambda: CounterMetricFamily("podgate_cache_waits", text, labels=("outcome",)),
+        ("seen", "timeout", "crowded"),
+        outcomes,
+    )
+
+
 class ExceptionCollector(Collector):
     """``podgate_exceptions{state}``, asked when it is scraped: time passes without anybody loading policies."""
 
@@ -216,35 +252,6 @@ class ExceptionCollector(Collector):
         for state, count in (rules.exception_states(self._now()) if rules is not None else {}).items():
             family.add_metric((state,), count)
         return [family]
-
-
-class OutcomeCollector(Collector):
-    """A counter by outcome that somebody else counts."""
-
-    def __init__(self, name: str, documentation: str, outcomes: Sequence[str], counts: Mapping[str, int]) -> None:
-        self._name = name
-        self._documentation = documentation
-        self._outcomes = outcomes
-        self._counts = counts
-
-    def collect(self) -> list[CounterMetricFamily]:
-        """Return the counter with one sample an outcome."""
-        family = CounterMetricFamily(self._name, self._documentation, labels=("outcome",))
-        for outcome in self._outcomes:
-            family.add_metric((outcome,), self._counts.get(outcome, 0))
-        return [family]
-
-
-def review_cache_collector(lookups: Mapping[str, int]) -> OutcomeCollector:
-    """``podgate_review_cache_total{outcome}``; see `webhook.admission.review_cache`."""
-    text = "New pods, by whether one that is alike was judged before."
-    return OutcomeCollector("podgate_review_cache", text, ("hit", "miss"), lookups)
-
-
-def wait_collector(outcomes: Mapping[str, int]) -> OutcomeCollector:
-    """``podgate_cache_waits_total{outcome}``; see `webhook.admission.patience`."""
-    text = "Reviews that waited for the caches, by what came of it."
-    return OutcomeCollector("podgate_cache_waits", text, ("seen", "timeout", "crowded"), outcomes)
 
 
 def _word(allowed: bool) -> str:

@@ -1,4 +1,4 @@
-"""What is told about a decision afterwards: one JSON line in the decision log, and the metrics.
+"""What is told about a decision afterwards: one JSON line in the decision log, the metrics, and whoever listens.
 
 It runs after the answer was sent and never raises: a full disk or a closed pipe must not cost a deploy. What could not
 be written is counted.
@@ -6,14 +6,15 @@ be written is counted.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from webhook.admission.decision import Decision, Outcome
 from webhook.admission.metrics import Metrics
 from webhook.admission.response import cost_text
-from webhook.admission.subject import Subject
+from webhook.admission.subject import Subject, owner_of
+from webhook.cluster.view import Controller, View
 from webhook.kube.patch import Operation
 
 
@@ -56,13 +57,49 @@ class Entry(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     microseconds: int = 0
 
 
+class Recorded(NamedTuple):
+    """One decision as it was written down, for those who listen."""
+
+    path: str
+    subject: Subject
+    owner: Controller | None
+    """The top-most known owner of a pod, the workload itself for a workload; None for a pod of its own."""
+    decision: Decision
+    time: datetime
+    line: bytes
+    """The line of the decision log."""
+
+
+class Listener(Protocol):
+    """Takes every decision after it was written down; must be quick, for the next review waits."""
+
+    def told(self, recorded: Recorded) -> None:
+        """Take one decision."""
+
+
 class Recorder:
     """Writes decisions down."""
 
-    def __init__(self, writer: LineWriter, metrics: Metrics, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        writer: LineWriter,
+        metrics: Metrics,
+        now: Callable[[], datetime],
+        view: View | None = None,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        """Args:
+        writer: takes the lines.
+        metrics: counts.
+        now: the time, with its zone.
+        view: names the owners of pods; without it lines of pods have no owner.
+        listeners: told of every decision; one that fails is counted and costs the others nothing.
+        """
         self._writer = writer
         self._metrics = metrics
         self._now = now
+        self._view = view
+        self._listeners = tuple(listeners)
         self._encoder = msgspec.json.Encoder()
 
     def record(self, path: str, uid: str, subject: Subject, decision: Decision, seconds: float, currency: str) -> None:
@@ -72,11 +109,27 @@ class Recorder:
             is_new_pod = subject.is_patchable and not subject.dry_run
             self._metrics.observe(path, decision, seconds, counts_money=is_new_pod)
             entry = describe(path, uid, subject, decision, currency)
-            entry.time = self._now()
+            owner = subject.controller
+            if owner is None and self._view is not None:
+                owner = owner_of(subject, self._view)
+                if owner is not None:
+                    entry.owner = f"{owner.kind}/{owner.name}"
+            entry.time = now = self._now()
             entry.microseconds = int(seconds * 1_000_000)
-            self._writer.write(self._encoder.encode(entry) + b"\n")
+            line = self._encoder.encode(entry) + b"\n"
+            self._writer.write(line)
         except Exception:  # noqa: BLE001  the answer is out; whatever failed here is counted, not raised
             self._metrics.recorder_fault()
+            return
+        if self._listeners:
+            self._tell(Recorded(path, subject, owner, decision, now, line))
+
+    def _tell(self, recorded: Recorded) -> None:
+        for listener in self._listeners:
+            try:
+                listener.told(recorded)
+            except Exception:  # noqa: BLE001  see above
+                self._metrics.recorder_fault()
 
 
 def describe(path: str, uid: str, subject: Subject, decision: Decision, currency: str) -> Entry:

@@ -18,9 +18,11 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from webhook.admission import budgets, replacement
 from webhook.admission import decision as decisions
-from webhook.admission.decision import ALLOWED, Cost, Decision, Outcome, OutcomeName, Severity, decide, workload_line
+from webhook.admission.decision import ALLOWED, Cost, Decision, Outcome, Severity, decide, workload_line
 from webhook.admission.matching import Entry
+from webhook.admission.outcomes import error_text, fault, outcome_name
 from webhook.admission.ruleset import Ruleset
 from webhook.admission.subject import Subject
 from webhook.cluster.view import View
@@ -28,8 +30,7 @@ from webhook.guardrails import _money, budget
 from webhook.guardrails._contract import Context, Finding, is_creation
 from webhook.kube.patch import Draft, Operation
 from webhook.kube.quantity import QuantityError
-from webhook.ledger.store import Charge, LedgerStore
-from webhook.policy._base import Mode
+from webhook.ledger.store import Charge, LedgerStore, Owner
 
 _log = logging.getLogger("podgate.review")
 
@@ -141,7 +142,7 @@ def judge(
     while True:
         if failed is not None:
             _log.error("guardrail %s failed on review %s", failed.guardrail, uid, exc_info=failed.error)
-            faults[failed.guardrail] = _text(failed.error)
+            faults[failed.guardrail] = error_text(failed.error)
         subject = make_subject()
         try:
             return subject, review(subject, around, phase, faults)
@@ -167,6 +168,7 @@ class _Run:
         "faults",
         "holding",
         "outcomes",
+        "owner",
         "phase",
         "rate",
         "shadow",
@@ -193,6 +195,7 @@ class _Run:
         self.charges: list[Charge] = []
         self.deny_on_fault: list[str] = []
         self.rate = 0
+        self.owner: Owner | None = None
 
     def admit(self, entry: Entry) -> None:
         """Take an entry on, unless it does not look at this operation or is exempt."""
@@ -225,43 +228,25 @@ class _Run:
         if enforced:
             price = self.price()
             self.rate = price.micros if price is not None else 0
-        for rule in self.around.rules.budgets:
-            if (rule.mode == "enforce") is enforced and rule.covers(
-                context.namespace, namespace_labels, context.labels
-            ):
-                self._judge_budget(rule)
+            self.owner = replacement.owner_of(context, self.rate)
+        judged = [
+            self._judge_budget(rule)
+            for rule in self.around.rules.budgets
+            if (rule.mode == "enforce") is enforced and rule.covers(context.namespace, namespace_labels, context.labels)
+        ]
+        if judged:
+            self.outcomes.extend(budgets.tightest_first(judged))
 
-    def _judge_budget(self, rule: budget.BudgetRule) -> None:
-        context, ledger, mode = self.context, self.around.ledger, rule.mode
-        severity: Severity = "enforce" if mode == "enforce" else "warn" if mode == "warn" else "audit"
-        note = self.exempt.get("budget")
-        now = self.around.now() if rule.basis == "monthEnd" else None
-        try:
-            spent = ledger.spent(rule.name, rule.period) if rule.basis == "monthEnd" else 0
-            if context.scale is None and mode != "audit":
-                charge = budget.charge(rule, context.prices.hours_per_month, now, spent_micros=spent)
-                # What runs already is booked and never refused: only an increase needs room.
-                is_refusable = note is None and (context.operation == "CREATE" or budget.added_rate(rule, context) > 0)
-                self.charges.append(charge if is_refusable else charge._replace(limit=None))
-                if rule.on_fault == "deny" and mode == "enforce":
-                    self.deny_on_fault.append(rule.name)
-            if note is not None:
-                self.outcomes.append(Outcome(rule.name, "budget", mode, "exempt", severity, note=note))
-                return
-            committed = ledger.committed(rule.name, without=self._key())
-            findings = tuple(budget.judge(rule, context, committed, now, spent_micros=spent))
-        except Exception as error:  # noqa: BLE001  whatever fails, the review gets a definite answer
-            self.outcomes.append(_fault(rule.name, "budget", rule.on_fault, mode, severity, _text(error)))
-            return
-        name = _name(mode, severity, findings, changed=False)
-        self.outcomes.append(Outcome(rule.name, "budget", mode, name, severity, findings))
-
-    def _key(self) -> str:
-        """UID of a new pod: a retried call must not find its own booking in the way. An increase of a pod that runs
-        is judged on top of what it has."""
-        metadata = self.context.pod.metadata
-        is_new = self.context.operation == "CREATE" and self.context.scale is None
-        return (metadata.uid or "") if is_new and metadata is not None else ""
+    def _judge_budget(self, rule: budget.BudgetRule) -> budgets.Judged:
+        around = self.around
+        judged = budgets.judge(
+            rule, self.context, around.ledger, around.now, rate=self.rate, owner=self.owner, exempt=self.exempt
+        )
+        if judged.charge is not None:
+            self.charges.append(judged.charge)
+            if judged.denies_on_fault:
+                self.deny_on_fault.append(rule.name)
+        return judged
 
     def price(self) -> _money.PodPrice | None:
         """Return the price of the object as it is now; None where a quantity is malformed, which the API server
@@ -299,14 +284,18 @@ class _Run:
         )
         if self.charges:
             return msgspec.structs.replace(
-                decision, rate=self.rate, charges=tuple(self.charges), deny_on_fault=tuple(self.deny_on_fault)
+                decision,
+                rate=self.rate,
+                charges=tuple(self.charges),
+                deny_on_fault=tuple(self.deny_on_fault),
+                owner=self.owner,
             )
         return decision
 
     def _add_fault(self, entry: Entry, text: str) -> None:
         # A workload is never refused because Podgate failed; its pods are judged again.
         on_fault = "allow" if self.context.scale is not None else entry.on_fault
-        self.outcomes.append(_fault(entry.policy, entry.guardrail.name, on_fault, entry.mode, entry.severity, text))
+        self.outcomes.append(fault(entry.policy, entry.guardrail.name, on_fault, entry.mode, entry.severity, text))
 
     def _run(self, items: list[Entry], draft: Draft) -> None:
         """Let all of them propose, then let all of them inspect what has become of the object."""
@@ -347,7 +336,7 @@ class _Run:
         try:
             found = entry.guardrail.inspect(entry.rule, self.context)
         except Exception as error:  # noqa: BLE001  whatever fails, the review gets a definite answer
-            self._add_fault(entry, _text(error))
+            self._add_fault(entry, error_text(error))
             return
         severity = entry.severity
         is_workload = self.context.scale is not None
@@ -370,27 +359,8 @@ class _Run:
     def _note(
         self, entry: Entry, severity: Severity, findings: tuple[Finding, ...], operations: list[Operation]
     ) -> None:
-        name = _name(entry.mode, severity, findings, changed=bool(operations))
+        name = outcome_name(entry.mode, severity, findings, changed=bool(operations))
         held_back = tuple(operations) if entry.mode != "enforce" and self.phase in ("mutate", "offline") else ()
         self.outcomes.append(
             Outcome(entry.policy, entry.guardrail.name, entry.mode, name, severity, findings, held_back)
         )
-
-
-def _fault(policy: str, guardrail: str, on_fault: str, mode: Mode, severity: Severity, text: str) -> Outcome:
-    denied = on_fault == "deny" and mode == "enforce"
-    name: OutcomeName = "fault_denied" if denied else "fault_allowed"
-    return Outcome(policy, guardrail, mode, name, severity, note=text)
-
-
-def _name(mode: Mode, severity: Severity, findings: tuple[Finding, ...], *, changed: bool) -> OutcomeName:
-    if any(not finding.notice for finding in findings):
-        return "refused" if severity == "enforce" else "warned" if severity == "warn" else "would_refuse"
-    if changed:
-        return "changed" if mode == "enforce" else "would_change"
-    return "passed"
-
-
-def _text(error: Exception) -> str:
-    """One line for people; the stack is in the log."""
-    return f"{type(error).__name__}: {error}".replace("\n", " ")[:200]

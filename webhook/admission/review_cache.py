@@ -9,9 +9,9 @@ this cache.
 
 A pod that is seen for the first time leaves its hash only: keeping a decision costs a third of finding it, and the
 pods of Jobs, for one, hardly ever come again. Never kept: what depends on the time (namespaces with PolicyExceptions,
-budgets on basis ``monthEnd``), faults, and anything but new pods. Money is never remembered: a decision only serves
-while every budget that pays for the pod is so far from its first threshold that it has nothing to say, and the
-reservation is made for each pod.
+budgets on basis ``monthEnd`` or with days of grace), faults, and anything but new pods. Money is never remembered: a
+decision only serves while every budget that pays for the pod is so far from its first threshold that it has nothing to
+say, and the reservation is made for each pod.
 """
 
 from collections import Counter
@@ -231,7 +231,8 @@ def _quiet(decision: Decision, around: Surroundings) -> tuple[tuple[str, int], .
         if rules is None:
             rules = {rule.name: rule for rule in around.rules.budgets}
         rule = rules[outcome.policy]
-        if rule.basis != "runRate" or outcome.outcome != "passed" or outcome.findings:
+        # A day of grace ends with time alone.
+        if rule.basis != "runRate" or rule.grace_until is not None or outcome.outcome != "passed" or outcome.findings:
             return None
         cost = decision.cost
         # Whichever of its prices the budget judged, the greatest is on the safe side.

@@ -84,6 +84,8 @@ class Ruleset:
             rule._replace(mode=stricter_cap(rule.mode, cap)) for rule in compiled if rule.mode != "off"
         )
         self.prices = _prices(policies)
+        self.has_price_list = any(item.name == DEFAULT_PRICE_LIST for item in policies.price_lists)
+        """Whether prices come from a PriceList, and are not the built-in ones."""
         self._exceptions: dict[str, list[CompiledException]] = {}
         for item in policies.exceptions:
             self._exceptions.setdefault(item.namespace or "", []).append(_exception(item.name, item.spec))

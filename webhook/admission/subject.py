@@ -75,6 +75,18 @@ def requester_of(request: Request) -> Requester:
     return Requester(user.username, tuple(user.groups or ()), user.uid)
 
 
+def owner_of(subject: Subject, view: View) -> Controller | None:
+    """Return the top-most known owner of what is judged: for a workload the workload itself, for a pod of its own
+    None."""
+    if subject.controller is not None:
+        return subject.controller
+    metadata = subject.pod.metadata
+    owner = controller_of(metadata)
+    if owner is None or metadata is None:
+        return None
+    return view.top_controller(subject.namespace, owner, metadata.labels or {})
+
+
 def _of_pod(request: PodRequest) -> Subject | str:
     subresource = request.sub_resource or ""
     pod = request.object
@@ -113,19 +125,21 @@ def _of_workload(request: WorkloadRequest, view: View) -> Subject | str:
     name = request.name or (
         workload.metadata.name or workload.metadata.generate_name or "" if workload.metadata else ""
     )
+    namespace = request.namespace or ""
+    controller = Controller(kind, name, workload.api_version)
     return Subject(
         kind=kind,
         name=name,
-        namespace=request.namespace or "",
+        namespace=namespace,
         operation=request.operation,
         subresource="",
         dry_run=bool(request.dry_run),
         requester=requester_of(request),
         pod=pod,
         old_pod=_template_pod(old) if old is not None else None,
-        scale=workloads.scale_of(kind, workload, view),
+        scale=workloads.with_autoscaler(workloads.scale_of(kind, workload, view), view, namespace, controller),
         old_scale=workloads.scale_of(kind, old, view) if old is not None else None,
-        controller=Controller(kind, name, workload.api_version),
+        controller=controller,
         claim_templates=_claim_templates(workload),
     )
 
@@ -146,6 +160,8 @@ def _of_scale(request: ScaleRequest, view: View) -> Subject | str:
     before = request.old_object.spec if request.old_object is not None else None
     stored = workload.spec.replicas if workload.spec is not None else None
     old_replicas = before.replicas if before is not None and before.replicas is not None else stored
+    controller = Controller(kind, request.name or "", workload.api_version)
+    wanted = workloads.replicas(request.object.spec.replicas or 0)._replace(kind=kind)
     return Subject(
         kind=kind,
         name=request.name or "",
@@ -156,9 +172,9 @@ def _of_scale(request: ScaleRequest, view: View) -> Subject | str:
         requester=requester_of(request),
         pod=pod,
         old_pod=_template_pod(workload),
-        scale=workloads.replicas(request.object.spec.replicas or 0)._replace(kind=kind),
+        scale=workloads.with_autoscaler(wanted, view, namespace, controller),
         old_scale=workloads.replicas(old_replicas if old_replicas is not None else 1)._replace(kind=kind),
-        controller=Controller(kind, request.name or "", workload.api_version),
+        controller=controller,
         claim_templates=_claim_templates(workload),
     )
 

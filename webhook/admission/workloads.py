@@ -1,7 +1,7 @@
 """How many pods of a workload are paid for, and for how long.
 
 Replicas of Deployments, StatefulSets, ReplicaSets and ReplicationControllers; the nodes that a DaemonSet's pods match;
-the parallelism of Jobs, with their expected running time where it is known.
+the parallelism of Jobs, with their expected running time where it is known; of CronJobs also how often they run.
 """
 
 import re
@@ -9,7 +9,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from webhook.cluster.view import Node, View
+from webhook.admission import schedules
+from webhook.admission.schedules import parse_duration
+from webhook.cluster.view import Controller, Node, View
 from webhook.guardrails._contract import WorkloadScale
 from webhook.kube.objects import (
     JobSpec,
@@ -25,9 +27,6 @@ from webhook.kube.objects import (
 
 EXPECTED_RUNTIME_ANNOTATION = "podgate.dev/expected-runtime"
 """On a Job, a CronJob or its template: how long one run takes, as a duration such as 90m or 2h30m."""
-
-_DURATION_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(h|m|s|d)")
-_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 _DAEMON_TOLERATED = frozenset(
     {
@@ -74,40 +73,54 @@ def scale_of(kind: str, workload: Workload, view: View) -> WorkloadScale:
             outer.metadata if outer is not None else None,
             job.template.metadata if job.template is not None else None,
         )
-        return _job_scale(kind, job, metadata)
+        once = _job_scale(kind, job, metadata)
+        return _repeated(once, spec) if once.hours is not None else once
     return replicas(spec.replicas if spec.replicas is not None else 1)._replace(kind=kind)
 
 
-def parse_duration(text: str) -> int | None:
-    """Return a duration such as ``2h30m`` in whole seconds, rounded up; None where it is malformed or zero."""
-    position = 0
-    total = 0
-    for match in _DURATION_PART.finditer(text):
-        if match.start() != position:
-            return None
-        whole, _, fraction = match[1].partition(".")
-        unit = _SECONDS[match[2]]
-        total += int(whole) * unit
-        if fraction:
-            total += -(-int(fraction) * unit // 10 ** len(fraction))
-        position = match.end()
-    return total if position == len(text) and total > 0 else None
+def with_autoscaler(scale: WorkloadScale, view: View, namespace: str, controller: Controller) -> WorkloadScale:
+    """Return the scale with the pods that a HorizontalPodAutoscaler of the workload may raise it to."""
+    found = view.horizontal_pod_autoscalers(namespace, controller)
+    most = max(found, key=lambda each: each.max_replicas, default=None)
+    if most is None or most.max_replicas <= 0:
+        return scale
+    return scale._replace(most=most.max_replicas, most_source=f'maxReplicas of HorizontalPodAutoscaler "{most.name}"')
 
 
 def _job_scale(kind: str, job: JobSpec, metadata: Iterable[ObjectMeta | None]) -> WorkloadScale:
-    parallel = job.parallelism if job.parallelism is not None else 1
-    if job.completions is not None:
-        parallel = min(parallel, max(job.completions, 1))
+    parallel = max(_parallel(job), 0)
     pods = f"{parallel} pod{'' if parallel == 1 else 's'} at a time"
     for item in metadata:
         text = (item.annotations or {}).get(EXPECTED_RUNTIME_ANNOTATION) if item is not None else None
         seconds = parse_duration(text) if text is not None else None
         if seconds is not None:
-            return WorkloadScale(kind, max(parallel, 0), f"{pods} for {text} as annotated", _hours(seconds))
+            return WorkloadScale(kind, parallel, f"{pods} for {text} as annotated", _hours(seconds), seconds)
     if job.active_deadline_seconds is not None and job.active_deadline_seconds > 0:
-        hours = _hours(job.active_deadline_seconds)
-        return WorkloadScale(kind, max(parallel, 0), f"{pods} until activeDeadlineSeconds, {hours} h", hours)
-    return WorkloadScale(kind, max(parallel, 0), f"{pods} for the whole month, no expected runtime is known")
+        seconds = job.active_deadline_seconds
+        hours = _hours(seconds)
+        return WorkloadScale(kind, parallel, f"{pods} until activeDeadlineSeconds, {hours} h", hours, seconds)
+    return WorkloadScale(kind, parallel, f"{pods} for the whole month, no expected runtime is known")
+
+
+def _parallel(job: JobSpec) -> int:
+    parallel = job.parallelism if job.parallelism is not None else 1
+    return parallel if job.completions is None else min(parallel, max(job.completions, 1))
+
+
+def _repeated(once: WorkloadScale, spec: WorkloadSpec) -> WorkloadScale:
+    """Return the scale of a CronJob: as many runs at a time as overlap at worst, for the hours of a month that it
+    takes them all."""
+    found = schedules.rhythm(spec.schedule or "")
+    if found is None:
+        return once
+    runs = found.runs_per_month
+    overlap = 1
+    if spec.concurrency_policy in (None, "", "Allow"):
+        overlap = -(-once.run_seconds // found.shortest_gap)
+    hours = -(-(runs * once.run_seconds) // (3600 * overlap))
+    shown = f"{float(runs):,.1f}".removesuffix(".0")
+    times = f"{shown} run{'' if runs == 1 else 's'} a month" + (f", {overlap} of them at a time" if overlap > 1 else "")
+    return once._replace(replicas=once.replicas * overlap, source=f"{once.source}, {times}", hours=int(hours))
 
 
 def _hours(seconds: int) -> int:
@@ -115,11 +128,15 @@ def _hours(seconds: int) -> int:
 
 
 def _daemon_scale(spec: PodSpec, view: View) -> WorkloadScale:
-    nodes = view.nodes()
-    if not nodes:
+    if not view.nodes():
         return WorkloadScale("DaemonSet", 1, "1 node, none are known")
-    count = sum(1 for node in nodes if _runs_on(spec, node))
+    count = matching_nodes(spec, view)
     return WorkloadScale("DaemonSet", count, f"{count} matching node{'' if count == 1 else 's'}")
+
+
+def matching_nodes(spec: PodSpec, view: View) -> int:
+    """Return the number of nodes that pods of a DaemonSet run on."""
+    return sum(1 for node in view.nodes() if _runs_on(spec, node))
 
 
 def _runs_on(spec: PodSpec, node: Node) -> bool:

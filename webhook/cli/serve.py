@@ -14,13 +14,18 @@ import prometheus_client
 import certs
 from webhook import assembly, settings
 from webhook.admission.engine import Answered
+from webhook.admission.figures import Figures, figures
 from webhook.admission.log import DecisionLog
 from webhook.admission.request import BadReview
+from webhook.audit.background import BackgroundScan, Basis, ScanCollector
+from webhook.audit.refusals import RefusalCollector, Refusals
 from webhook.cli._fault import Fault
+from webhook.cluster.live import LiveView
 from webhook.cluster.snapshot import SnapshotError
 from webhook.kube.client import Client, ConfigError, connect, in_pod
+from webhook.kube.conditions import Held
 from webhook.kube.leader import Election
-from webhook.server import conditions, lane, listener, ops, secret_tls, tls
+from webhook.server import actuals, budgets, conditions, journal, lane, listener, notifier, ops, secret_tls, tls
 
 
 def _serve(**raw: object) -> None:
@@ -42,11 +47,15 @@ def _serve(**raw: object) -> None:
 
 
 def _run(chosen: settings.Settings, log: DecisionLog) -> int:
-    parts = assembly.live(chosen, log) if chosen.cluster is None else assembly.embedded(chosen, log)
+    # Writes go through connections of their own, so that no watch has to share with them.
+    rest = connect(chosen.kubeconfig) if chosen.cluster is None or chosen.certs_secret else None
+    told: list[Refusals] = []
+    if rest is not None and chosen.cluster is None:
+        parts = assembly.live(chosen, log, listeners=[partial(_refusals, rest, told)])
+    else:
+        parts = assembly.embedded(chosen, log)
     registry = parts.metrics.registry
     log.on_lost = parts.metrics.recorder_fault
-    # Writes go through connections of their own, so that no watch has to share with them.
-    rest = connect(chosen.kubeconfig) if parts.cluster is not None or chosen.certs_secret else None
     if rest is not None and chosen.certs_secret:
         made = _shared_certificates(chosen, rest, registry)
     else:
@@ -64,16 +73,25 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
     health.add_notice("decision log", log.notices)
     health.add_check("certificate", made.problem)
     health.add_notice("certificate", made.notices)
-    telling = _conditions(chosen, parts.cluster, rest, made.election, health, registry)
+    budgets_told = partial(_budgets, chosen, parts, health, registry)
+    telling = _conditions(chosen, parts.cluster, rest, made.election, health, registry, budgets_told)
+    if parts.cluster is None and chosen.notify_url:
+        telling = budgets_told(None, lambda: True)
+    for refusals in told:
+        health.add_notice("events", refusals.notices)
+        registry.register(RefusalCollector(refusals))
+        telling.append(refusals.telling())
     admission_lane = lane.Lane(
         partial(_answer, parts),
         ops.bare_application("reviews are posted to /mutate or /validate"),
         shed=partial(_answer_overloaded, parts),
     )
     registry.register(ops.LaneCollector(admission_lane))
+    operations = ops.application(health, registry)
+    journal.add(operations, parts.journal)
     return listener.serve(
         listener.Admission(admission_lane, made.tls, chosen.host, chosen.port),
-        [listener.Site("operations", "--ops-port", ops.application(health, registry), chosen.host, chosen.ops_port)],
+        [listener.Site("operations", "--ops-port", operations, chosen.host, chosen.ops_port)],
         health,
         shutdown_delay=chosen.shutdown_delay,
         background=[assembly.watching(parts), *made.background, *telling, admission_lane.lag.watching()],
@@ -133,11 +151,13 @@ def _conditions(
     election: Election | None,
     health: ops.Health,
     registry: prometheus_client.CollectorRegistry,
+    also: Callable[[Client, Callable[[], bool]], list[contextlib.AbstractAsyncContextManager[None]]] | None = None,
 ) -> list[contextlib.AbstractAsyncContextManager[None]]:
-    """Have the leader tell authors of custom resources what came of them.
+    """Have the leader tell authors of custom resources what came of them, and scan what runs.
 
     Replicas that share certificates have a leader. Others elect one for this alone, but only in pods: who tries
-    Podgate on a cluster from outside must not speak for the installation that is in it.
+    Podgate on a cluster from outside must not speak for the installation that is in it. `also` makes what else the
+    leader does.
     """
     if cluster is None or rest is None:
         return []
@@ -155,7 +175,77 @@ def _conditions(
     )
     health.add_notice("conditions", writer.notices)
     registry.register(conditions.ConditionCollector(writer, leads))
-    return [*background, writer.watching()]
+    if also is not None:
+        background += also(rest, election.is_leader)
+    background.append(writer.watching())
+    if chosen.scan_interval:
+        scan = BackgroundScan(
+            partial(_scan_basis, cluster),
+            rest,
+            rest,
+            leads=election.is_leader,
+            now=assembly.utc_now,
+            interval=chosen.scan_interval,
+        )
+        health.add_notice("scan", scan.notices)
+        registry.register(ScanCollector(scan))
+        background.append(scan.running())
+    return background
+
+
+def _scan_basis(cluster: assembly.LiveCluster) -> Basis | None:
+    policies = cluster.policies
+    return Basis(policies, cluster.view, cluster.ledger, cluster.excluded) if policies is not None else None
+
+
+def _refusals(rest: Client, told: list[Refusals], view: LiveView) -> Refusals:
+    made = Refusals(rest, view, now=assembly.utc_now, monotonic=time.monotonic)
+    told.append(made)
+    return made
+
+
+def _budgets(
+    chosen: settings.Settings,
+    parts: assembly.Parts,
+    health: ops.Health,
+    registry: prometheus_client.CollectorRegistry,
+    rest: Client | None,
+    leads: Callable[[], bool],
+) -> list[contextlib.AbstractAsyncContextManager[None]]:
+    """Have the leader tell how budgets stand."""
+
+    def stand() -> list[Figures]:
+        rules = parts.engine.rules
+        return figures(rules, parts.ledger, assembly.utc_now()) if rules is not None else []
+
+    def objects() -> dict[str, Held]:
+        return budgets.objects_of(parts.cluster.standings() if parts.cluster is not None else None)
+
+    def asks() -> list[actuals.Ask]:
+        rules, now = parts.engine.rules, assembly.utc_now()
+        found = rules.budgets if rules is not None else ()
+        return [actuals.Ask(each.name, each.scope, each.begin(now)) for each in found]
+
+    costs: actuals.Actuals | None = None
+    background: list[contextlib.AbstractAsyncContextManager[None]] = []
+    if chosen.allocation_url and rest is not None:
+        costs = actuals.Actuals(chosen.allocation_url, asks, leads=leads, now=assembly.utc_now)
+        health.add_notice("actual costs", costs.notices)
+        registry.register(actuals.ActualsCollector(costs))
+        background.append(costs.watching())
+    teller = budgets.BudgetTeller(
+        stand,
+        objects,
+        rest,
+        notifier.Notifier(chosen.notify_url, chosen.notify_form) if chosen.notify_url else None,
+        actuals=costs,
+        leads=leads,
+        now=assembly.utc_now,
+        monotonic=time.monotonic,
+    )
+    health.add_notice("budgets", teller.notices)
+    registry.register(budgets.BudgetCollector(teller))
+    return [*background, teller.watching()]
 
 
 def _answer_overloaded(parts: assembly.Parts, path: str, body: bytes) -> lane.Answer:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from webhook.cluster import _autoscalers, disruption, matching, view
+from webhook.cluster import _autoscalers, _quotas, disruption, matching, view
 from webhook.kube import objects
 from webhook.kube.objects import DEFAULT_NAMESPACE, Object, ObjectMeta, ResourceMap
 
@@ -93,32 +93,6 @@ class _LimitRangeDocument(Object):
     spec: _LimitRangeSpec | None = None
 
 
-class _ScopeRequirement(Object):
-    scope_name: str = ""
-    operator: str = ""
-    values: list[str] | None = None
-
-
-class _ScopeSelector(Object):
-    match_expressions: list[_ScopeRequirement] | None = None
-
-
-class _QuotaSpec(Object):
-    hard: ResourceMap | None = None
-    scopes: list[str] | None = None
-    scope_selector: _ScopeSelector | None = None
-
-
-class _QuotaStatus(Object):
-    hard: ResourceMap | None = None
-    used: ResourceMap | None = None
-
-
-class _QuotaDocument(Object):
-    spec: _QuotaSpec | None = None
-    status: _QuotaStatus | None = None
-
-
 def _namespace(metadata: ObjectMeta, _document: dict[str, Any]) -> view.Namespace:
     name = metadata.name or ""
     return view.Namespace(name, {NAME_LABEL: name} | (metadata.labels or {}), metadata.annotations or {})
@@ -187,20 +161,7 @@ def _limit_range_item(item: _LimitRangeItem) -> view.LimitRangeItem:
 
 
 def _resource_quota(metadata: ObjectMeta, document: dict[str, Any]) -> view.ResourceQuota:
-    read = msgspec.convert(document, _QuotaDocument)
-    spec, status = read.spec or _QuotaSpec(), read.status or _QuotaStatus()
-    requirements = (spec.scope_selector.match_expressions if spec.scope_selector is not None else None) or ()
-    return view.ResourceQuota(
-        namespace=metadata.namespace or DEFAULT_NAMESPACE,
-        name=metadata.name or "",
-        # The API server refuses by the status, which follows the specification.
-        hard=status.hard or spec.hard or {},
-        used=status.used or {},
-        scopes=(
-            *(view.QuotaScope(name) for name in spec.scopes or ()),
-            *(view.QuotaScope(each.scope_name, each.operator, tuple(each.values or ())) for each in requirements),
-        ),
-    )
+    return _quotas.read(metadata.namespace or DEFAULT_NAMESPACE, metadata.name or "", document)
 
 
 def _pod_disruption_budget(metadata: ObjectMeta, document: dict[str, Any]) -> view.PodDisruptionBudget:

@@ -14,7 +14,7 @@ from typing import Final, overload
 
 from webhook.cluster import disruption, leases, matching, owners, view
 from webhook.cluster.projections import KnownWorkload, LimitRange, NamedLease, PodProjection, PodRecord
-from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Workload
+from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Workload, controller_of
 from webhook.kube.stores import Grouped, Store
 
 _Key = tuple[str, str, str]
@@ -34,6 +34,8 @@ class PodStore(Store[PodRecord]):
         """Told the UID of each pod that ends, by the thread of the watch; what it had is free at once."""
         self.mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
         """By namespace and name of a claim: the (creation time, UID) of each pod that mounts it, the oldest first."""
+        self.on_leave: Callable[[str], object] | None = None
+        """Told the UID of each pod that is being deleted; its controller makes another one at once."""
 
     def put(self, key: str, value: PodRecord) -> None:
         """Add or change one pod."""
@@ -43,6 +45,8 @@ class PodStore(Store[PodRecord]):
             self._unmount(old)
         if value.claims and (old is None or old.claims != value.claims):
             _mount(self.mounted, value)
+        if value.deletion_timestamp is not None and self.on_leave is not None:
+            self.on_leave(key)
         self.project.sweep(self.values)
 
     def drop(self, key: str) -> None:
@@ -118,6 +122,8 @@ class LiveView:
         self.claims: Store[view.Claim] = Store()
         self.pods_by_uid = PodStore()
         self.workloads: dict[str, Store[KnownWorkload]] = {kind: Store() for kind in sorted(WORKLOAD_KINDS)}
+        self.replica_sets: Grouped[KnownWorkload] = Grouped(_owner_uid)
+        self.workloads["ReplicaSet"] = self.replica_sets
         self.limit_ranges_by_namespace: Grouped[LimitRange] = Grouped(lambda each: each.namespace)
         self.disruption_budgets_by_namespace: Grouped[disruption.Selecting] = Grouped(
             lambda each: each.budget.namespace, disruption.by_name
@@ -154,6 +160,14 @@ class LiveView:
         """Return a workload, with its pod template unless a controller owns it."""
         known = self._known(namespace, kind, name)
         return known.whole() if known is not None else None
+
+    def head(self, namespace: str, kind: str, name: str) -> Workload | None:
+        """Return a workload without its pod template."""
+        return self._head(namespace, kind, name)
+
+    def replica_sets_of(self, uid: str) -> Sequence[Workload]:
+        """Return the ReplicaSets of a controller, without their pod templates."""
+        return tuple(known.head for known in self.replica_sets.of(uid))
 
     def vertical_pod_autoscaler(
         self, namespace: str, controller: view.Controller, labels: Mapping[str, str]
@@ -298,6 +312,11 @@ class LiveView:
     def _head(self, namespace: str, kind: str, name: str) -> Workload | None:
         known = self._known(namespace, kind, name)
         return known.head if known is not None else None
+
+
+def _owner_uid(known: KnownWorkload) -> str | None:
+    owner = controller_of(known.head.metadata)
+    return owner.uid or None if owner is not None else None
 
 
 def _target(autoscaler: view.VerticalPodAutoscaler | view.HorizontalPodAutoscaler) -> _Key | None:

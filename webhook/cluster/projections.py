@@ -199,6 +199,7 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     claims: tuple[str, ...] = ()
     created: str = ""
     """Only where it mounts a claim."""
+    deletion_timestamp: str | None = None
 
     def as_pod(self) -> view.ClusterPod:
         """Return it as the view answers; the inner objects are shared and must not be changed."""
@@ -207,6 +208,7 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
             uid=self.uid,
             labels=self.labels,
             owner_references=[self.owner] if self.owner is not None else None,
+            deletion_timestamp=self.deletion_timestamp,
         )
         pod = objects.Pod(metadata=metadata, spec=self.spec)
         return view.ClusterPod(self.uid, self.namespace, pod, self.node, self.claims)
@@ -257,6 +259,7 @@ class _PodMeta(Object):
     creation_timestamp: str | None = None
     labels: dict[str, str] | None = None
     owner_references: list[OwnerReference] | None = None
+    deletion_timestamp: str | None = None
 
 
 class _PodStatus(Object):
@@ -343,6 +346,7 @@ class PodProjection:
             node=sys.intern(spec.node_name or ""),
             claims=claims,
             created=(pod.metadata.creation_timestamp or "") if claims else "",
+            deletion_timestamp=pod.metadata.deletion_timestamp,
         )
 
     def sweep(self, records: Callable[[], Iterable[PodRecord]]) -> None:

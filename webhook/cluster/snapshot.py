@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from webhook.cluster import _read, disruption, matching, owners, view
 from webhook.kube import manifests
-from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Pod, Workload
+from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Pod, Workload, controller_of
 from webhook.kube.selectors import LabelPredicate
 
 _Key = tuple[str, str, str]
@@ -37,6 +37,7 @@ class Snapshot:
         """Index what was read; `from_directory` and `from_documents` read it first."""
         self._namespaces: dict[str, view.Namespace] = {}
         self._workloads: dict[_Key, Workload] = {}
+        self._replica_sets: dict[str, tuple[Workload, ...]] = {}
         self._predicates: dict[_Key, LabelPredicate] = {}
         self._selectors: dict[_Key, LabelSelector] = {}
         self._limit_ranges: dict[str, tuple[view.LimitRangeItem, ...]] = {}
@@ -145,6 +146,9 @@ class Snapshot:
         key = (item.namespace, item.kind, item.name)
         workload: Workload = item.value
         self._workloads[key] = workload
+        owner = controller_of(workload.metadata)
+        if item.kind == "ReplicaSet" and owner is not None and owner.uid:
+            self._replica_sets[owner.uid] = (*self._replica_sets.get(owner.uid, ()), workload)
         self._predicates[key] = matching.compile_predicate(workload)
         selector = matching.selector_of(workload)
         if selector is not None:
@@ -180,6 +184,14 @@ class Snapshot:
     def workload(self, namespace: str, kind: str, name: str) -> Workload | None:
         """Return a workload with its pod template."""
         return self._workloads.get((namespace, kind, name))
+
+    def head(self, namespace: str, kind: str, name: str) -> Workload | None:
+        """Return a workload; here nothing is packed, so it comes with its pod template."""
+        return self._workloads.get((namespace, kind, name))
+
+    def replica_sets_of(self, uid: str) -> Sequence[Workload]:
+        """Return the ReplicaSets of a controller."""
+        return self._replica_sets.get(uid, ())
 
     def vertical_pod_autoscaler(
         self, namespace: str, controller: view.Controller, labels: Mapping[str, str]

@@ -186,6 +186,13 @@ class View(Protocol):
     def workload(self, namespace: str, kind: str, name: str) -> Workload | None:
         """Return a workload with its pod template."""
 
+    def head(self, namespace: str, kind: str, name: str) -> Workload | None:
+        """Return a workload: who it is, whose it is, and how many pods it wants. Its pod template may be left out, so
+        this costs one look-up and may be asked for every pod."""
+
+    def replica_sets_of(self, uid: str) -> Sequence[Workload]:
+        """Return the ReplicaSets that the controller with this UID owns; their pod templates may be left out."""
+
     def vertical_pod_autoscaler(
         self, namespace: str, controller: Controller, labels: Mapping[str, str]
     ) -> VerticalPodAutoscaler | None:

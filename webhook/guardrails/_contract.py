@@ -88,7 +88,19 @@ class WorkloadScale(NamedTuple):
     source: str = ""
     """Where the number comes from, said in the verdict: ``3 replicas``."""
     hours: int | None = None
-    """Expected running time in hours of a Job, rounded up; None means the whole month."""
+    """Expected running time in hours, rounded up: of a Job one run, of a CronJob all runs of a month; None means the
+    whole month."""
+    run_seconds: int = 0
+    """Expected running time of one run; 0 where it is not known."""
+    most: int = 0
+    """Pods that an autoscaler may raise it to; 0 where there is none."""
+    most_source: str = ""
+    """Where that number comes from."""
+
+    @property
+    def is_monthly(self) -> bool:
+        """Whether `hours` are hours of every month, and not of one run."""
+        return self.hours is None or self.kind == "CronJob"
 
 
 class Context:

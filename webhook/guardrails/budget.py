@@ -10,11 +10,26 @@ Rule
     week, 24 of a day. ``basis: monthEnd`` counts what was spent since the period began, as the ledger knows it, and
     the rate for the time that is left of the calendar period in UTC.
 
+    A period begins at midnight UTC, on the first of the month or on Monday, or on ``resetDay``. Until the end of
+    ``graceUntil`` an enforced budget only warns. A pod counts in every budget whose scope it is in; where several do
+    not suffice, the refusal is that of the tightest, the one with the least left, and names the others.
+
+    A pod without the label of a ``scope.label`` is charged to the budget of that key which says ``unlabelled: true``,
+    and to none where no budget does.
+
 When
     * pod CREATE: its price;
     * ``pods/resize``: the increase;
     * pod UPDATE: the whole price, where a changed label brings the pod into the scope;
     * workloads: the increase, as a warning. Only pods are ever booked, so only pods are refused.
+
+    A budget in another currency than the prices (its PriceList was removed, say) judges nothing; ``onFault`` decides.
+
+Replacement
+    Pods of a controller stay admitted within the rate that it was admitted with, and its own surge: rolling updates,
+    evictions and lost nodes are no budget question, on a full budget either. Who the controller is comes from the
+    requester (an account of kube-controller-manager) and the UID of the owner, never from what a pod says. A scale-up,
+    or a rollout to dearer pods, is judged like anything new.
 
 Example
     ``budget "engineering-alpha": $9,310.00 of $10,000.00 a month committed, this pod adds $752.00``
@@ -27,7 +42,8 @@ the budget; the reservation that follows (`charge`) lets only one of them take t
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime
+from fractions import Fraction
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -63,10 +79,29 @@ class BudgetRule(NamedTuple):
     warn_at: tuple[int, ...]
     reject_at: int
     on_fault: OnFault
+    begins_on: int = 1
+    """See `webhook.ledger.balance.period_bounds`."""
+    scope: ScopeModel = ScopeModel(cluster=True)
+    """As it was written; `covers` is what it means."""
+    grace_until: date | None = None
+    """Last day on which an enforced budget only warns."""
+
+    def at(self, now: datetime) -> "BudgetRule":
+        """Return the budget as it holds at a time: in its days of grace an enforced one only warns."""
+        if self.grace_until is None or self.mode != "enforce":
+            return self._replace(grace_until=None)
+        is_grace = now.astimezone(UTC).date() <= self.grace_until
+        return self._replace(mode="warn") if is_grace else self._replace(grace_until=None)
+
+    def begin(self, now: datetime) -> datetime:
+        """Return when the period that `now` is in began."""
+        return balance.period_bounds(self.period, now, self.begins_on)[0]
 
     def terms(self, hours_per_month: int) -> balance.Terms:
         """Return the numbers for the ledger's arithmetic; the price list says how long a month is."""
-        return balance.Terms(self.amount, self.period, self.basis, hours_per_month, self.warn_at, self.reject_at)
+        return balance.Terms(
+            self.amount, self.period, self.basis, hours_per_month, self.warn_at, self.reject_at, self.begins_on
+        )
 
 
 def compile_budget(name: str, spec: BudgetSpec) -> BudgetRule:
@@ -82,12 +117,17 @@ def compile_budget(name: str, spec: BudgetSpec) -> BudgetRule:
         warn_at=tuple(spec.warn_at),
         reject_at=spec.reject_at,
         on_fault=spec.on_fault,
+        begins_on=spec.begins_on,
+        scope=spec.scope,
+        grace_until=spec.grace_until,
     )
 
 
 def _compile_scope(scope: ScopeModel) -> Covers:
     if scope.label is not None:
         key, value = scope.label.key, scope.label.value
+        if scope.label.unlabelled:
+            return lambda _namespace, _namespace_labels, labels: labels.get(key, "") in ("", value)
         return lambda _namespace, _namespace_labels, labels: labels.get(key) == value
     if scope.namespaces is not None:
         matches = compile_globs(scope.namespaces)
@@ -206,8 +246,13 @@ def _old_labels(context: Context) -> Labels:
 def _hours(terms: balance.Terms, context: Context, now: datetime | None) -> balance.Amount:
     """Return the hours that the object's rate is counted for; a Job's run may be shorter than the period."""
     ahead = balance.hours_ahead(terms, now)
-    expected = context.scale.hours if context.scale is not None else None
-    return ahead if expected is None else min(ahead, expected)
+    scale = context.scale
+    if scale is None or scale.hours is None:
+        return ahead
+    if not scale.is_monthly:
+        return min(ahead, scale.hours)
+    month = context.prices.hours_per_month
+    return Fraction(ahead * min(scale.hours, month), month)
 
 
 def _message(rule: BudgetRule, context: Context, before: balance.Amount, added: balance.Amount) -> str:
@@ -217,11 +262,12 @@ def _message(rule: BudgetRule, context: Context, before: balance.Amount, added: 
     bound = "" if rule.reject_at == 100 else f" (refused above {rule.reject_at} %)"
     scale = context.scale
     if scale is not None:
-        adds = f"this workload adds {adds} ({_money.pods(scale)})"
+        adds = f"this {scale.kind or 'workload'} adds {adds} ({_money.pods(scale)})"
     else:
         adds = f"this {'resize' if context.subresource == 'resize' else 'pod'} adds {adds}"
     spent = "spent or " if rule.basis == "monthEnd" else ""
-    return f'budget "{rule.name}": {has} of {whole} a {unit}{bound} {spent}{until}, {adds}'
+    grace = f" (only a warning until the end of {rule.grace_until})" if rule.grace_until is not None else ""
+    return f'budget "{rule.name}": {has} of {whole} a {unit}{bound} {spent}{until}, {adds}{grace}'
 
 
 def _text(rule: BudgetRule, micros: balance.Amount) -> str:

@@ -8,7 +8,8 @@ Rule
     on, and the volumes that come with it. Of a container it is the request, else the limit, else the namespace's
     LimitRange default, else ``assumedRequest``; the message says which, and names the PriceList. A Deployment counts
     its replicas, a DaemonSet the nodes it matches, a Job its parallelism. A Job is priced for its expected running
-    time where that is known, at most for a month.
+    time where that is known, at most for a month; a CronJob for that of all runs of a month, those that overlap side by
+    side. Where a HorizontalPodAutoscaler may raise a workload above the ceiling, it is told.
 
 Fields
     ``podMonthly``, ``workloadMonthly``: decimal strings in the price list's currency; at least one of them.
@@ -105,7 +106,7 @@ def _judge_workload(
     assert scale is not None  # noqa: S101  the caller has looked
     cost = price.micros * scale.replicas * hours_priced(context)
     if cost <= ceiling:
-        return ()
+        return _judge_most(ceiling, context, price)
     if old is not None and context.old_scale is not None and not _rises(context, price, old):
         return ()
     currency = context.prices.currency
@@ -123,6 +124,27 @@ def _judge_workload(
                 "costCeiling.workloadMonthly"
             ),
             refuses_workload=True,
+        ),
+    )
+
+
+def _judge_most(ceiling: int, context: Context, price: _money.PodPrice) -> Sequence[Finding]:
+    """Say that an autoscaler may raise the workload above its ceiling, where it will be refused."""
+    scale = context.scale
+    assert scale is not None  # noqa: S101  the caller has looked
+    cost = price.micros * scale.most * hours_priced(context)
+    if cost <= ceiling:
+        return ()
+    shown, bound = _apart(cost, ceiling, context.prices.currency)
+    return (
+        Finding(
+            rule="workloadMonthly",
+            message=(
+                f"would cost {shown} a {_span(context)} at {scale.most} replicas, the {scale.most_source}: above the "
+                f"ceiling of {bound}, where scaling ends"
+            ),
+            cure=f"lower maxReplicas, {_money.how_to_cost_less(context)}, or ask for a higher ceiling",
+            notice=True,
         ),
     )
 
@@ -154,7 +176,7 @@ def _hours(expected: int | None, month: int) -> int:
 
 
 def _span(context: Context) -> str:
-    return "run" if context.scale is not None and context.scale.hours is not None else "month"
+    return "month" if context.scale is None or context.scale.is_monthly else "run"
 
 
 GUARDRAIL = Guardrail(

@@ -6,7 +6,7 @@ patch replaces a list as a whole, so conditions of other types are written back 
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from webhook.kube import rest as objects
@@ -20,12 +20,16 @@ class Held(NamedTuple):
         version: its resource version.
         generation: counts versions of the spec; 0 where the API server gave none.
         conditions: all that it has.
+        uid: of the object.
+        status: the rest of its status.
     """
 
     path: str
     version: str
     generation: int
     conditions: tuple[Mapping[str, Any], ...]
+    uid: str = ""
+    status: Mapping[str, Any] = {}
 
 
 class Condition(NamedTuple):
@@ -56,6 +60,8 @@ def held(path: str, document: Mapping[str, Any]) -> Held:
         str(metadata.get("resourceVersion") or ""),
         generation if isinstance(generation, int) else 0,
         conditions,
+        str(metadata.get("uid") or ""),
+        {name: each for name, each in status.items() if name != "conditions"} if isinstance(status, dict) else {},
     )
 
 
@@ -79,21 +85,36 @@ def write(rest: objects.Rest, seen: Held, wanted: Condition, now: dt.datetime) -
         NotFoundError: it is gone, or its kind has no status.
         ApiError: the subclass says what is wrong.
     """
+    stored = write_status(rest, seen, {"conditions": merged(seen, (wanted,), now)})
+    return says(held(seen.path, stored)._replace(generation=seen.generation), wanted)
+
+
+def write_status(rest: objects.Rest, seen: Held, status: Mapping[str, Any]) -> objects.Document:
+    """Merge fields into the status of an object, under the version that was seen; return what is stored.
+
+    Raises:
+        ConflictError: the object has changed since.
+        NotFoundError: it is gone, or its kind has no status.
+        ApiError: the subclass says what is wrong.
+    """
+    content = {"metadata": {"resourceVersion": seen.version}, "status": dict(status)}
+    return objects.merge(rest, f"{seen.path}/status", content)
+
+
+def merged(seen: Held, wanted: Sequence[Condition], now: dt.datetime) -> list[dict[str, Any]]:
+    """Return the whole list of an object's conditions with these in it; others stay as they were seen."""
+    types = {each.type for each in wanted}
+    others = [dict(each) for each in seen.conditions if each.get("type") not in types]
+    return [*others, *(_timed(seen, each, now) for each in wanted)]
+
+
+def _timed(seen: Held, wanted: Condition, now: dt.datetime) -> dict[str, Any]:
     before = _of_type(seen, wanted.type)
     content = _content(seen, wanted)
     since = before.get("lastTransitionTime") if before is not None else None
     if before is None or before.get("status") != content["status"] or not since:
         since = now.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    others = [each for each in seen.conditions if each.get("type") != wanted.type]
-    stored = objects.merge(
-        rest,
-        f"{seen.path}/status",
-        {
-            "metadata": {"resourceVersion": seen.version},
-            "status": {"conditions": [*others, {**content, "lastTransitionTime": since}]},
-        },
-    )
-    return says(held(seen.path, stored)._replace(generation=seen.generation), wanted)
+    return {**content, "lastTransitionTime": since}
 
 
 def _of_type(seen: Held, wanted: str) -> Mapping[str, Any] | None:

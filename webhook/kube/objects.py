@@ -326,6 +326,16 @@ class JobTemplate(Object):
     spec: JobSpec | None = None
 
 
+class RollingUpdate(Object):
+    max_surge: int | str | None = None
+    """A number of pods, or per cent of them such as ``25%``."""
+
+
+class UpdateStrategy(Object):
+    type: str | None = None
+    rolling_update: RollingUpdate | None = None
+
+
 class WorkloadSpec(Object):
     """The union of the specs of all workload kinds; which fields are set depends on the kind."""
 
@@ -337,6 +347,13 @@ class WorkloadSpec(Object):
     active_deadline_seconds: int | None = None
     suspend: bool | None = None
     volume_claim_templates: list[ClaimTemplate] | None = None
+    schedule: str | None = None
+    """Of a CronJob, as is the next one."""
+    concurrency_policy: str | None = None
+    strategy: UpdateStrategy | None = None
+    """Of a Deployment."""
+    update_strategy: UpdateStrategy | None = None
+    """Of a DaemonSet."""
     selector: Any = None
     """A LabelSelector, or for a ReplicationController a plain map of labels."""
 

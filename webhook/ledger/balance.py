@@ -11,6 +11,7 @@ Both come down to one number, the greatest rate per hour at which the budget hol
 has to compare whole numbers. Rates are micro-units of currency per hour, amounts micro-units.
 """
 
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Final, Literal, NamedTuple
@@ -24,6 +25,8 @@ _FIXED_HOURS: Final = {"weekly": 168, "daily": 24}
 _HOUR: Final = timedelta(hours=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MICROSECONDS_PER_HOUR: Final = _HOUR // _MICROSECOND
+_LONGEST_PERIOD: Final = 31
+"""Days."""
 
 
 class Terms(NamedTuple):
@@ -38,6 +41,8 @@ class Terms(NamedTuple):
     """Per cent of the amount, ascending."""
     reject_at: int = 100
     """Per cent of the amount that must not be exceeded."""
+    begins_on: int = 1
+    """Day of the month, or of the week counted from Monday, on which a period begins."""
 
     @property
     def hours(self) -> int:
@@ -61,8 +66,13 @@ class Accrual(NamedTuple):
         return -(-self.spent // _MICROSECONDS_PER_HOUR)
 
 
-def period_bounds(period: Period, now: datetime) -> tuple[datetime, datetime]:
-    """Return begin and end of the period that `now` is in: calendar months, weeks from Monday and days, in UTC.
+def period_bounds(period: Period, now: datetime, begins_on: int = 1) -> tuple[datetime, datetime]:
+    """Return begin and end of the period that `now` is in: months, weeks and days of the calendar, in UTC.
+
+    Args:
+        period: its length.
+        now: the time, with a time zone.
+        begins_on: day of the month, 1 to 28, or day of the week, 1 for Monday to 7; days have none.
 
     Raises:
         ValueError: `now` has no time zone.
@@ -73,10 +83,12 @@ def period_bounds(period: Period, now: datetime) -> tuple[datetime, datetime]:
     if period == "daily":
         return day, day + timedelta(days=1)
     if period == "weekly":
-        begin = day - timedelta(days=day.weekday())
+        begin = day - timedelta(days=(day.weekday() - (begins_on - 1)) % 7)
         return begin, begin + timedelta(days=7)
-    begin = day.replace(day=1)
-    return begin, (begin + timedelta(days=32)).replace(day=1)
+    begin = day.replace(day=begins_on)
+    if begin > day:
+        begin = (begin.replace(day=1) - timedelta(days=1)).replace(day=begins_on)
+    return begin, (begin.replace(day=1) + timedelta(days=32)).replace(day=begins_on)
 
 
 def accrue(accrual: Accrual, rate: int, period: Period, now: datetime) -> Accrual:
@@ -91,6 +103,40 @@ def accrue(accrual: Accrual, rate: int, period: Period, now: datetime) -> Accrua
     return Accrual(now, spent + rate * ((now - since) // _MICROSECOND), until)
 
 
+class Spending:
+    """What a scope has spent on each of the last days: enough for every period, whatever day it begins on."""
+
+    __slots__ = ("_closed", "_today")
+
+    def __init__(self, now: datetime) -> None:
+        """Begin at `now` with nothing spent."""
+        self._today = Accrual(now)
+        self._closed: deque[tuple[datetime, int]] = deque(maxlen=_LONGEST_PERIOD)
+        """(begin of a day, spent on it as in `Accrual.spent`), oldest first."""
+
+    def advance(self, rate: int, now: datetime) -> None:
+        """Count a constant `rate` up to `now`. A clock that went back changes nothing."""
+        since = self._today.since
+        if now - since > timedelta(days=_LONGEST_PERIOD + 1):
+            # Older days belong to no period any more.
+            self._closed.clear()
+            self._today = Accrual(now - timedelta(days=_LONGEST_PERIOD + 1))
+        while True:
+            begin, end = period_bounds("daily", self._today.since)
+            if now < end:
+                break
+            spent = self._today.spent + rate * ((end - self._today.since) // _MICROSECOND)
+            self._closed.append((begin, spent))
+            self._today = Accrual(end)
+        self._today = accrue(self._today, rate, "daily", now)
+
+    def micros(self, period: Period, now: datetime, begins_on: int = 1) -> int:
+        """Return what the period that `now` is in has cost so far, in micro-units, rounded up; see `advance`."""
+        begin, _ = period_bounds(period, now, begins_on)
+        today = self._today.spent if self._today.since >= begin else 0
+        return -(-(today + sum(spent for day, spent in self._closed if day >= begin)) // _MICROSECONDS_PER_HOUR)
+
+
 def hours_ahead(terms: Terms, now: datetime | None) -> Amount:
     """Return the hours that a rate is counted for: the whole period, or what is left of it on basis ``monthEnd``.
 
@@ -101,7 +147,7 @@ def hours_ahead(terms: Terms, now: datetime | None) -> Amount:
         return terms.hours
     if now is None:
         raise ValueError("basis monthEnd needs the time; pass now")
-    _, end = period_bounds(terms.period, now)
+    _, end = period_bounds(terms.period, now, terms.begins_on)
     return Fraction((end - now) // _MICROSECOND, _MICROSECONDS_PER_HOUR)
 
 

@@ -7,18 +7,16 @@ is dropped by the next recount, which repairs what a later refusal by somebody e
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from webhook.ledger.approval import Approval
-from webhook.ledger.balance import Accrual, Period, accrue
+from webhook.ledger.balance import Period, Spending
 from webhook.ledger.store import Booking, Charge, LedgerError, Outcome, Owner
 
 CAPACITY: Final = 200_000
 """Most pods that are booked at a time; Kubernetes supports 150,000 pods in a cluster."""
-
-_PERIODS: Final[tuple[Period, ...]] = ("monthly", "weekly", "daily")
 
 
 class _Entry(NamedTuple):
@@ -27,20 +25,22 @@ class _Entry(NamedTuple):
     at: datetime
     is_confirmed: bool
     owner: str = ""
+    beyond: frozenset[str] = frozenset()
+    """The budgets that had no room for it and let it in as a replacement."""
 
 
 class _Account:
-    """The rate of one budget, and what it has spent in the current month, week and day."""
+    """The rate of one budget, and what it has spent lately."""
 
-    __slots__ = ("accruals", "rate")
+    __slots__ = ("rate", "replacement", "spending")
 
     def __init__(self, now: datetime) -> None:
         self.rate = 0
-        self.accruals = {period: Accrual(now) for period in _PERIODS}
+        self.replacement = 0
+        self.spending = Spending(now)
 
     def advance(self, now: datetime) -> None:
-        for period, accrual in self.accruals.items():
-            self.accruals[period] = accrue(accrual, self.rate, period, now)
+        self.spending.advance(self.rate, now)
 
 
 class MemoryLedger:
@@ -82,20 +82,36 @@ class MemoryLedger:
                 committed = self._rate(charge.budget) - had
                 if charge.limit is None or committed + micros <= charge.limit:
                     continue
-                if micros > had and not self._is_replacement(charge.budget, owner, micros, had, now):
+                own = had if entry is not None and owner is not None and entry.owner == owner.uid else 0
+                if micros > had and not self._is_replacement(charge.budget, owner, micros, own, now):
                     return Outcome(accepted=False, budget=charge.budget, committed=committed, limit=charge.limit)
                 beyond.add(charge.budget)
             self._remove(key, now)
             # A running pod that is resized stays known as running, so that the recount notices when it is gone.
             is_confirmed = entry is not None and entry.is_confirmed
-            uid = owner.uid if owner is not None else ""
-            self._add(key, _Entry(micros, budgets, now, is_confirmed, uid), now, beyond)
+            # Whoever resizes a pod is not its controller, and the pod stays that controller's.
+            uid = owner.uid if owner is not None else entry.owner if entry is not None else ""
+            self._add(key, _Entry(micros, budgets, now, is_confirmed, uid, frozenset(beyond)), now)
         return Outcome(accepted=True)
 
-    def is_replacement(self, budget: str, micros: int, owner: Owner) -> bool:
-        """Whether a new pod of this rate stays within what its controller was admitted with, and its surge."""
+    def is_replacement(self, budget: str, micros: int, owner: Owner, *, without: str = "") -> bool:
+        """Whether a new pod stays within what its controller was admitted with; see `LedgerStore.is_replacement`."""
         with self._lock:
-            return self._is_replacement(budget, owner, micros, 0, self._clock())
+            entry = self._entries.get(without) if without else None
+            is_own = entry is not None and entry.owner == owner.uid and budget in entry.budgets
+            had = entry.micros if entry is not None and is_own else 0
+            return self._is_replacement(budget, owner, micros, had, self._clock())
+
+    def leave(self, key: str) -> None:
+        """Note that a pod is being deleted: it costs until it is gone, and its controller may replace it at once."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None or not entry.owner:
+                return
+            self._entries[key] = entry._replace(owner="")
+            now = self._clock()
+            for budget in entry.budgets:
+                self._approvals[entry.owner, budget].remove(entry.micros, now)
 
     def release(self, key: str) -> bool:
         """Give back what a pod had booked; False where it had nothing."""
@@ -109,30 +125,41 @@ class MemoryLedger:
             own = entry.micros if entry is not None and budget in entry.budgets else 0
             return self._rate(budget) - own
 
-    def spent(self, budget: str, period: Period) -> int:
+    def replacement(self, budget: str) -> int:
+        """Return the part of `committed` that was let in beyond the budget, see `LedgerStore.replacement`."""
+        with self._lock:
+            account = self._accounts.get(budget)
+            return account.replacement if account is not None else 0
+
+    def spent(self, budget: str, period: Period, begins_on: int = 1) -> int:
         """Return what a budget has spent in the current period since this ledger was made, in micro-units."""
         with self._lock:
             account = self._accounts.get(budget)
             if account is None:
                 return 0
-            account.advance(self._clock())
-            return account.accruals[period].spent_micros
+            now = self._clock()
+            account.advance(now)
+            return account.spending.micros(period, now, begins_on)
 
     def recount(self, pods: Iterable[Booking]) -> None:
         """Make the running pods what `pods` says; keep reservations of pods that were never seen, up to the ttl."""
         truth = {pod.key: pod for pod in pods}
         with self._lock:
             now = self._clock()
-            known = set(self._entries)
+            known = dict(self._entries)
             for key, entry in list(self._entries.items()):
                 is_expired = self._ttl is not None and now - entry.at > self._ttl
                 if key in truth or entry.is_confirmed or is_expired:
                     self._remove(key, now)
             for pod in truth.values():
                 budgets = tuple(dict.fromkeys(pod.budgets))
-                # What ran before the ledger knew it counts as approved; a booked pod was approved or not when it came.
-                beyond = frozenset(budgets) if pod.key in known else frozenset()
-                self._add(pod.key, _Entry(pod.micros, budgets, now, is_confirmed=True, owner=pod.owner), now, beyond)
+                before = known.get(pod.key)
+                confirmed = _Entry(pod.micros, budgets, now, is_confirmed=True, owner=_owner(pod, before))
+                if before is not None:
+                    confirmed = confirmed._replace(beyond=before.beyond.intersection(budgets))
+                # What ran before the ledger knew it counts as approved; a booked pod was approved or not when it came,
+                # and takes that along where its controller was adopted by another one.
+                self._add(pod.key, confirmed, now, approve=before is None or confirmed.owner != before.owner)
             for pair, approval in list(self._approvals.items()):
                 approval.settle(now)
                 if approval.is_idle:
@@ -151,7 +178,7 @@ class MemoryLedger:
         approval = self._approvals.get((owner.uid, budget)) if owner is not None else None
         return owner is not None and approval is not None and approval.has_room(micros, had, owner.surge, now)
 
-    def _add(self, key: str, entry: _Entry, now: datetime, beyond: Set[str]) -> None:
+    def _add(self, key: str, entry: _Entry, now: datetime, *, approve: bool = True) -> None:
         self._entries[key] = entry
         for budget in entry.budgets:
             account = self._accounts.get(budget)
@@ -159,9 +186,11 @@ class MemoryLedger:
                 account = self._accounts[budget] = _Account(now)
             account.advance(now)
             account.rate += entry.micros
+            if budget in entry.beyond:
+                account.replacement += entry.micros
             if entry.owner:
                 approval = self._approvals.setdefault((entry.owner, budget), Approval())
-                approval.add(entry.micros, now, approve=budget not in beyond)
+                approval.add(entry.micros, now, approve=approve and budget not in entry.beyond)
 
     def _remove(self, key: str, now: datetime) -> bool:
         entry = self._entries.pop(key, None)
@@ -171,6 +200,14 @@ class MemoryLedger:
             account = self._accounts[budget]
             account.advance(now)
             account.rate -= entry.micros
+            if budget in entry.beyond:
+                account.replacement -= entry.micros
             if entry.owner:
                 self._approvals[entry.owner, budget].remove(entry.micros, now)
         return True
+
+
+def _owner(pod: Booking, entry: _Entry | None) -> str:
+    """Return whose a running pod is. An owner reference is believed of pods that ran before the ledger knew them; of a
+    booked pod only where its requester proved an owner then, and not once it is being deleted."""
+    return pod.owner if entry is None or entry.owner else ""

@@ -46,7 +46,7 @@ class Booking(NamedTuple):
     micros: int
     budgets: tuple[str, ...]
     owner: str = ""
-    """UID of its controller."""
+    """UID of its controller; empty where it has none, and where it is being deleted, so that it may be replaced."""
 
 
 class LedgerStore(Protocol):
@@ -63,8 +63,15 @@ class LedgerStore(Protocol):
             LedgerError: nothing could be written.
         """
 
-    def is_replacement(self, budget: str, micros: int, owner: Owner) -> bool:
-        """Whether a new pod of this rate stays within what its controller was admitted with, and its surge."""
+    def is_replacement(self, budget: str, micros: int, owner: Owner, *, without: str = "") -> bool:
+        """Whether a new pod of this rate stays within what its controller was admitted with, and its surge.
+
+        Args:
+            budget: its name.
+            micros: rate of the pod, micro-units per hour.
+            owner: its controller.
+            without: key of the pod itself, whose own booking is left out where the call is retried.
+        """
 
     def release(self, key: str) -> bool:
         """Give back what a pod had booked; False where it had nothing."""
@@ -78,8 +85,17 @@ class LedgerStore(Protocol):
                 before.
         """
 
-    def spent(self, budget: str, period: Period) -> int:
-        """Return what a budget has spent in the current period as far as the ledger has seen, in micro-units."""
+    def replacement(self, budget: str) -> int:
+        """Return the part of `committed` that was let in beyond the budget, because it replaced what ran already."""
+
+    def spent(self, budget: str, period: Period, begins_on: int = 1) -> int:
+        """Return what a budget has spent in the current period as far as the ledger has seen, in micro-units.
+
+        Args:
+            budget: its name.
+            period: length of its period.
+            begins_on: see `webhook.ledger.balance.period_bounds`.
+        """
 
     def recount(self, pods: Iterable[Booking]) -> None:
         """Replace what is known of running pods by the truth. Reservations of pods not seen yet stay."""

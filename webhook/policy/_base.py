@@ -1,5 +1,6 @@
 """What every policy model shares: strictness, camelCase names, and the scalar types of the contract."""
 
+import datetime as dt
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -163,3 +164,21 @@ Money = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,12})?$"}),
 ]
 """An amount of money or a price, written as a decimal string so that no float ever touches it."""
+
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+
+
+def _date(value: object) -> object:
+    if isinstance(value, dt.date):
+        return value
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError:
+            raise FieldError("is no day of the calendar", "Write it as YYYY-MM-DD.") from None
+    raise FieldError("must be a date", 'Write it as YYYY-MM-DD, such as "2027-03-31".')
+
+
+Day = Annotated[dt.date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
+"""A day of the calendar, kept as a date."""

@@ -28,6 +28,9 @@ _COLUMNS: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
         ("Amount", "string", ".spec.amount"),
         ("Currency", "string", ".spec.currency"),
         ("Period", "string", ".spec.period"),
+        ("Committed", "string", ".status.committed"),
+        ("Percent", "integer", ".status.percent"),
+        ("State", "string", ".status.state"),
     ),
     "PriceList": (
         ("Currency", "string", ".spec.currency"),
@@ -80,6 +83,34 @@ _STATUS: Final[Mapping[str, Any]] = {
                     "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
                 },
             },
+        },
+    },
+}
+
+_BUDGET_STATUS: Final[Mapping[str, Any]] = {
+    "committed": {
+        "type": "string",
+        "description": "What counts against the amount, in the budget's currency; some seconds old.",
+    },
+    "percent": {"type": "integer", "format": "int64", "description": "Of the amount, rounded down."},
+    "actual": {
+        "type": "string",
+        "description": "What the period has cost so far, as the allocation API of OpenCost or Kubecost says; for "
+        "people only.",
+    },
+    "state": {
+        "type": "string",
+        "description": "Within; Warning from `warnAt` on; Exhausted from `rejectAt` on; Unpriced where prices are in "
+        "another currency.",
+    },
+    "notified": {
+        "type": "object",
+        "description": "Of which thresholds people were told, so that a restart tells nobody twice. A new period, or "
+        "another amount, begins anew.",
+        "properties": {
+            "period": {"type": "string", "format": "date-time"},
+            "amount": {"type": "string"},
+            "thresholds": {"type": "array", "items": {"type": "integer"}},
         },
     },
 }
@@ -148,9 +179,11 @@ def files() -> Iterator[tuple[str, str]]:
 def _document(kind: str) -> Schema:
     root = _schema.schema(kind)
     spec = _structural(_schema.at(kind, ("spec",)), root)
+    status = copy.deepcopy(dict(_STATUS))
     if kind == "Budget":
         # Exactly one kind of scope: an object with one property says that without a union.
         spec["properties"]["scope"].update(minProperties=1, maxProperties=1)
+        status["properties"].update(copy.deepcopy(dict(_BUDGET_STATUS)))
     return {
         "type": "object",
         "description": root.get("description", ""),
@@ -160,7 +193,7 @@ def _document(kind: str) -> Schema:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": spec,
-            "status": copy.deepcopy(dict(_STATUS)),
+            "status": status,
         },
     }
 

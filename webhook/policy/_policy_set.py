@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from webhook.policy import budget, guardrail_policy, policy_exception, price_list
 from webhook.policy._base import Model
 from webhook.policy._envelope import Document, Origin
+from webhook.policy.bin_packing import BinPackingSection
 
 DEFAULT_PRICE_LIST = "default"
 """Name of the PriceList that is used."""
@@ -53,6 +54,21 @@ class PolicySet:
     def exceptions(self) -> tuple[Document[policy_exception.PolicyExceptionSpec], ...]:
         """PolicyExceptions by namespace and name, the expired ones included: time is not known here."""
         return self.of(policy_exception.PolicyExceptionSpec)
+
+    @property
+    def schedulers(self) -> frozenset[str]:
+        """Return the schedulers that policies hand pods to; their Leases have to be followed."""
+        return schedulers_of(self.policies)
+
+
+def schedulers_of(policies: Iterable[Document[guardrail_policy.GuardrailPolicySpec]]) -> frozenset[str]:
+    """Return the schedulers that some policies hand pods to, those of sections that are off left out."""
+    sections = ((policy.spec, policy.spec.sections.get("binPacking")) for policy in policies)
+    return frozenset(
+        section.scheduler_name
+        for spec, section in sections
+        if isinstance(section, BinPackingSection) and (section.mode or spec.mode) != "off"
+    )
 
 
 def assemble(documents: Iterable[Document[Model]], fingerprint: str) -> PolicySet:

@@ -1,13 +1,13 @@
 """The kind `Budget`: how much the pods of one scope may cost in a period."""
 
 from itertools import pairwise
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from webhook.policy._base import FieldError, Many, Mode, Model, Money, OnFault
+from webhook.policy._base import Day, FieldError, Many, Mode, Model, Money, OnFault
 from webhook.policy._match import SelectorModel
-from webhook.policy._names import Glob, LabelKey, LabelValue
+from webhook.policy._names import Glob, LabelKey, LabelValue, compile_globs
 from webhook.policy.price_list import Currency
 
 KIND: Final = "Budget"
@@ -17,10 +17,26 @@ Basis = Literal["runRate", "monthEnd"]
 
 
 class LabelScope(Model):
-    """Pods that carry one label with one value."""
+    """Pods that carry one label with one value, pods that do not carry it, or both."""
 
     key: Annotated[LabelKey, Field(description="Key of the pod label, such as cost-center.")]
-    value: Annotated[LabelValue, Field(description="Value of the pod label, such as engineering-alpha.")]
+    value: Annotated[
+        LabelValue | None,
+        Field(description="Value of the pod label, such as engineering-alpha."),
+    ] = None
+    unlabelled: Annotated[
+        Literal[True] | None,
+        Field(
+            description="`true`: pods without this label, or with an empty one, are charged here, so that nobody runs "
+            "at nobody's expense."
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _says_which(self) -> "LabelScope":
+        if self.value is None and self.unlabelled is None:
+            raise FieldError("selects no pods", "Give a value, or `unlabelled: true` for pods without the label.")
+        return self
 
 
 class ScopeModel(Model):
@@ -46,6 +62,21 @@ class ScopeModel(Model):
             )
         return self
 
+    def overlaps(self, other: "ScopeModel") -> bool:
+        """Whether both may pay for the same pod, as far as scopes of the same kind show it. That a team is part of a
+        cluster is meant, so scopes of different kinds are not compared."""
+        if self.label is not None and other.label is not None:
+            is_same = self.label.value is not None and self.label.value == other.label.value
+            both_rest = bool(self.label.unlabelled and other.label.unlabelled)
+            return self.label.key == other.label.key and (is_same or both_rest)
+        if self.namespaces is not None and other.namespaces is not None:
+            mine, theirs = compile_globs(self.namespaces), compile_globs(other.namespaces)
+            # A glob that the other one matches letter by letter is part of it; two that only cross are not found.
+            return any(map(mine, other.namespaces)) or any(map(theirs, self.namespaces))
+        if self.namespace_selector is not None and other.namespace_selector is not None:
+            return self.namespace_selector == other.namespace_selector
+        return bool(self.cluster and other.cluster)
+
 
 def _ascending(percents: tuple[int, ...]) -> tuple[int, ...]:
     for index, (earlier, later) in enumerate(pairwise(percents), start=1):
@@ -53,6 +84,33 @@ def _ascending(percents: tuple[int, ...]) -> tuple[int, ...]:
             raise FieldError("must ascend without repeats", "Write it like [75, 90].", path=(index,))
     return percents
 
+
+Weekday = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+_WEEKDAYS: Final[tuple[str, ...]] = get_args(Weekday)
+_LAST_RESET: Final = 28
+"""The last day that every month has."""
+
+
+def _reset_day(value: object) -> object:
+    is_day = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _LAST_RESET
+    if not (is_day or (isinstance(value, str) and value in _WEEKDAYS)):
+        raise FieldError("must be a day of the month from 1 to 28, or a weekday", "Write for example 15 or Sunday.")
+    return value
+
+
+ResetDay = Annotated[
+    int | str,
+    BeforeValidator(_reset_day),
+    WithJsonSchema(
+        {
+            "type": ["integer", "string"],
+            "minimum": 1,
+            "maximum": _LAST_RESET,
+            "pattern": f"^([1-9]|1[0-9]|2[0-8]|{'|'.join(_WEEKDAYS)})$",
+        }
+    ),
+]
+"""The day on which a period begins."""
 
 Percent = Annotated[int, Field(ge=1, le=1000)]
 
@@ -74,6 +132,13 @@ class BudgetSpec(Model):
         Period,
         Field(description="Length of the period: monthly, weekly (from Monday) or daily, in UTC. Default monthly."),
     ] = "monthly"
+    reset_day: Annotated[
+        ResetDay | None,
+        Field(
+            description="Day on which the period begins, at midnight UTC: 1 to 28 of the month for monthly budgets, a "
+            "weekday such as Sunday for weekly ones. Default the first of the month, or Monday."
+        ),
+    ] = None
     basis: Annotated[
         Basis,
         Field(
@@ -90,6 +155,13 @@ class BudgetSpec(Model):
         Percent,
         Field(description="Per cent of the amount above which a pod is refused. Default 100."),
     ] = 100
+    grace_until: Annotated[
+        Day | None,
+        Field(
+            description="Last day, as YYYY-MM-DD, on which an enforced budget only warns; to the end of that day UTC. "
+            "Absent, it refuses from the beginning."
+        ),
+    ] = None
     on_fault: Annotated[
         OnFault,
         Field(
@@ -97,6 +169,21 @@ class BudgetSpec(Model):
             "it. Default allow."
         ),
     ] = "allow"
+
+    @model_validator(mode="after")
+    def _resets_within_its_period(self) -> "BudgetSpec":
+        day = self.reset_day
+        fits = {"monthly": isinstance(day, int), "weekly": isinstance(day, str), "daily": False}
+        if day is not None and not fits[self.period]:
+            cures = {"monthly": "Write a number from 1 to 28.", "weekly": "Write a weekday such as Sunday."}
+            cure = cures.get(self.period, "Remove it.")
+            raise FieldError(f"does not fit a {self.period} budget", cure, path=("resetDay",))
+        return self
+
+    @property
+    def begins_on(self) -> int:
+        """Day of the month that the period begins on, or of the week counted from Monday as 1."""
+        return _WEEKDAYS.index(self.reset_day) + 1 if isinstance(self.reset_day, str) else self.reset_day or 1
 
 
 SPEC = BudgetSpec

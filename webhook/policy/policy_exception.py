@@ -3,16 +3,14 @@
 It covers pods of its own namespace only, and has an effect only where the policy's ``exceptions`` let it.
 """
 
-import datetime as dt
 import importlib
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from webhook.policy import _discovery
-from webhook.policy._base import FieldError, Many, Model, raise_all
+from webhook.policy._base import Day, FieldError, Many, Model, raise_all
 from webhook.policy._match import SelectorModel
 from webhook.policy._names import DnsLabel, OneLine
 from webhook.policy._problems import shown
@@ -20,22 +18,6 @@ from webhook.policy._problems import shown
 BUDGET = "budget"
 """Budgets are a kind of their own and no section, but exceptions name them like one."""
 POD_SECURITY = "podSecurity"
-
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-
-
-def _date(value: object) -> object:
-    if isinstance(value, dt.date):
-        return value
-    if isinstance(value, str) and _DATE.fullmatch(value):
-        try:
-            return dt.date.fromisoformat(value)
-        except ValueError:
-            raise FieldError("is no day of the calendar", "Write it as YYYY-MM-DD.") from None
-    raise FieldError("must be a date", 'Write it as YYYY-MM-DD, such as "2027-03-31".')
-
-
-Day = Annotated[dt.date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
 
 
 def guardrail_names() -> tuple[str, ...]:

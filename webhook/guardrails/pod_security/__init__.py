@@ -106,7 +106,7 @@ def inspect(rule: Rule, context: Context) -> Sequence[Finding]:
 def propose(rule: Rule, context: Context, draft: Draft) -> Sequence[Finding]:
     """Fill in what the level needs and a new pod leaves unset, where that makes it pass; else change nothing."""
     if rule.harden and is_creation(context):
-        checks = rule.checks if rule.labels is None else _labelled.enforced_checks(rule.labels, context)
+        checks = _refusing(rule, context)
         exemptions = context.exemptions.get(NAME)
         harden(draft, checks, Leave(exemptions) if exemptions else None)
     return ()
@@ -114,8 +114,11 @@ def propose(rule: Rule, context: Context, draft: Draft) -> Sequence[Finding]:
 
 def violations(rule: Rule, context: Context) -> list[Violation]:
     """Return what refuses the pod, one entry a check, without what exceptions excuse."""
-    checks = rule.checks if rule.labels is None else _labelled.enforced_checks(rule.labels, context)
-    return judge(checks, context)
+    return judge(_refusing(rule, context), context)
+
+
+def _refusing(rule: Rule, context: Context) -> Plan:
+    return rule.checks if rule.labels is None else _labelled.enforced_checks(rule.labels, context)
 
 
 GUARDRAIL = Guardrail(

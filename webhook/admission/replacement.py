@@ -1,0 +1,133 @@
+"""Whose pod it is, where that is proven: pods that replace what a controller was admitted with are no budget question.
+
+Two things prove it. The requester is the controller of that kind in kube-controller-manager, with a service account of
+its own or with the account that all share: nobody else has those credentials. And the owner reference names, by its
+UID, an object that the cache knows. What a pod says of itself proves nothing: a user may write any owner reference.
+
+A rolling update moves pods from one ReplicaSet to another of the same Deployment, so its pods are counted under the
+Deployment's UID. A Job stands for itself: the next run of its CronJob is new work, not a replacement.
+
+**Surge** is what a rollout may run on top while it replaces pods. Of a Deployment it is ``maxSurge``, and never more
+pods than its other ReplicaSets still want: where none wants any, this is no rollout but a scale-up, which the budget
+judges. Of a DaemonSet it is its ``maxSurge`` of the nodes that it runs on. Other kinds have none.
+"""
+
+import re
+from typing import Final
+
+from webhook.admission import workloads
+from webhook.cluster.view import View
+from webhook.guardrails._contract import Context
+from webhook.kube.objects import OwnerReference, PodSpec, UpdateStrategy, Workload, controller_of
+from webhook.ledger.store import Owner
+
+_ACCOUNT: Final = "system:serviceaccount:kube-system:"
+_SHARED_ACCOUNT: Final = "system:kube-controller-manager"
+_CONTROLLERS: Final = {
+    "ReplicaSet": "replicaset-controller",
+    "ReplicationController": "replication-controller",
+    "StatefulSet": "statefulset-controller",
+    "DaemonSet": "daemon-set-controller",
+    "Job": "job-controller",
+}
+"""Kinds that make pods, and the service accounts that their controllers run with."""
+
+_GROUPS: Final = {"ReplicationController": "v1", "Job": "batch/v1"}
+_DEFAULT_SURGE: Final = "25%"
+_PERCENT: Final = re.compile(r"([0-9]{1,4})%", re.ASCII)
+
+
+def owner_of(context: Context, micros: int) -> Owner | None:
+    """Return the controller of a pod that is being created, where it is proven.
+
+    Args:
+        context: the review of the pod.
+        micros: what one such pod costs, micro-units per hour.
+    """
+    if context.operation != "CREATE" or context.subresource or context.scale is not None:
+        return None
+    reference = controller_of(context.pod.metadata)
+    if reference is None or not _makes(context.requester.username, reference):
+        return None
+    known = _known(context.view, context.namespace, reference)
+    if known is None:
+        return None
+    return Owner(_top(reference, known), _surge_pods(context.view, context.namespace, reference, known) * micros)
+
+
+def uid_of(view: View, namespace: str, reference: OwnerReference | None) -> str:
+    """Return the UID that a running pod's money is counted under; empty where its owner is not known."""
+    if reference is None or not _is_builtin(reference):
+        return ""
+    known = _known(view, namespace, reference)
+    return _top(reference, known) if known is not None else ""
+
+
+def _makes(username: str, reference: OwnerReference) -> bool:
+    """Whether the requester is the controller that makes the pods of such an owner."""
+    if not _is_builtin(reference):
+        return False
+    return username in (f"{_ACCOUNT}{_CONTROLLERS[reference.kind]}", _SHARED_ACCOUNT)
+
+
+def _is_builtin(reference: OwnerReference) -> bool:
+    return reference.kind in _CONTROLLERS and reference.api_version == _GROUPS.get(reference.kind, "apps/v1")
+
+
+def _known(view: View, namespace: str, reference: OwnerReference) -> Workload | None:
+    """Return the owner as the cache knows it, if it is the very object that is referred to."""
+    found = view.head(namespace, reference.kind, reference.name)
+    uid = found.metadata.uid if found is not None and found.metadata is not None else None
+    return found if uid and uid == reference.uid else None
+
+
+def _top(reference: OwnerReference, known: Workload) -> str:
+    parent = controller_of(known.metadata) if reference.kind == "ReplicaSet" else None
+    return parent.uid if parent is not None and parent.uid else reference.uid
+
+
+def _surge_pods(view: View, namespace: str, reference: OwnerReference, known: Workload) -> int:
+    if reference.kind == "DaemonSet":
+        return _daemon_surge(view, namespace, known)
+    parent = controller_of(known.metadata)
+    if reference.kind != "ReplicaSet" or parent is None or parent.kind != "Deployment":
+        return 0
+    deployment = view.head(namespace, parent.kind, parent.name)
+    if deployment is None or deployment.spec is None or deployment.metadata is None:
+        return 0
+    if deployment.metadata.uid != parent.uid:
+        return 0
+    replicas = deployment.spec.replicas if deployment.spec.replicas is not None else 1
+    others = sum(_wanted(each) for each in view.replica_sets_of(parent.uid) if _uid(each) != reference.uid)
+    return min(_max_surge(deployment.spec.strategy, replicas, default=_DEFAULT_SURGE), others)
+
+
+def _daemon_surge(view: View, namespace: str, known: Workload) -> int:
+    strategy = known.spec.update_strategy if known.spec is not None else None
+    if _max_surge(strategy, 100, default=0) == 0:
+        return 0  # As nearly everywhere; the template need not be unpacked.
+    whole = view.workload(namespace, "DaemonSet", (known.metadata.name if known.metadata is not None else None) or "")
+    template = whole.spec.template if whole is not None and whole.spec is not None else None
+    pod_spec = template.spec if template is not None else None
+    return _max_surge(strategy, workloads.matching_nodes(pod_spec or PodSpec(), view), default=0)
+
+
+def _max_surge(strategy: UpdateStrategy | None, pods: int, default: int | str) -> int:
+    """Return ``maxSurge`` in pods; per cent are rounded up, as the controllers do."""
+    if strategy is not None and strategy.type not in (None, "", "RollingUpdate"):
+        return 0
+    rolling = strategy.rolling_update if strategy is not None else None
+    value = rolling.max_surge if rolling is not None and rolling.max_surge is not None else default
+    if isinstance(value, int):
+        return max(value, 0)
+    percent = _PERCENT.fullmatch(value)
+    return -(-pods * int(percent[1]) // 100) if percent is not None else 0
+
+
+def _wanted(replica_set: Workload) -> int:
+    spec = replica_set.spec
+    return max(spec.replicas, 0) if spec is not None and spec.replicas is not None else 0
+
+
+def _uid(workload: Workload) -> str | None:
+    return workload.metadata.uid if workload.metadata is not None else None

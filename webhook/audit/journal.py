@@ -1,0 +1,273 @@
+"""The last decisions of this process, in memory: aggregates for reports and pages, and the lines behind them.
+
+The recorder tells every decision after its answer was sent. What is kept is bounded three times: by owners, by lines an
+owner, and by bytes altogether; the owner that was silent for longest is forgotten first. A decision that repeats the
+one before it (the next pod of the same Deployment) counts up and replaces its line, so a storm costs no memory and
+hides nothing else. Counts have a bounded number of keys; beyond it they are booked under ``other``, never dropped.
+
+Nothing here is exact across replicas or restarts; the decision log is.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+import msgspec
+
+from webhook.admission.decision import Decision
+from webhook.admission.recorder import Recorded
+
+MAXIMUM_BYTES: Final = 4 << 20
+"""Bytes of all lines together."""
+MAXIMUM_OWNERS: Final = 5_000
+LINES: Final = 6
+"""Lines kept of one owner and path."""
+MAXIMUM_KEYS: Final = 10_000
+"""Keys of the counts; and of the money."""
+BUCKET_SECONDS: Final = 300
+BUCKETS: Final = 288
+"""Steps of the history: a day of five minutes each."""
+
+OTHER: Final = "other"
+
+_PODS_CALL: Final = "/mutate"
+VERDICTS: Final = ("refused", "would refuse", "warned", "changed", "would change", "passed")
+"""What became of an object, worst first; the closed list of the history."""
+_RANKS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("refused", "fault_denied"), 0),
+    "would_refuse": 1,
+    "warned": 2,
+    "changed": 3,
+    "would_change": 4,
+    **dict.fromkeys(("passed", "exempt", "fault_allowed"), 5),
+}
+_PASSED: Final = 5
+
+
+class Owner(NamedTuple):
+    """Whom decisions are kept under: the top-most known owner, or the pod itself where it has none."""
+
+    namespace: str
+    kind: str
+    name: str
+
+
+Count = tuple[str, str, str, str]
+"""What is counted: (namespace, policy, guardrail, outcome)."""
+
+
+class Money(NamedTuple):
+    """Money of new pods in micro-units of the currency per month."""
+
+    saved: int = 0
+    """Taken off by changes that were applied."""
+    held_back: int = 0
+    """That changes would take off which a mode holds back."""
+    refused: int = 0
+    would_refuse: int = 0
+
+    def __add__(self, other: object) -> "Money":
+        if not isinstance(other, Money):
+            return NotImplemented
+        return Money(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+class Kept(NamedTuple):
+    """One decision, and how often it was repeated without a difference."""
+
+    line: bytes
+    """Of the decision log, the newest one."""
+    times: int
+    first: datetime
+    last: datetime
+
+
+class _Line:
+    """One kept decision while it may still be counted up."""
+
+    __slots__ = ("first", "last", "line", "signature", "times")
+
+    def __init__(self, signature: int, line: bytes, now: datetime) -> None:
+        self.signature = signature
+        self.line = line
+        self.times = 1
+        self.first = self.last = now
+
+    def kept(self) -> Kept:
+        return Kept(self.line, self.times, self.first, self.last)
+
+
+_Slot = dict[str, list[_Line]]
+"""The lines of one owner, by path."""
+_Key = tuple[str, str, str]
+
+
+class Journal:
+    """Takes decisions; used from the event loop's thread alone."""
+
+    def __init__(self, maximum_bytes: int = MAXIMUM_BYTES, maximum_owners: int = MAXIMUM_OWNERS) -> None:
+        self._maximum_bytes = maximum_bytes
+        self._maximum_owners = maximum_owners
+        self._owners: OrderedDict[_Key, _Slot] = OrderedDict()
+        self._bytes = 0
+        self.counts: dict[Count, int] = {}
+        """Outcomes that are no plain passes."""
+        self.money: dict[str, Money] = {}
+        """By namespace."""
+        self.exemptions: Counter[str] = Counter()
+        """Uses of exceptions, by what the outcome says of them."""
+        self._history: dict[int, list[int]] = {}
+        self.taken = 0
+
+    # --- taking -----------------------------------------------------------------------------------------------------
+
+    def told(self, recorded: Recorded) -> None:
+        """Take one decision."""
+        decision, subject = recorded.decision, recorded.subject
+        namespace, counts = subject.namespace, self.counts
+        self.taken += 1
+        # One walk over the outcomes, with plain values: this is done for every review.
+        said: list[object] = [subject.operation, subject.dry_run, decision.message, decision.patch, decision.cost]
+        worst = _PASSED
+        for outcome in decision.outcomes:
+            name = outcome.outcome
+            if name == "passed":
+                continue
+            rank = _RANKS[name]
+            worst = min(worst, rank)
+            key = (namespace, outcome.policy, outcome.guardrail, name)
+            if key in counts:
+                counts[key] += 1
+            else:
+                self._first(key)
+            if name == "exempt":
+                self._count_exemption(outcome.note)
+            said += (outcome.guardrail, name, outcome.note)
+            said += [finding.message for finding in outcome.findings]
+        if not decision.allowed:
+            worst = 0
+        now = recorded.time
+        bucket = int(now.timestamp()) // BUCKET_SECONDS
+        counted = self._history.get(bucket)
+        if counted is None:
+            counted = self._begin(bucket)
+        counted[worst] += 1
+        if decision.cost is not None and subject.is_patchable and not subject.dry_run:
+            self._book(recorded.path, namespace, decision)
+        self._keep(recorded, hash(tuple(said)))
+
+    def _first(self, key: Count) -> None:
+        if len(self.counts) >= MAXIMUM_KEYS:
+            key = (OTHER, OTHER, key[2], key[3])
+        self.counts[key] = self.counts.get(key, 0) + 1
+
+    def _count_exemption(self, note: str) -> None:
+        if note not in self.exemptions and len(self.exemptions) >= MAXIMUM_KEYS:
+            note = OTHER
+        self.exemptions[note] += 1
+
+    def _begin(self, bucket: int) -> list[int]:
+        counted = self._history[bucket] = [0] * len(VERDICTS)
+        while len(self._history) > BUCKETS:
+            del self._history[min(self._history)]
+        return counted
+
+    def _book(self, path: str, namespace: str, decision: Decision) -> None:
+        cost = decision.cost
+        if cost is None:
+            return
+        if path == _PODS_CALL:
+            gain = (cost.before - cost.after) * cost.hours
+            booked = Money(saved=gain) if decision.operations else Money(held_back=gain)
+            if gain <= 0:
+                return
+        elif not decision.allowed:
+            booked = Money(refused=cost.after * cost.hours)
+        elif not decision.would_allow:
+            booked = Money(would_refuse=cost.after * cost.hours)
+        else:
+            return
+        if namespace not in self.money and len(self.money) >= MAXIMUM_KEYS:
+            namespace = OTHER
+        self.money[namespace] = self.money.get(namespace, Money()) + booked
+
+    def _keep(self, recorded: Recorded, signature: int) -> None:
+        subject, owner, line = recorded.subject, recorded.owner, recorded.line
+        key = (subject.namespace, subject.kind, subject.name)
+        if owner is not None:
+            key = (subject.namespace, owner.kind, owner.name)
+        slot = self._owners.get(key)
+        if slot is None:
+            slot = self._owners[key] = {}
+        else:
+            self._owners.move_to_end(key)
+        lines = slot.get(recorded.path)
+        if lines is None:
+            lines = slot[recorded.path] = []
+        if lines and lines[-1].signature == signature:
+            before = lines[-1]
+            self._bytes += len(line) - len(before.line)
+            before.line, before.last = line, recorded.time
+            before.times += 1
+        else:
+            lines.append(_Line(signature, line, recorded.time))
+            self._bytes += len(line)
+            if len(lines) > LINES:
+                self._bytes -= len(lines.pop(0).line)
+        while self._bytes > self._maximum_bytes or len(self._owners) > self._maximum_owners:
+            _, forgotten = self._owners.popitem(last=False)
+            self._bytes -= sum(len(each.line) for lines in forgotten.values() for each in lines)
+
+    # --- telling ----------------------------------------------------------------------------------------------------
+
+    def owners(self) -> list[Owner]:
+        """Return whom lines are kept of, the newest first."""
+        return [Owner(*key) for key in reversed(self._owners)]
+
+    def of(self, namespace: str, kind: str, name: str) -> list[Kept]:
+        """Return what is kept of an owner, oldest first; empty where nothing is."""
+        return _sorted(self._owners.get((namespace, kind, name), {}).values())
+
+    def about(self, namespace: str, kind: str, name: str) -> list[Kept]:
+        """Return what is kept of an owner or, where it is none, of a pod or workload of that name below an owner."""
+        found = self.of(namespace, kind, name)
+        if found:
+            return found
+        below = (lines for key, slot in self._owners.items() if key[0] == namespace for lines in slot.values())
+        return [kept for kept in _sorted(below) if _named(kept.line) == (kind, name)]
+
+    def history(self, now: datetime) -> list[tuple[datetime, Mapping[str, int]]]:
+        """Return verdict counts of the last day in steps of five minutes, oldest first; steps without any are left
+        out."""
+        oldest = int(now.timestamp()) // BUCKET_SECONDS - BUCKETS
+        return [
+            (datetime.fromtimestamp(bucket * BUCKET_SECONDS, UTC), dict(zip(VERDICTS, counted, strict=True)))
+            for bucket, counted in sorted(self._history.items())
+            if bucket > oldest
+        ]
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the number of entries of each part, for metrics."""
+        return {
+            "journal_owners": len(self._owners),
+            "journal_bytes": self._bytes,
+            "journal_counts": len(self.counts),
+        }
+
+
+def _sorted(found: Iterable[Iterable[_Line]]) -> list[Kept]:
+    return sorted((each.kept() for lines in found for each in lines), key=lambda kept: kept.last)
+
+
+class _Name(msgspec.Struct):
+    kind: str = ""
+    name: str = ""
+
+
+_NAME = msgspec.json.Decoder(_Name)
+
+
+def _named(line: bytes) -> tuple[str, str]:
+    found = _NAME.decode(line)
+    return found.kind, found.name

@@ -1,0 +1,189 @@
+"""What `audit` and `report` have in common: their flags, the scan with its progress, and the written outputs."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from webhook import assembly
+from webhook.audit import scan as scanning
+from webhook.audit import world as worlds
+from webhook.audit.judge import Grouping
+from webhook.audit.render import document
+from webhook.audit.render.html import as_html
+from webhook.audit.report import Report
+from webhook.cli import _terminal
+from webhook.cli._fault import Fault
+from webhook.kube.client import ConfigError, connect
+from webhook.policy._policy_set import PolicySet
+from webhook.policy._problems import PolicyErrors
+
+LIVE: Final = "live"
+_DEFAULT_POLICIES: Final = "policies"
+_MOST_FAILURES: Final = 20
+
+_Object = tuple[str, dict[str, Any]]
+
+
+class Flags(NamedTuple):
+    """The flags of a scan."""
+
+    policies: Path | None
+    """None: custom resources alone."""
+    cluster: str
+    kubeconfig: Path | None
+    exclude: tuple[str, ...]
+    namespace: str
+    grouping: Grouping
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        policies: Path | None,
+        cluster: str,
+        kubeconfig: Path | None,
+        exclude: tuple[str, ...],
+        own_namespace: str,
+        cost_label: str,
+        department_label: str,
+    ) -> "Flags":
+        """Check the flags against each other."""
+        if cluster != LIVE and not Path(cluster).exists():
+            raise Fault(f"--cluster: {cluster} does not exist; give a directory of Kubernetes YAML, or live")
+        if policies is None and (cluster != LIVE or Path(_DEFAULT_POLICIES).is_dir()):
+            policies = Path(_DEFAULT_POLICIES)
+        if policies is not None and not policies.is_dir():
+            raise Fault(f"--policies: {policies} is not a directory; give a directory of policy YAML")
+        return cls(policies, cluster, kubeconfig, exclude, own_namespace, Grouping(cost_label, department_label))
+
+
+def with_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the flags of a scan to a command."""
+    options = [
+        click.option(
+            "--policies",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="Policy YAML to judge by, default policies; with --cluster live, policies that are custom resources "
+            "are added to it.",
+        ),
+        click.option(
+            "--cluster",
+            default=LIVE,
+            show_default=True,
+            metavar="DIR|live",
+            help="What to judge: a directory of Kubernetes YAML or JSON, `kubectl get -o yaml` included, or live.",
+        ),
+        click.option(
+            "--kubeconfig",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="With --cluster live: the kubeconfig to use instead of the usual one.",
+        ),
+        click.option(
+            "--exclude-namespaces",
+            "exclude",
+            multiple=True,
+            metavar="GLOB",
+            help="Namespaces that are never judged; may be repeated.",
+        ),
+        click.option(
+            "--own-namespace",
+            default="podgate",
+            show_default=True,
+            metavar="NS",
+            help="Podgate's own namespace: never judged.",
+        ),
+        click.option(
+            "--cost-label",
+            default=Grouping().cost_center,
+            show_default=True,
+            metavar="KEY",
+            help="Label of pods, else of namespaces, that names the cost-center.",
+        ),
+        click.option(
+            "--department-label",
+            default=Grouping().department,
+            show_default=True,
+            metavar="KEY",
+            help="Label of namespaces that names the department.",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def scan(title: str, flags: Flags) -> Report:
+    """Judge everything and add it up."""
+    world = _world(flags)
+    try:
+        return scanning.scan(
+            world,
+            title=title,
+            source=flags.cluster if flags.cluster != LIVE else "the live cluster",
+            now=assembly.utc_now,
+            excluded=(flags.namespace, *flags.exclude),
+            grouping=flags.grouping,
+            progress=progress,
+        )
+    finally:
+        world.close()
+
+
+def write(report: Report, output: str) -> None:
+    """Print the report in a format for programs, or as HTML."""
+    if output == "html":
+        text = as_html(report)
+    elif output == "json":
+        text = document.as_json(report)
+    else:
+        text = document.as_format(report, output)
+    click.echo(text, nl=False)
+
+
+def tell_failures(report: Report) -> None:
+    """Name what could not be judged, one line each, on standard error."""
+    failures = report.failures
+    for each in failures[:_MOST_FAILURES]:
+        where = f"{each.example}: " if each.example else ""
+        what = each.what if each.times == 1 else f"{each.times} x {each.what}"
+        click.echo(f"podgate: not judged: {where}{what}: {each.reason}", err=True)
+    if len(failures) > _MOST_FAILURES:
+        click.echo(f"podgate: and {len(failures) - _MOST_FAILURES} more; -o json names all of them", err=True)
+
+
+def progress(objects: Iterable[_Object], size: int) -> Iterator[_Object]:
+    """Pass the objects on, with a bar on standard error where that is a terminal."""
+    shown = _terminal.console(error=True)
+    if not shown.is_terminal or 0 < size < 20:
+        yield from objects
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=shown, transient=True) as bar:
+        yield from bar.track(objects, total=size or None, description="Judging what runs")
+
+
+def _world(flags: Flags) -> worlds.World:
+    policies = _policies(flags.policies) if flags.policies is not None else None
+    if flags.cluster != LIVE:
+        if policies is None:
+            raise Fault("--policies: is missing; give a directory of policy YAML")
+        return worlds.of_directory(Path(flags.cluster), policies, assembly.utc_now)
+    # What watches log is named in the report, once.
+    logging.getLogger("podgate").addHandler(logging.NullHandler())
+    try:
+        return worlds.of_api(connect(flags.kubeconfig), policies, assembly.utc_now)
+    except ConfigError as error:
+        raise Fault(str(error)) from None
+
+
+def _policies(directory: Path) -> PolicySet:
+    try:
+        return assembly.load_policies(directory)
+    except PolicyErrors as error:
+        raise Fault("\n".join(str(problem) for problem in error.problems)) from None
