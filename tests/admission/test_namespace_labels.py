@@ -178,7 +178,7 @@ def test_an_exception_loosens_all_three_judgements() -> None:
         "apiVersion: podgate.dev/v1alpha1\nkind: PolicyException\n"
         "metadata: {name: legacy, namespace: team-alpha}\n"
         "spec: {guardrails: [podSecurity], controls: [privileged, allowPrivilegeEscalation, capabilities],"
-        ' owner: team@company.example, reason: "old image", expires: "2026-12-01"}\n'
+        ' owner: team@company.example, reason: "old image", expires: "2026-12-31"}\n'
     )
     labels = {"enforce": "baseline", "audit": "baseline", "warn": "restricted"}
     answer = labelled(labels, more=exception).validate(privileged_pod())
