@@ -3,10 +3,11 @@
 import time
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests import factories
-from webhook.admission.decision import one_line, summary
+from webhook.admission.decision import Decision, Outcome, one_line, summary
 
 
 def setting(path: str, value: Any) -> dict[str, Any]:  # noqa: ANN401  any JSON
@@ -67,3 +68,20 @@ def test_a_denial_that_quotes_line_breaks_is_one_line() -> None:
     assert not answer.allowed
     assert answer.message.isprintable()
     assert '"a\\nb\\r\\x1b[31m"' in answer.message
+
+
+def test_what_is_told_of_a_decision_follows_every_change_of_it() -> None:
+    outcome = Outcome("team", "spot", "enforce", "passed", "enforce")
+    first = Decision(allowed=True, outcomes=(outcome,))
+    assert first.series == (("team", "spot", "enforce", "passed"),)
+    assert (first.unusual, first.audit_notes["verdict"]) == ((), "allowed")
+    before = first.signature
+
+    refused = msgspec.structs.replace(outcome, outcome="refused")
+    second = msgspec.structs.replace(first, allowed=False, message="no", outcomes=(refused,))
+
+    assert second.series == (("team", "spot", "enforce", "refused"),)
+    assert (second.unusual, second.audit_notes["verdict"]) == ((refused,), "refused")
+    assert second.signature != before
+    assert b'"refused"' in bytes(second.outcomes_json)
+    assert first.series == (("team", "spot", "enforce", "passed"),)

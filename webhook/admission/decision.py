@@ -11,7 +11,8 @@ audit      recorded            recorded                     recorded
 =========  ==================  ===========================  ==========================
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -20,6 +21,11 @@ from webhook.guardrails._contract import ExceptionUse, Finding, WorkloadScale
 from webhook.kube.patch import Operation
 from webhook.ledger.store import Charge, Owner
 from webhook.pricing import money
+
+_ENCODER = msgspec.json.Encoder()
+
+_LIMIT = 16_384
+"""Characters of one audit annotation, and of a denial: an audit log and a terminal are no place for megabytes."""
 
 OutcomeName = Literal[
     "passed", "changed", "would_change", "refused", "warned", "would_refuse", "exempt", "fault_allowed", "fault_denied"
@@ -56,8 +62,12 @@ class Cost(NamedTuple):
     """Hours of a month that it is expected to run."""
 
 
-class Decision(msgspec.Struct, frozen=True):
-    """What is answered, and everything that is told about it afterwards."""
+class Decision(msgspec.Struct, frozen=True, dict=True):
+    """What is answered, and everything that is told about it afterwards.
+
+    One decision may serve many pods that are alike (`webhook.admission.review_cache`), so what is told of it is put
+    together when it is asked for first, and kept.
+    """
 
     allowed: bool
     message: str = ""
@@ -87,8 +97,34 @@ class Decision(msgspec.Struct, frozen=True):
     exceptions: tuple[ExceptionUse, ...] = ()
     """PolicyExceptions that loosened what was judged."""
 
+    @cached_property
+    def series(self) -> tuple[tuple[str, str, str, str], ...]:
+        """Policy, guardrail, mode and outcome of each outcome: what metrics count."""
+        return tuple((each.policy, each.guardrail, each.mode, each.outcome) for each in self.outcomes)
 
-_ENCODER = msgspec.json.Encoder()
+    @cached_property
+    def unusual(self) -> tuple[Outcome, ...]:
+        """The outcomes that are no plain passes."""
+        return tuple(each for each in self.outcomes if each.outcome != "passed")
+
+    @cached_property
+    def outcomes_json(self) -> msgspec.Raw:
+        """The outcomes as the log has them."""
+        return msgspec.Raw(_ENCODER.encode(self.outcomes))
+
+    @cached_property
+    def audit_notes(self) -> Mapping[str, str]:
+        """The audit annotations that depend on nothing else."""
+        return _audit_notes(self)
+
+    @cached_property
+    def signature(self) -> int:
+        """The same number for decisions of which the same is told."""
+        told: list[object] = [self.message, self.patch, self.cost]
+        for each in self.unusual:
+            told += (each.guardrail, each.outcome, each.note, *(finding.message for finding in each.findings))
+        return hash(tuple(told))
+
 
 _WOULD_REFUSE = frozenset({"refused", "warned", "would_refuse", "fault_denied"})
 
@@ -161,6 +197,32 @@ def noted(decision: Decision, uses: Sequence[ExceptionUse], *, warns: bool) -> D
         for use in ending
     )
     return msgspec.structs.replace(decision, exceptions=kept, warnings=decision.warnings + warnings)
+
+
+def _audit_notes(decision: Decision) -> dict[str, str]:
+    notes = {
+        "verdict": "allowed" if decision.allowed else "refused",
+        "would": "allowed" if decision.would_allow else "refused",
+    }
+    findings: list[str] = []
+    for outcome in decision.outcomes:
+        for finding in outcome.findings:
+            if finding.annotation:
+                notes[finding.annotation] = bounded(finding.message)
+            else:
+                findings.append(line(outcome, finding, said(outcome, finding)))
+    if findings:
+        notes["findings"] = bounded("\n".join(findings))
+    if decision.would_operations:
+        notes["patch"] = bounded(_ENCODER.encode(decision.would_operations).decode())
+    return notes
+
+
+def bounded(text: str) -> str:
+    """Return a text that fits into an audit annotation, or a denial."""
+    if len(text) <= _LIMIT:
+        return text
+    return f"{text[:_LIMIT]}... ({len(text) - _LIMIT} more characters are in the decision log)"
 
 
 def said(outcome: Outcome, finding: Finding) -> str:

@@ -59,8 +59,7 @@ class Metrics(Collector):
         Money counts pods once each: what is saved in the mutating call, what is refused in the validating one.
         """
         decisions = self._decisions
-        for outcome in decision.outcomes:
-            key = (outcome.policy, outcome.guardrail, outcome.mode, outcome.outcome)
+        for key in decision.series:
             if key in decisions:
                 decisions[key] += 1
             else:

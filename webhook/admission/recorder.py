@@ -41,7 +41,7 @@ class Entry(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     user: str
     verdict: str
     would: str
-    guardrails: Sequence[Outcome]
+    guardrails: Sequence[Outcome] | msgspec.Raw
     subresource: str = ""
     dry_run: bool = False
     owner: str = ""
@@ -144,7 +144,7 @@ def describe(path: str, uid: str, subject: Subject, decision: Decision, currency
         subject.requester.username,
         "allowed" if decision.allowed else "refused",
         "allowed" if decision.would_allow else "refused",
-        decision.outcomes,
+        decision.outcomes_json,
         subject.subresource,
         subject.dry_run,
         f"{subject.controller.kind}/{subject.controller.name}" if subject.controller is not None else "",

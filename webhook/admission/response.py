@@ -10,11 +10,8 @@ from functools import lru_cache
 
 import msgspec
 
-from webhook.admission.decision import Cost, Decision, line, said
+from webhook.admission.decision import Cost, Decision, bounded
 from webhook.pricing import money
-
-_ANNOTATION_LIMIT = 16_384
-"""Characters of one audit annotation, and of a denial: an audit log and a terminal are no place for megabytes."""
 
 
 class Status(msgspec.Struct, omit_defaults=True):
@@ -51,7 +48,7 @@ def encode(uid: str, decision: Decision, currency: str) -> bytes:
         response.patch_type = "JSONPatch"
         response.patch = decision.patch
     if not decision.allowed:
-        response.status = Status(403, "Forbidden", _bounded(decision.message))
+        response.status = Status(403, "Forbidden", bounded(decision.message))
     if decision.outcomes or decision.cost is not None:
         response.audit_annotations = annotations(uid, decision, currency)
     return _ENCODER.encode(Review(response))
@@ -59,22 +56,7 @@ def encode(uid: str, decision: Decision, currency: str) -> bytes:
 
 def annotations(uid: str, decision: Decision, currency: str) -> dict[str, str]:
     """Return the audit annotations of a decision."""
-    notes = {
-        "decision": uid,
-        "verdict": "allowed" if decision.allowed else "refused",
-        "would": "allowed" if decision.would_allow else "refused",
-    }
-    findings: list[str] = []
-    for outcome in decision.outcomes:
-        for finding in outcome.findings:
-            if finding.annotation:
-                notes[finding.annotation] = _bounded(finding.message)
-            else:
-                findings.append(line(outcome, finding, said(outcome, finding)))
-    if findings:
-        notes["findings"] = _bounded("\n".join(findings))
-    if decision.would_operations:
-        notes["patch"] = _bounded(_ENCODER.encode(decision.would_operations).decode())
+    notes = {"decision": uid, **decision.audit_notes}
     if decision.cost is not None:
         notes["cost"] = cost_text(decision.cost, currency)
     return notes
@@ -92,9 +74,3 @@ def cost_text(cost: Cost, currency: str) -> str:
             "source": cost.source,
         }
     ).decode()
-
-
-def _bounded(text: str) -> str:
-    if len(text) <= _ANNOTATION_LIMIT:
-        return text
-    return f"{text[:_ANNOTATION_LIMIT]}... ({len(text) - _ANNOTATION_LIMIT} more characters are in the decision log)"

@@ -127,15 +127,10 @@ class Journal:
         decision, subject = recorded.decision, recorded.subject
         namespace, counts = subject.namespace, self.counts
         self.taken += 1
-        # One walk over the outcomes, with plain values: this is done for every review.
-        said: list[object] = [subject.operation, subject.dry_run, decision.message, decision.patch, decision.cost]
         worst = _PASSED
-        for outcome in decision.outcomes:
+        for outcome in decision.unusual:
             name = outcome.outcome
-            if name == "passed":
-                continue
-            rank = _RANKS[name]
-            worst = min(worst, rank)
+            worst = min(worst, _RANKS[name])
             key = (namespace, outcome.policy, outcome.guardrail, name)
             if key in counts:
                 counts[key] += 1
@@ -143,8 +138,6 @@ class Journal:
                 self._first(key)
             if name == "exempt":
                 self._count_exemption(outcome.note)
-            said += (outcome.guardrail, name, outcome.note)
-            said += [finding.message for finding in outcome.findings]
         if not decision.allowed:
             worst = 0
         now = recorded.time
@@ -155,7 +148,7 @@ class Journal:
         counted[worst] += 1
         if decision.cost is not None and subject.is_patchable and not subject.dry_run:
             self._book(recorded.path, namespace, decision)
-        self._keep(recorded, hash(tuple(said)))
+        self._keep(recorded, hash((subject.operation, subject.dry_run, decision.signature)))
 
     def _first(self, key: Count) -> None:
         if len(self.counts) >= MAXIMUM_KEYS:
