@@ -71,6 +71,11 @@ class Engine:
         """The policies in force; None before any were loaded."""
         return self._around.rules if self._around is not None else None
 
+    @property
+    def ledger(self) -> LedgerStore:
+        """What budgets have committed."""
+        return self._ledger
+
     def put_in_force(self, rules: Ruleset) -> None:
         """Judge by `rules` from the next review on."""
         self._around = Surroundings(rules, self._view, self._ledger, self._now)
