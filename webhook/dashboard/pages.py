@@ -7,7 +7,7 @@ escape all of it; a value that a template names and nobody gave is an error and 
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
@@ -138,6 +138,14 @@ def _decimal(amount: Decimal, currency: str) -> str:
     return money.format_money(amount, currency)
 
 
+def _amount(text: str, currency: str) -> str:
+    """Return an amount of the decision log as people read it."""
+    try:
+        return money.format_money(Decimal(text), currency)
+    except InvalidOperation:
+        return f"{text} {currency}"
+
+
 def _stamp(moment: datetime) -> Markup:
     at = moment.astimezone(UTC)
     return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S}")
@@ -196,4 +204,6 @@ _TEMPLATES.globals.update(
     titles=_TITLES,
     told=facts_module.told,
 )
-_TEMPLATES.filters.update(number=_number, money=_money, decimal=_decimal, stamp=_stamp, stamp_text=_stamp_text)
+_TEMPLATES.filters.update(
+    amount=_amount, decimal=_decimal, money=_money, number=_number, stamp=_stamp, stamp_text=_stamp_text
+)

@@ -10,6 +10,7 @@ import msgspec
 
 from webhook.audit import entries, why
 from webhook.audit.journal import VERDICTS, Kept, Owner
+from webhook.dashboard.facts import OUTCOMES
 from webhook.dashboard.sources import Newest
 
 PAGE: Final = 50
@@ -56,6 +57,24 @@ class Row(NamedTuple):
     after: Decimal | None
     currency: str
 
+    @property
+    def findings(self) -> Sequence[Said]:
+        """What was said in words, the worst first."""
+        found = [said for said in self.said if said.text]
+        return sorted(
+            found, key=lambda said: OUTCOMES.index(said.outcome) if said.outcome in OUTCOMES else len(OUTCOMES)
+        )
+
+    @property
+    def changes(self) -> Sequence[tuple[str, Sequence[str]]]:
+        """Who changed it, and who would."""
+        found = []
+        for outcome in ("changed", "would_change"):
+            names = [said.guardrail for said in self.said if said.outcome == outcome]
+            if names:
+                found.append((outcome, names))
+        return found
+
 
 class Page(NamedTuple):
     """Some workloads of all that fit a query."""
@@ -76,6 +95,8 @@ class Decided(NamedTuple):
     """One decision about a workload, in words and to the letter."""
 
     explained: why.Explained
+    is_pod: bool
+    """False for a workload, whose pods get its patch."""
     patch: Sequence[str]
     """Operations that are applied, each as JSON."""
     would_patch: Sequence[str]
@@ -136,7 +157,7 @@ def decisions(kept: Iterable[Kept]) -> list[Decided]:
         explained = why.explain(entry, each.times, each.first.isoformat(), each.last.isoformat())
         patch, held_back = entry.patch[:OPERATIONS], entry.would_patch[:OPERATIONS]
         left_out = len(entry.patch) + len(entry.would_patch) - len(patch) - len(held_back)
-        found.append(Decided(explained, _lines(patch), _lines(held_back), left_out))
+        found.append(Decided(explained, entry.kind == "Pod", _lines(patch), _lines(held_back), left_out))
     return found[::-1]
 
 
