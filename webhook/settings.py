@@ -103,8 +103,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "scan_interval",
-        "With `--cluster live`: seconds between two scans of what runs, which the leader tells in PolicyReports; 0 never "
-        "scans.",
+        "With `--cluster live`: seconds between two scans of what runs, which the leader tells in PolicyReports; 0 "
+        "never scans.",
         "SECONDS",
         default=3600.0,
     ),

@@ -24,7 +24,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *ar
     return ended.value.code, shown.out, shown.err
 
 
-@pytest.mark.parametrize("command", ["serve", "review", "replay", "schema", "demo"])
+@pytest.mark.parametrize("command", ["serve", "review", "audit", "report", "why", "replay", "schema", "demo"])
 def test_every_command_has_help(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:

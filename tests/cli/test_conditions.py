@@ -38,10 +38,11 @@ def background(
     cluster: assembly.LiveCluster | None = CLUSTER,
     kubeconfig: Path | None = None,
     election: Election | None = None,
+    scan_interval: int = 0,
 ) -> tuple[int, bool, bool]:
     """Return how many tasks run, whether writes are counted, and whether leading is told beside them."""
     registry = CollectorRegistry()
-    chosen = Settings.build(cluster="live", kubeconfig=kubeconfig)
+    chosen = Settings.build(cluster="live", kubeconfig=kubeconfig, scan_interval=scan_interval)
     tasks = serve._conditions(chosen, cluster, rest, election, ops.Health(), registry)
     writes = registry.get_sample_value("podgate_condition_writes_total", {"outcome": "written"})
     return len(tasks), writes is not None, registry.get_sample_value("podgate_leader") is not None
@@ -55,6 +56,11 @@ def test_replicas_in_pods_that_share_no_certificates_elect_one_for_this(rest: cl
 def test_replicas_that_share_certificates_have_their_leader_write(rest: client.Client) -> None:
     election = cast("Election", type("Elected", (), {"is_leader": staticmethod(lambda: True)})())
     assert background(rest, election=election) == (1, True, False)
+
+
+def test_the_leader_scans_what_runs_unless_it_is_told_not_to(rest: client.Client) -> None:
+    election = cast("Election", type("Elected", (), {"is_leader": staticmethod(lambda: True)})())
+    assert background(rest, election=election, scan_interval=60) == (2, True, False)
 
 
 def test_who_watches_from_outside_writes_nothing(

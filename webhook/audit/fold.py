@@ -249,12 +249,12 @@ class Row:
     @property
     def basis(self) -> Basis:
         """What is counted."""
-        return "pods" if self._pods.objects else "declared"
+        return "pods" if self._pod_shares or self._pods.objects else "declared"
 
     @property
     def tally(self) -> Tally:
         """Sums over what is counted. A workload that would be refused as a whole counts as refused with all it has."""
-        if not self._pods.objects:
+        if self.basis == "declared":
             return self._own
         if not self._own_refusals or self._pods.refused == self._pods.objects:
             return self._pods
@@ -266,7 +266,7 @@ class Row:
     @property
     def shares(self) -> Mapping[PolicyPart, Share]:
         """What each guardrail means for what is counted."""
-        if not self._pods.objects:
+        if self.basis == "declared":
             return self._own_shares
         if not self._own_refusals:
             return self._pod_shares
@@ -284,7 +284,7 @@ class Row:
     def findings(self) -> list[tuple[Note, int]]:
         """Findings with the number of objects that have them: refusals first, the most frequent first."""
         notes = self._own_notes
-        if self._pods.objects:
+        if self.basis == "pods":
             # What a workload's template breaks its pods break too; only what is about the whole is said beside them.
             notes = self._notes + Counter({note: times for note, times in notes.items() if note.of_workload})
         return sorted(notes.items(), key=lambda item: (not item[0].refuses, -item[1], item[0]))
@@ -295,7 +295,7 @@ class Row:
         runs no pod, what its pods would get."""
         if self._patches:
             return sorted(self._patches.items(), key=lambda item: (-item[1], item[0]))
-        return [(self._own_patch, 1)] if self._own_patch and not self._pods.objects else []
+        return [(self._own_patch, 1)] if self._own_patch and self.basis == "declared" else []
 
     @property
     def changes(self) -> list[tuple[str, int]]:

@@ -8,17 +8,15 @@ hides nothing else. Counts have a bounded number of keys; beyond it they are boo
 Nothing here is exact across replicas or restarts; the decision log is.
 """
 
-from collections import Counter, OrderedDict, deque
-from collections.abc import Hashable, Iterator, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import msgspec
 
 from webhook.admission.decision import Decision
 from webhook.admission.recorder import Recorded
-
-K = TypeVar("K", bound=Hashable)
 
 MAXIMUM_BYTES: Final = 4 << 20
 """Bytes of all lines together."""
@@ -38,6 +36,15 @@ _PRICED: Final = ("rightSizing", "spot")
 """Guardrails whose changes a price follows."""
 VERDICTS: Final = ("refused", "would refuse", "warned", "changed", "would change", "passed")
 """What became of an object, worst first; the closed list of the history."""
+_RANKS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("refused", "fault_denied"), 0),
+    "would_refuse": 1,
+    "warned": 2,
+    "changed": 3,
+    "would_change": 4,
+    **dict.fromkeys(("passed", "exempt", "fault_allowed"), 5),
+}
+_PASSED: Final = 5
 
 
 class Owner(NamedTuple):
@@ -48,13 +55,8 @@ class Owner(NamedTuple):
     name: str
 
 
-class Count(NamedTuple):
-    """What is counted: one outcome of one guardrail of one policy in one namespace."""
-
-    namespace: str
-    policy: str
-    guardrail: str
-    outcome: str
+Count = tuple[str, str, str, str]
+"""What is counted: (namespace, policy, guardrail, outcome)."""
 
 
 class Money(NamedTuple):
@@ -83,15 +85,24 @@ class Kept(NamedTuple):
     last: datetime
 
 
-class _Slot:
-    """The lines of one owner, by path."""
+class _Line:
+    """One kept decision while it may still be counted up."""
 
-    __slots__ = ("lines", "signatures", "size")
+    __slots__ = ("first", "last", "line", "signature", "times")
 
-    def __init__(self) -> None:
-        self.lines: dict[str, deque[Kept]] = {}
-        self.signatures: dict[str, int] = {}
-        self.size = 0
+    def __init__(self, signature: int, line: bytes, now: datetime) -> None:
+        self.signature = signature
+        self.line = line
+        self.times = 1
+        self.first = self.last = now
+
+    def kept(self) -> Kept:
+        return Kept(self.line, self.times, self.first, self.last)
+
+
+_Slot = dict[str, list[_Line]]
+"""The lines of one owner, by path."""
+_Key = tuple[str, str, str]
 
 
 class Journal:
@@ -100,51 +111,71 @@ class Journal:
     def __init__(self, maximum_bytes: int = MAXIMUM_BYTES, maximum_owners: int = MAXIMUM_OWNERS) -> None:
         self._maximum_bytes = maximum_bytes
         self._maximum_owners = maximum_owners
-        self._owners: OrderedDict[Owner, _Slot] = OrderedDict()
+        self._owners: OrderedDict[_Key, _Slot] = OrderedDict()
         self._bytes = 0
-        self.counts: Counter[Count] = Counter()
-        """Outcomes that are not plain passes."""
-        self.passed: Counter[tuple[str, str]] = Counter()
-        """(policy, guardrail) of plain passes: too many to be kept a namespace."""
+        self.counts: dict[Count, int] = {}
+        """Outcomes that are no plain passes."""
         self.money: dict[str, Money] = {}
         """By namespace."""
         self.gains: dict[str, Money] = {}
         """What changes take off, by guardrail; of two that change one pod together."""
         self.exemptions: Counter[str] = Counter()
         """Uses of exceptions, by what the outcome says of them."""
-        self._history: dict[int, Counter[str]] = {}
+        self._history: dict[int, list[int]] = {}
         self.taken = 0
 
     # --- taking -----------------------------------------------------------------------------------------------------
 
     def told(self, recorded: Recorded) -> None:
         """Take one decision."""
-        decision = recorded.decision
+        decision, subject = recorded.decision, recorded.subject
+        namespace, counts = subject.namespace, self.counts
         self.taken += 1
-        namespace = recorded.subject.namespace
+        # One walk over the outcomes, with plain values: this is done for every review.
+        said: list[object] = [subject.operation, subject.dry_run, decision.message, decision.patch, decision.cost]
+        worst = _PASSED
         for outcome in decision.outcomes:
             name = outcome.outcome
             if name == "passed":
-                _add(self.passed, (outcome.policy, outcome.guardrail), (OTHER, OTHER))
                 continue
-            key = Count(namespace, outcome.policy, outcome.guardrail, name)
-            _add(self.counts, key, Count(OTHER, OTHER, outcome.guardrail, name))
+            rank = _RANKS[name]
+            worst = min(worst, rank)
+            key = (namespace, outcome.policy, outcome.guardrail, name)
+            if key in counts:
+                counts[key] += 1
+            else:
+                self._first(key)
             if name == "exempt":
-                _add(self.exemptions, outcome.note, OTHER)
-        word = verdict(decision)
-        self._count(recorded.time, word)
-        if recorded.subject.is_patchable and not recorded.subject.dry_run:
-            self._book(recorded.path, namespace, decision)
-        self._keep(recorded)
-
-    def _count(self, now: datetime, word: str) -> None:
+                self._count_exemption(outcome.note)
+            said += (outcome.guardrail, name, outcome.note)
+            said += [finding.message for finding in outcome.findings]
+        if not decision.allowed:
+            worst = 0
+        now = recorded.time
         bucket = int(now.timestamp()) // BUCKET_SECONDS
         counted = self._history.get(bucket)
         if counted is None:
-            counted = self._history[bucket] = Counter()
-            while len(self._history) > BUCKETS:
-                del self._history[min(self._history)]
-        counted[word] += 1
+            counted = self._begin(bucket)
+        counted[worst] += 1
+        if decision.cost is not None and subject.is_patchable and not subject.dry_run:
+            self._book(recorded.path, namespace, decision)
+        self._keep(recorded, hash(tuple(said)))
+
+    def _first(self, key: Count) -> None:
+        if len(self.counts) >= MAXIMUM_KEYS:
+            key = (OTHER, OTHER, key[2], key[3])
+        self.counts[key] = self.counts.get(key, 0) + 1
+
+    def _count_exemption(self, note: str) -> None:
+        if note not in self.exemptions and len(self.exemptions) >= MAXIMUM_KEYS:
+            note = OTHER
+        self.exemptions[note] += 1
+
+    def _begin(self, bucket: int) -> list[int]:
+        counted = self._history[bucket] = [0] * len(VERDICTS)
+        while len(self._history) > BUCKETS:
+            del self._history[min(self._history)]
+        return counted
 
     def _book(self, path: str, namespace: str, decision: Decision) -> None:
         cost = decision.cost
@@ -167,52 +198,48 @@ class Journal:
             namespace = OTHER
         self.money[namespace] = self.money.get(namespace, Money()) + booked
 
-    def _keep(self, recorded: Recorded) -> None:
-        owner = owner_of(recorded)
-        slot = self._owners.get(owner)
+    def _keep(self, recorded: Recorded, signature: int) -> None:
+        subject, owner, line = recorded.subject, recorded.owner, recorded.line
+        key = (subject.namespace, subject.kind, subject.name)
+        if owner is not None:
+            key = (subject.namespace, owner.kind, owner.name)
+        slot = self._owners.get(key)
         if slot is None:
-            slot = self._owners[owner] = _Slot()
+            slot = self._owners[key] = {}
         else:
-            self._owners.move_to_end(owner)
-        path, line, now = recorded.path, recorded.line, recorded.time
-        lines = slot.lines.get(path)
+            self._owners.move_to_end(key)
+        lines = slot.get(recorded.path)
         if lines is None:
-            lines = slot.lines[path] = deque()
-        signature = _signature(recorded)
-        size = slot.size
-        if lines and slot.signatures.get(path) == signature:
-            before = lines.pop()
-            slot.size -= len(before.line)
-            lines.append(Kept(line, before.times + 1, before.first, now))
+            lines = slot[recorded.path] = []
+        if lines and lines[-1].signature == signature:
+            before = lines[-1]
+            self._bytes += len(line) - len(before.line)
+            before.line, before.last = line, recorded.time
+            before.times += 1
         else:
-            slot.signatures[path] = signature
-            lines.append(Kept(line, 1, now, now))
+            lines.append(_Line(signature, line, recorded.time))
+            self._bytes += len(line)
             if len(lines) > LINES:
-                slot.size -= len(lines.popleft().line)
-        slot.size += len(line)
-        self._bytes += slot.size - size
-        while self._owners and (self._bytes > self._maximum_bytes or len(self._owners) > self._maximum_owners):
+                self._bytes -= len(lines.pop(0).line)
+        while self._bytes > self._maximum_bytes or len(self._owners) > self._maximum_owners:
             _, forgotten = self._owners.popitem(last=False)
-            self._bytes -= forgotten.size
+            self._bytes -= sum(len(each.line) for lines in forgotten.values() for each in lines)
 
     # --- telling ----------------------------------------------------------------------------------------------------
 
-    def owners(self) -> Iterator[Owner]:
-        """Yield whom lines are kept of, the newest first."""
-        return reversed(list(self._owners))
+    def owners(self) -> list[Owner]:
+        """Return whom lines are kept of, the newest first."""
+        return [Owner(*key) for key in reversed(self._owners)]
 
     def of(self, namespace: str, kind: str, name: str) -> list[Kept]:
         """Return what is kept of an owner, oldest first; empty where nothing is."""
-        slot = self._owners.get(Owner(namespace, kind, name))
-        if slot is None:
-            return []
-        return sorted((kept for lines in slot.lines.values() for kept in lines), key=lambda kept: kept.last)
+        return _sorted(self._owners.get((namespace, kind, name), {}).values())
 
     def newest(self) -> list[tuple[Owner, tuple[Kept, ...]]]:
         """Return the newest line of each path of every owner, the owner first that was told of last."""
         return [
-            (owner, tuple(lines[-1] for lines in slot.lines.values() if lines))
-            for owner, slot in reversed(self._owners.items())
+            (Owner(*key), tuple(lines[-1].kept() for lines in slot.values()))
+            for key, slot in reversed(self._owners.items())
         ]
 
     def about(self, namespace: str, kind: str, name: str) -> list[Kept]:
@@ -220,25 +247,15 @@ class Journal:
         found = self.of(namespace, kind, name)
         if found:
             return found
-        wanted = kind, name
-        return sorted(
-            (
-                kept
-                for owner, slot in self._owners.items()
-                if owner.namespace == namespace
-                for lines in slot.lines.values()
-                for kept in lines
-                if _named(kept.line) == wanted
-            ),
-            key=lambda kept: kept.last,
-        )
+        below = (lines for key, slot in self._owners.items() if key[0] == namespace for lines in slot.values())
+        return [kept for kept in _sorted(below) if _named(kept.line) == (kind, name)]
 
     def history(self, now: datetime) -> list[tuple[datetime, Mapping[str, int]]]:
         """Return verdict counts of the last day in steps of five minutes, oldest first; steps without any are left
         out."""
         oldest = int(now.timestamp()) // BUCKET_SECONDS - BUCKETS
         return [
-            (datetime.fromtimestamp(bucket * BUCKET_SECONDS, UTC), dict(counted))
+            (datetime.fromtimestamp(bucket * BUCKET_SECONDS, UTC), dict(zip(VERDICTS, counted, strict=True)))
             for bucket, counted in sorted(self._history.items())
             if bucket > oldest
         ]
@@ -252,26 +269,9 @@ class Journal:
         }
 
 
-def owner_of(recorded: Recorded) -> Owner:
-    """Return whom a decision is kept under."""
-    subject, owner = recorded.subject, recorded.owner
-    if owner is not None:
-        return Owner(subject.namespace, owner.kind, owner.name)
-    return Owner(subject.namespace, subject.kind, subject.name)
-
-
-def verdict(decision: Decision) -> str:
-    """Return what became of an object in a word, the worst of its outcomes."""
-    if not decision.allowed:
-        return "refused"
-    names = {outcome.outcome for outcome in decision.outcomes}
-    if "warned" in names:
-        return "warned"
-    if not decision.would_allow:
-        return "would refuse"
-    if "changed" in names:
-        return "changed"
-    return "would change" if "would_change" in names else "passed"
+def verdict(outcomes: Iterable[str]) -> str:
+    """Return the verdict that outcomes come to: that of the worst of them."""
+    return VERDICTS[min((_RANKS.get(name, _PASSED) for name in outcomes), default=_PASSED)]
 
 
 def _gainers(decision: Decision) -> tuple[str, bool]:
@@ -288,15 +288,8 @@ def _gainers(decision: Decision) -> tuple[str, bool]:
     return " and ".join(names), all(outcomes[name] == "changed" for name in names)
 
 
-def _signature(recorded: Recorded) -> int:
-    """Return a hash of what two decisions of one owner and path have in common that say the same."""
-    subject, decision = recorded.subject, recorded.decision
-    said = tuple(
-        (each.policy, each.guardrail, each.outcome, each.note, *each.findings)
-        for each in decision.outcomes
-        if each.outcome != "passed"
-    )
-    return hash((subject.operation, subject.dry_run, decision.message, decision.patch, decision.cost, said))
+def _sorted(found: Iterable[Iterable[_Line]]) -> list[Kept]:
+    return sorted((each.kept() for lines in found for each in lines), key=lambda kept: kept.last)
 
 
 class _Name(msgspec.Struct):
@@ -310,9 +303,3 @@ _NAME = msgspec.json.Decoder(_Name)
 def _named(line: bytes) -> tuple[str, str]:
     found = _NAME.decode(line)
     return found.kind, found.name
-
-
-def _add(counter: Counter[K], key: K, other: K) -> None:
-    if key not in counter and len(counter) >= MAXIMUM_KEYS:
-        key = other
-    counter[key] += 1

@@ -70,7 +70,7 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
     health.add_notice("cluster", partial(assembly.cluster_notices, parts))
     health.add_check("certificate", made.problem)
     health.add_notice("certificate", made.notices)
-    telling = _led(chosen, parts.cluster, rest, made.election, health, registry)
+    telling = _conditions(chosen, parts.cluster, rest, made.election, health, registry)
     for refusals in told:
         health.add_notice("events", refusals.notices)
         registry.register(RefusalCollector(refusals))
@@ -143,7 +143,7 @@ def _shared_certificates(
     )
 
 
-def _led(
+def _conditions(
     chosen: settings.Settings,
     cluster: assembly.LiveCluster | None,
     rest: Client | None,

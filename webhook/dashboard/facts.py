@@ -225,8 +225,8 @@ def _budgets(
 def _by_policy(counts: Mapping[Count, int], policies: PolicySet | None, cap: Mode) -> list[PolicyLine]:
     known = modes(policies) if policies is not None else {}
     found: dict[tuple[str, str], Counter[str]] = {}
-    for count, times in counts.items():
-        found.setdefault((count.policy, count.guardrail), Counter())[count.outcome] += times
+    for (_, policy, guardrail, outcome), times in counts.items():
+        found.setdefault((policy, guardrail), Counter())[outcome] += times
     lines = [
         PolicyLine(policy, guardrail, _capped(known.get((policy, guardrail), ""), cap), outcomes)
         for (policy, guardrail), outcomes in found.items()
@@ -243,8 +243,8 @@ def _capped(mode: str, cap: Mode) -> str:
 
 def _by_namespace(counts: Mapping[Count, int], money: Mapping[str, Money]) -> list[NamespaceLine]:
     found: dict[str, Counter[str]] = {namespace: Counter() for namespace in money}
-    for count, times in counts.items():
-        found.setdefault(count.namespace, Counter())[count.outcome] += times
+    for (namespace, _, _, outcome), times in counts.items():
+        found.setdefault(namespace, Counter())[outcome] += times
     lines = [NamespaceLine(namespace, outcomes, money.get(namespace, Money())) for namespace, outcomes in found.items()]
     return sorted(lines, key=lambda line: (*_weight(line.outcomes), line.namespace))
 

@@ -4,10 +4,9 @@ Some of them may be read in the event loop's thread only. `take` does that, and 
 time is done with the copy, in another thread.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from webhook.admission.ruleset import Ruleset
 from webhook.audit.journal import Count, Journal, Kept, Money, Owner
@@ -87,10 +86,10 @@ def take(sources: Sources) -> Taken:
     return Taken(
         now=now,
         taken=journal.taken,
-        counts=_copy(journal.counts),
+        counts=dict(journal.counts),
         money=dict(journal.money),
         gains=dict(journal.gains),
-        exemptions=_copy(journal.exemptions),
+        exemptions=dict(journal.exemptions),
         history=journal.history(now),
         rules=sources.rules(),
         policies=sources.policies(),
@@ -100,8 +99,3 @@ def take(sources: Sources) -> Taken:
         checks=sources.checks(),
         notices=sources.notices(),
     )
-
-
-def _copy(counter: Counter[Any]) -> dict[Any, int]:
-    # `Counter(...)` would count; a dictionary is copied in one go.
-    return dict(counter)

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from webhook.audit import entries, why
+from webhook.audit import entries, journal, why
 from webhook.audit.journal import VERDICTS, Kept, Owner
 from webhook.dashboard.facts import OUTCOMES
 from webhook.dashboard.sources import Newest
@@ -118,7 +118,6 @@ class _Head(msgspec.Struct, rename="camel"):
 
     path: str = ""
     verdict: str = ""
-    would: str = ""
     guardrails: list[_Outcome] = []
     cost: entries.Cost | None = None
 
@@ -197,16 +196,7 @@ def _said(outcome: _Outcome) -> Said:
 
 def _verdict(head: _Head) -> str:
     """Return what became of it in a word, as the journal counts it."""
-    if head.verdict == "refused":
-        return "refused"
-    names = {each.outcome for each in head.guardrails}
-    if "warned" in names:
-        return "warned"
-    if head.would == "refused":
-        return "would refuse"
-    if "changed" in names:
-        return "changed"
-    return "would change" if "would_change" in names else "passed"
+    return "refused" if head.verdict == "refused" else journal.verdict(each.outcome for each in head.guardrails)
 
 
 def _fits(row: Row, query: Query) -> bool:
