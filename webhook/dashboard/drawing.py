@@ -7,10 +7,10 @@ from webhook.audit.journal import VERDICTS
 from webhook.dashboard.history import Chart
 
 WIDTH: Final = 960
-HEIGHT: Final = 190
+HEIGHT: Final = 230
 _LEFT: Final = 46
 _TOP: Final = 10
-_FLOOR: Final = 160
+_FLOOR: Final = 196
 _LABELS: Final = 6
 """Times below the columns, about."""
 _NICE: Final = (1, 2, 5)

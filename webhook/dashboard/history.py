@@ -39,7 +39,8 @@ def chart(history: Sequence[tuple[datetime, Mapping[str, int]]], now: datetime) 
     oldest = min((int(begin.timestamp()) for begin, _ in history), default=end)
     for span, step in _SPANS:
         last = end // step
-        first = last - span // step + 1
+        # One more than fit: the last one is not over, and together they would not cover the span.
+        first = last - span // step
         if oldest // step >= first:
             break
     counted: dict[int, Counter[str]] = {}

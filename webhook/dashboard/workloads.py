@@ -15,6 +15,8 @@ from webhook.dashboard.sources import Newest
 
 PAGE: Final = 50
 """Workloads on one page."""
+CHOICES: Final = 200
+"""Policies, and namespaces, to choose from; of others one can only ask by name."""
 OPERATIONS: Final = 100
 """Operations of a patch that a page shows; ``/api/workload`` has all of them."""
 
@@ -140,9 +142,9 @@ def find(newest: Newest, query: Query) -> Page:
         len(fitting),
         len(rows),
         pages,
-        sorted({said.policy for row in rows for said in row.said}),
-        sorted({said.guardrail for row in rows for said in row.said}),
-        sorted({row.owner.namespace for row in rows}),
+        sorted({said.policy for row in rows for said in row.said})[:CHOICES],
+        sorted({said.guardrail for row in rows for said in row.said})[:CHOICES],
+        sorted({row.owner.namespace for row in rows})[:CHOICES],
     )
 
 
