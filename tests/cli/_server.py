@@ -18,7 +18,7 @@ import httpx
 from tests import factories
 
 ROOT = Path(__file__).parents[2]
-_ANNOUNCED = re.compile(r"serving admission on (https://\S+), operations on (http://\S+)")
+_ANNOUNCED = re.compile(r"serving admission on (https://\S+), operations on (http://[^\s,]+)")
 _PATIENCE_SECONDS = 20.0
 
 

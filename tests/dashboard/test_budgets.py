@@ -1,5 +1,6 @@
 """Budgets on the pages: the arithmetic of admission, in words that say how near the end is."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,12 +12,14 @@ from webhook.guardrails.budget import BudgetRule, compile_budget
 from webhook.ledger.memory import MemoryLedger
 from webhook.ledger.store import Booking, LedgerError
 from webhook.policy import _loader
+from webhook.policy._envelope import Document
+from webhook.policy.budget import BudgetSpec
 
 NOON = factories.NOON
 MICRO = 1_000_000
 
 
-def loaded(spec: str = "", scope: str = "{cluster: true}") -> budgets.Sequence[budgets.Document[budgets.BudgetSpec]]:
+def loaded(spec: str = "", scope: str = "{cluster: true}") -> Sequence[Document[BudgetSpec]]:
     text = factories.policy(
         f'mode: enforce\nscope: {scope}\namount: "1000"\ncurrency: USD\n{spec}', name="all", kind="Budget"
     )

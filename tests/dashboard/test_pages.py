@@ -63,7 +63,7 @@ def full_scene() -> Scene:
 
 def all_pages(scene: Scene) -> dict[str, str]:
     newest = scene.journal.newest()
-    page = workloads.find(newest, workloads.Query())
+    page = workloads.find(workloads.rows(newest), workloads.Query())
     detail = {
         f"workload {owner.name}": pages.workload(owner, workloads.decisions(scene.journal.of(*owner)), NOON)
         for owner, _ in newest
@@ -198,7 +198,7 @@ def test_hostile_texts_stay_texts_in_every_field_of_the_overview() -> None:
 
 def test_hostile_texts_stay_texts_in_the_list_and_in_a_workload() -> None:
     scene = full_scene()
-    page = spoiled(workloads.find(scene.journal.newest(), workloads.Query()))
+    page = spoiled(workloads.find(workloads.rows(scene.journal.newest()), workloads.Query()))
     text = pages.workloads(page, NOON)
     assert is_closed(text)
     assert HOSTILE in Reader(text).words

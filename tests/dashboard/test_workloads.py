@@ -12,7 +12,7 @@ from webhook.dashboard.workloads import Query
 
 
 def names(scene: Scene, **query: object) -> list[str]:
-    page = workloads.find(scene.journal.newest(), Query(**query))  # type: ignore[arg-type]  # by name, from a table
+    page = workloads.find(workloads.rows(scene.journal.newest()), Query(**query))  # type: ignore[arg-type]  # by name, from a table
     return [row.owner.name for row in page.rows]
 
 
@@ -48,7 +48,7 @@ def test_a_query_narrows_and_orders(scene: Scene, query: dict[str, object], foun
 
 
 def test_verdicts_are_those_that_the_journal_counts(scene: Scene) -> None:
-    rows = {row.owner.name: row.verdict for row in workloads.find(scene.journal.newest(), Query()).rows}
+    rows = {row.owner.name: row.verdict for row in workloads.find(workloads.rows(scene.journal.newest()), Query()).rows}
     assert rows == {"rogue": "refused", "shop": "warned", "quiet": "changed"}
     assert set(rows.values()) < set(VERDICTS)
 
@@ -57,7 +57,7 @@ def test_many_workloads_come_in_pages() -> None:
     made = Scene()
     for number in range(workloads.PAGE + 3):
         made.validate(factories.deployment(1, name=f"app-{number:03}"))
-    first, second = (workloads.find(made.journal.newest(), Query(page=number)) for number in (1, 2))
+    first, second = (workloads.find(workloads.rows(made.journal.newest()), Query(page=number)) for number in (1, 2))
     assert (len(first.rows), len(second.rows), first.pages, first.fitting) == (workloads.PAGE, 3, 2, workloads.PAGE + 3)
     assert not {row.owner for row in first.rows} & {row.owner for row in second.rows}
 
@@ -66,7 +66,7 @@ def test_choices_are_bounded() -> None:
     made = Scene()
     for number in range(workloads.CHOICES + 5):
         made.mutate(factories.safe_pod(), namespace=f"ns-{number}")
-    assert len(workloads.find(made.journal.newest(), Query()).namespaces) == workloads.CHOICES
+    assert len(workloads.find(workloads.rows(made.journal.newest()), Query()).namespaces) == workloads.CHOICES
 
 
 def test_the_exact_patch_is_shown_as_it_was_sent() -> None:
@@ -82,7 +82,8 @@ def test_what_a_mode_holds_back_is_shown_as_the_audit_log_has_it() -> None:
     made = Scene(cap="audit")
     answer = made.mutate(factories.safe_pod(metadata={"name": "shop"}))
     (decided,) = workloads.decisions(made.journal.of("team-alpha", "Pod", "shop"))
-    assert answer.patch == decided.patch == []
+    assert answer.patch == []
+    assert decided.patch == []
     assert answer.entry is not None
     assert [json.loads(line) for line in decided.would_patch] == answer.entry["wouldPatch"] != []
 

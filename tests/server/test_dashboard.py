@@ -190,7 +190,27 @@ async def test_however_many_look_the_facts_are_taken_once_a_second() -> None:
     assert len(times) == 1
     scene.create(factories.safe_pod())
     clock[0] += dashboard.FRESH_SECONDS
-    assert b'"sinceStart":7' in (await app.summary()).body  # type: ignore[operator]
+    assert b'"sinceStart":7' in (await app.summary()).body
+    assert len(times) == 2
+
+
+async def test_what_takes_long_is_told_again_for_longer() -> None:
+    scene = Scene()
+    clock = [100.0]
+    times: list[int] = []
+
+    def certificates() -> Mapping[str, float]:
+        times.append(1)
+        clock[0] += 2.0
+        return {}
+
+    app = dashboard.Dashboard(scene.sources._replace(certificates=certificates), lambda: clock[0])
+    await app.overview()
+    clock[0] += 2.0 * dashboard.SHARE - 0.1
+    await app.overview()
+    assert len(times) == 1
+    clock[0] += 0.2
+    await app.overview()
     assert len(times) == 2
 
 

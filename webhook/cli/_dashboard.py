@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from webhook import assembly
 from webhook.dashboard.sources import Policies, Sources
-from webhook.server import dashboard, listener, ops
+from webhook.server import listener, ops
 from webhook.settings import Settings
 
 
@@ -20,6 +20,9 @@ def sites(
     """Return the port of the pages; none where it is switched off."""
     if not chosen.dashboard_port:
         return []
+    # Where the pages are off, as in every shipped manifest, their templates cost neither start-up nor memory.
+    from webhook.server import dashboard
+
     cluster = parts.cluster
     source = Sources(
         now=assembly.utc_now,

@@ -127,9 +127,13 @@ class _Head(msgspec.Struct, rename="camel"):
 _HEAD: Final = msgspec.json.Decoder(_Head)
 
 
-def find(newest: Newest, query: Query) -> Page:
+def rows(newest: Newest) -> list[Row]:
+    """Return all workloads, in the order that is given."""
+    return [_row(owner, lines) for owner, lines in newest]
+
+
+def find(rows: Sequence[Row], query: Query) -> Page:
     """Return one page of the workloads that fit."""
-    rows = [_row(owner, lines) for owner, lines in newest]
     fitting = [row for row in rows if _fits(row, query)]
     if query.order == "worst":
         # Stable: of equal ones the newest stay first.

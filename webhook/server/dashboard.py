@@ -7,15 +7,15 @@ Whoever reaches the port may read everything, so it takes care who does:
   of somebody else's, whose own name was made to point here, gets nothing;
 * there is nothing but GET and HEAD, no cookie, and nothing that a page loads comes from anywhere else.
 
-Reviews come first. What is told is copied in the event loop and worked out in a thread, one page at a time, and
-however many people look, the facts are taken at most once a second.
+Reviews come first. What is told is copied in the event loop and worked out in a thread, one page at a time. However
+many people look, it is worked out at most once a second, and where that takes long, in a tenth of the time.
 """
 
 import asyncio
 import ipaddress
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 from fastapi import Request, Response
@@ -28,7 +28,11 @@ from webhook.server import lane, ops
 from webhook.server.lane import Application
 
 FRESH_SECONDS: Final = 1.0
-"""How long facts and lists are told again before they are taken anew."""
+"""How long facts and rows are told again at least before they are taken anew."""
+SHARE: Final = 10
+"""What took long to work out is told again for so many times as long."""
+
+T = TypeVar("T")
 
 _LONGEST_TEXT: Final = 253
 _HINT: Final = "try /, /workloads or /api/summary"
@@ -47,12 +51,18 @@ _METHODS: Final = ("GET", "HEAD")
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="string")
 
 
-class Fresh(NamedTuple):
-    """What was taken, and when."""
+class Fresh(NamedTuple, Generic[T]):
+    """What was worked out, and until when it is told again."""
 
-    at: float
+    value: T
+    until: float
+
+
+class Told(NamedTuple):
+    """The facts, and the page of them."""
+
     facts: facts.Facts
-    newest: sources.Newest
+    page: str
 
 
 class Dashboard:
@@ -65,30 +75,31 @@ class Dashboard:
         """
         self._source = source
         self._monotonic = monotonic
-        self._fresh: Fresh | None = None
+        self._told: Fresh[Told] | None = None
+        self._rows: Fresh[list[workloads.Row]] | None = None
         self._turn = asyncio.Lock()
 
     async def overview(self) -> Response:
         """Return the first page."""
         async with self._turn:
-            fresh = await self._take()
-            return _page(await asyncio.to_thread(pages.overview, fresh.facts))
+            return _page((await self._take()).page)
 
     async def summary(self) -> Response:
         """Return the facts of the first page as JSON."""
         async with self._turn:
-            fresh = await self._take()
-            return await asyncio.to_thread(lambda: _json(summary.overview(fresh.facts)))
+            told = await self._take()
+            return await asyncio.to_thread(lambda: _json(summary.overview(told.facts)))
 
     async def workloads(self, given: Mapping[str, str]) -> Response:
         """Return a list of workloads."""
-        query = _query(given)
+        query, now = _query(given), self._source.now()
         async with self._turn:
-            fresh = await self._take()
-            text = await asyncio.to_thread(
-                lambda: pages.workloads(workloads.find(fresh.newest, query), fresh.facts.now)
-            )
-        return _page(text)
+            rows = self._rows
+            if rows is None or self._monotonic() >= rows.until:
+                newest = self._source.journal.newest()
+                rows = self._rows = await self._aside(lambda: workloads.rows(newest))
+            found = rows.value
+            return _page(await asyncio.to_thread(lambda: pages.workloads(workloads.find(found, query), now)))
 
     async def workload(self, given: Mapping[str, str], *, as_json: bool = False) -> Response:
         """Return everything that is kept of one workload."""
@@ -105,13 +116,22 @@ class Dashboard:
         async with self._turn:
             return _page(await asyncio.to_thread(lambda: pages.workload(owner, workloads.decisions(kept), now)))
 
-    async def _take(self) -> Fresh:
-        fresh = self._fresh
-        if fresh is None or self._monotonic() - fresh.at >= FRESH_SECONDS:
-            taken, newest = sources.take(self._source), self._source.journal.newest()
-            told = await asyncio.to_thread(facts.tell, taken, self._source)
-            fresh = self._fresh = Fresh(self._monotonic(), told, newest)
-        return fresh
+    async def _take(self) -> Told:
+        told = self._told
+        if told is None or self._monotonic() >= told.until:
+            taken = sources.take(self._source)
+            told = self._told = await self._aside(lambda: self._tell(taken))
+        return told.value
+
+    def _tell(self, taken: sources.Taken) -> Told:
+        made = facts.tell(taken, self._source)
+        return Told(made, pages.overview(made))
+
+    async def _aside(self, work: Callable[[], T]) -> Fresh[T]:
+        begin = self._monotonic()
+        value = await asyncio.to_thread(work)
+        end = self._monotonic()
+        return Fresh(value, end + max(FRESH_SECONDS, (end - begin) * SHARE))
 
 
 def application(source: sources.Sources, host: str) -> Application:
