@@ -63,6 +63,8 @@ def test_what_was_saved_and_refused_is_added_up_by_owner(world: factories.World)
         "rightSizing": 200_000_000
     }
     assert {line.guardrail: line.share.refused for line in found.policies if line.share.refused} == {"podSecurity": 1}
+    looked = {line.guardrail: (line.share.objects, line.share.changed) for line in found.policies}
+    assert looked == {"rightSizing": (2, 2), "costLabels": (2, 2), "podSecurity": (2, 0)}
 
 
 def test_both_halves_of_the_verdict_refuse_one_pod_once(world: factories.World) -> None:

@@ -24,8 +24,10 @@ PATCHES: Final = 5
 
 Basis = Literal["pods", "declared"]
 
+FIRST_CALL: Final = "first call"
+"""Kind of a record of a log: the mutating call of a pod, which tells its money and what is changed."""
 SECOND_CALL: Final = "second call"
-"""Kind of a record that adds to a pod which another record has counted: in a log, the validating call of it."""
+"""The validating call of the same pod: which guardrails looked at it, and what they refuse."""
 
 PolicyPart = tuple[str, str]
 """(policy, guardrail)"""
@@ -107,7 +109,7 @@ class Record(NamedTuple):
     @property
     def is_pod(self) -> bool:
         """Whether it is a pod, and not a workload."""
-        return self.kind == "Pod"
+        return self.kind in ("Pod", FIRST_CALL)
 
 
 class Interner:
@@ -141,9 +143,9 @@ class Share:
         self.saved = 0
         self.refused_money = 0
 
-    def take(self, part: Part, after: int) -> None:
-        """Add one object that costs `after` once it is changed."""
-        self.objects += 1
+    def take(self, part: Part, after: int, *, counts: bool = True) -> None:
+        """Add one object that costs `after` once it is changed; without `counts` another call of it is counted."""
+        self.objects += counts
         self.changed += part.changes
         self.saved += part.saved
         self.exempt += part.outcome == "exempt"
@@ -225,7 +227,7 @@ class Row:
                 self._pods.refuse(verdict)
         elif record.is_pod:
             self._pods.take(verdict)
-            _share(self._pod_shares, verdict)
+            _share(self._pod_shares, verdict, counts=record.kind != FIRST_CALL)
             if verdict.patch and (verdict.patch in self._patches or len(self._patches) < PATCHES):
                 self._patches[verdict.patch] += 1
         else:
@@ -311,13 +313,13 @@ class Row:
         return "would change" if tally.changed else "passed"
 
 
-def _share(shares: dict[PolicyPart, Share], verdict: Verdict) -> None:
+def _share(shares: dict[PolicyPart, Share], verdict: Verdict, *, counts: bool = True) -> None:
     for part in verdict.parts:
         key = part.policy, part.guardrail
         share = shares.get(key)
         if share is None:
             share = shares[key] = Share()
-        share.take(part, verdict.after)
+        share.take(part, verdict.after, counts=counts)
 
 
 def fold(records: Iterable[Record]) -> list[Row]:

@@ -16,13 +16,14 @@ import msgspec
 
 from webhook.audit import entries, report
 from webhook.audit.entries import Bad, Entry
-from webhook.audit.fold import SECOND_CALL, Interner, Note, Part, Record, Unjudged, Verdict, fold
+from webhook.audit.fold import FIRST_CALL, SECOND_CALL, Interner, Note, Part, Record, Unjudged, Verdict, fold
 from webhook.audit.journal import Owner
 from webhook.pricing import money
 
 _MUTATE: Final = "/mutate"
 _RIGHT_SIZING: Final = "rightSizing"
 _SPOT: Final = "spot"
+_CHANGED: Final = frozenset({"changed", "would_change"})
 _REMEMBERED: Final = 10_000
 
 
@@ -109,7 +110,7 @@ def _record(entry: Entry, intern: Interner, refused: _Refused) -> Record:
     kind, name = entry.whose
     return Record(
         owner=Owner(entry.namespace, kind, name),
-        kind="Pod" if is_first_call else SECOND_CALL,
+        kind=FIRST_CALL if is_first_call else SECOND_CALL,
         name=entry.name,
         origin="",
         cost_center="",
@@ -117,9 +118,16 @@ def _record(entry: Entry, intern: Interner, refused: _Refused) -> Record:
         verdict=intern(
             Verdict(
                 parts=tuple(
-                    Part(each.policy, each.guardrail, each.outcome, saved.get(each.guardrail, 0), each.note)
+                    Part(
+                        each.policy,
+                        each.guardrail,
+                        # Of a change the first call tells; here it has been looked at.
+                        "passed" if each.outcome in _CHANGED and not is_first_call else each.outcome,
+                        saved.get(each.guardrail, 0),
+                        each.note,
+                    )
                     for each in entry.guardrails
-                    if is_first_call is (each.outcome in ("changed", "would_change"))
+                    if each.outcome in _CHANGED or not is_first_call
                 ),
                 notes=tuple(
                     Note(each.policy, each.guardrail, item.rule, each.said(item), item.cure, refuses=not item.notice)
@@ -137,7 +145,7 @@ def _record(entry: Entry, intern: Interner, refused: _Refused) -> Record:
 
 def _saved(entry: Entry, total: int) -> dict[str, int]:
     """Return whose changes took the money off. A log does not tell two of them apart, so both together get it once."""
-    changed = {each.guardrail for each in entry.guardrails if each.outcome in ("changed", "would_change")}
+    changed = {each.guardrail for each in entry.guardrails if each.outcome in _CHANGED}
     for name in (_RIGHT_SIZING, _SPOT):
         if name in changed:
             return {name: total}

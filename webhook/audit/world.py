@@ -22,7 +22,7 @@ from webhook.cluster.live import LiveView
 from webhook.cluster.snapshot import Snapshot
 from webhook.cluster.view import View
 from webhook.cluster.watches import Watches
-from webhook.kube import manifests
+from webhook.kube import client, manifests
 from webhook.kube.client import Client
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.kube.objects import WORKLOAD_KINDS
@@ -111,7 +111,7 @@ def of_api(
         watches.add(source.resource, source.decode, source)
     watches.start()
     try:
-        _await_lists(watches, unjudged, sleep, monotonic, sync_seconds)
+        told = _await_lists(watches, unjudged, sleep, monotonic, sync_seconds)
         combined = resources.combine(policies)
         watches.follow_schedulers(combined.set.schedulers)
         _await_lists(watches, Unjudged(), sleep, monotonic, _PATIENCE_SECONDS)
@@ -122,7 +122,7 @@ def of_api(
     ledger = _ledger(view, combined.set, now)
     walk = Walk(api, Pace(monotonic, sleep))
     size = len(view.pods_by_uid) + sum(map(len, view.workloads.values()))
-    return World(combined.set, view, ledger, _documents(walk, unjudged), size, unjudged, api.close)
+    return World(combined.set, view, ledger, _documents(walk, unjudged, told), size, unjudged, api.close)
 
 
 def load_policies(path: Path) -> PolicySet:
@@ -134,11 +134,12 @@ def load_policies(path: Path) -> PolicySet:
     return _loader.load_directory(path, check=check_section)
 
 
-def _documents(walk: Walk, unjudged: Unjudged) -> Iterator[tuple[str, dict[str, Any]]]:
+def _documents(walk: Walk, unjudged: Unjudged, told: frozenset[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     judged: set[str] = set()
     for found in walk:
         if isinstance(found, Unlisted):
-            unjudged.add(found.kind.resource, "", found.reason, "", is_failure=True)
+            if found.kind.resource not in told:
+                unjudged.add(found.kind.resource, "", _for_people(found.reason), "", is_failure=True)
             continue
         document = _decoded(found, unjudged)
         if document is None:
@@ -165,8 +166,8 @@ def _await_lists(
     sleep: Callable[[float], object],
     monotonic: Callable[[], float],
     seconds: float,
-) -> None:
-    """Wait until every list is complete, or it is clear that it will not be; name those."""
+) -> frozenset[str]:
+    """Wait until every list is complete, or it is clear that it will not be; name those and return their names."""
     begin = monotonic()
     while True:
         waited = monotonic() - begin
@@ -180,11 +181,16 @@ def _await_lists(
         if not pending or waited > seconds:
             break
         sleep(_LOOK_SECONDS)
-    for each in watches.report():
-        if not each.state.has_synced:
-            reason = each.state.reason or f"was not listed within {seconds:.0f} s"
-            text = f"verdicts are made without it: {reason}"
-            unjudged.add(each.name, "", text, "", is_failure=True)
+    missing = [each for each in watches.report() if not each.state.has_synced]
+    for each in missing:
+        reason = _for_people(each.state.reason) or f"was not listed within {seconds:.0f} s"
+        unjudged.add(each.name, "", f"verdicts are made without it: {reason}", "", is_failure=True)
+    return frozenset(each.name for each in missing)
+
+
+def _for_people(reason: str) -> str:
+    """Return why a list failed, with the cure for somebody who uses his own kubeconfig."""
+    return reason.replace(client.GRANT, "ask for the right to list it, or use another kubeconfig")
 
 
 def _ledger(view: View, policies: PolicySet, now: Callable[[], datetime]) -> MemoryLedger:

@@ -1,5 +1,6 @@
 """What `audit` and `report` have in common: their flags, the scan with its progress, and the written outputs."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -173,6 +174,8 @@ def _world(flags: Flags) -> worlds.World:
         if policies is None:
             raise Fault("--policies: is missing; give a directory of policy YAML")
         return worlds.of_directory(Path(flags.cluster), policies, assembly.utc_now)
+    # What watches log is named in the report, once.
+    logging.getLogger("podgate").addHandler(logging.NullHandler())
     try:
         return worlds.of_api(connect(flags.kubeconfig), policies, assembly.utc_now)
     except ConfigError as error:

@@ -27,6 +27,9 @@ CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
 """Longest silence in an answer; a page of 500 objects from a slow API server takes a few seconds."""
 
+GRANT: Final = "grant it in the ClusterRole of podgate's service account"
+"""Cure of a request that RBAC does not allow."""
+
 _POOL_SIZE: Final = 48
 """Connections that are kept: one a watch, and a few for lists and writes. A pool that is full costs a handshake a
 call, so it is larger than the number of watches."""
@@ -301,7 +304,7 @@ def error_of(method: str, path: str, status: int, body: bytes, retry_after: str 
     if status == 401:
         return ForbiddenError(f"{text}; the credentials are not accepted: check the token or certificate", status)
     if status == 403:
-        return ForbiddenError(f"{text}; grant it in the ClusterRole of podgate's service account", status)
+        return ForbiddenError(f"{text}; {GRANT}", status)
     if status == 404:
         return NotFoundError(f"{text}; create it, or install its kind", status)
     if status == 409:

@@ -79,7 +79,7 @@ def _tiles(report: Report) -> str:
     refused = report.refused
     tiles = [
         (
-            "Today",
+            report.before.capitalize(),
             said(total.before, currency),
             f"{times(total.objects, 'object')} of {times(len(report.rows), 'workload')}",
             "",
@@ -87,7 +87,7 @@ def _tiles(report: Report) -> str:
         (report.after.capitalize(), said(total.after, currency), "as the changed pods would cost", ""),
         ("Saved", said(total.saved, currency), _percent(total.saved, total.before), "is-saved"),
         (
-            "Would be refused",
+            "Would be refused" if report.before == "today" else "Refused, or would be",
             f"{len(refused):,}",
             f"{'workload' if len(refused) == 1 else 'workloads'}, {said(total.refused_money, currency)} a month",
             "is-refused" if refused else "",
@@ -130,7 +130,7 @@ def _money(report: Report) -> str:
 
 
 def _percent(value: int, whole: int) -> str:
-    return f"{value * 100 // whole} % of today's cost" if whole > 0 else ""
+    return f"{value * 100 // whole} % less" if whole > 0 else ""
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------
