@@ -55,6 +55,8 @@ class Parts(NamedTuple):
     """None where policies are custom resources alone."""
     log: DecisionLog
     journal: Journal
+    sizes: Callable[[], Mapping[str, int]]
+    """Entries of each cache."""
     cluster: "LiveCluster | None" = None
     """None over a directory, where nothing changes."""
 
@@ -111,7 +113,7 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
         }
 
     registry.register(SizeCollector(sizes))
-    return Parts(engine, metrics, watcher, log, journal)
+    return Parts(engine, metrics, watcher, log, journal, sizes)
 
 
 def live(
@@ -174,7 +176,7 @@ def live(
     registry.register(SizeCollector(sizes))
     registry.register(WatchCollector(watches, view))
     registry.register(_WaitCollector(cluster.patience))
-    return Parts(engine, metrics, watcher, log, journal, cluster)
+    return Parts(engine, metrics, watcher, log, journal, sizes, cluster)
 
 
 class LiveCluster:

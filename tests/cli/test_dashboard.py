@@ -51,7 +51,7 @@ def test_a_broken_edit_is_on_the_pages_with_its_place_and_cure(running: tuple[Se
         problems = until(lambda: httpx.get(f"{address}/api/summary").json()["policies"]["problems"]["items"])
         assert isinstance(problems, list)
         assert problems[0]["file"].endswith("bad.yaml")
-        assert problems[0]["line"] == 6
+        assert problems[0]["line"] == 5
         assert problems[0]["cure"]
         assert "The last good set serves on." in httpx.get(address).text
     finally:

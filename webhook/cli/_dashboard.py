@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from prometheus_client import CollectorRegistry
-
 from webhook import assembly
 from webhook.dashboard.sources import Policies, Sources
 from webhook.server import listener, ops
@@ -30,7 +28,7 @@ def sites(
         ledger=parts.engine.ledger,
         rules=lambda: parts.engine.rules,
         policies=partial(_policies, parts),
-        sizes=partial(_sizes, parts.metrics.registry),
+        sizes=parts.sizes,
         watches=cluster.watches.report if cluster is not None else list,
         schedulers=cluster.view.schedulers if cluster is not None else dict,
         certificates=certificates,
@@ -53,8 +51,3 @@ def _policies(parts: assembly.Parts) -> Policies:
     generation = int(parts.metrics.registry.get_sample_value("podgate_policy_generation") or 0)
     loaded_at = state.loaded_at if state is not None else None
     return Policies(parts.cluster.policies, (*files, *parts.cluster.problems), generation, loaded_at)
-
-
-def _sizes(registry: CollectorRegistry) -> Mapping[str, int]:
-    families = registry.restricted_registry(["podgate_cache_entries"]).collect()
-    return {each.labels["cache"]: int(each.value) for family in families for each in family.samples}
