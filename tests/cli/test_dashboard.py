@@ -1,14 +1,24 @@
 """The pages of a running `podgate serve`: there by default, gone with port 0, and of the decisions that it made."""
 
+import asyncio
+import io
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from tests import factories
 from tests.cli._server import Server, serving, until
+from tests.fakes.apiserver import FakeApiServer
+from tests.fakes.live import client_of
+from webhook import assembly
+from webhook.admission.log import DecisionLog
+from webhook.cli import _dashboard
+from webhook.server import ops
+from webhook.settings import Settings
 
 
 def free_port() -> int:
@@ -75,3 +85,43 @@ def test_a_port_that_is_taken_is_one_line_with_the_flag(tmp_path: Path) -> None:
         serving(tmp_path, "--dashboard-port", str(taken.getsockname()[1])),
     ):
         pass
+
+
+def test_an_address_of_another_machine_is_one_line_with_the_flag(tmp_path: Path) -> None:
+    with (
+        pytest.raises(AssertionError, match=r"give an address of this machine with --dashboard-host"),
+        serving(tmp_path, "--dashboard-port", str(free_port()), "--dashboard-host", "192.0.2.1"),
+    ):
+        pass
+
+
+async def test_over_a_live_cluster_watches_and_resources_are_told() -> None:
+    good = factories.policy('mode: audit\ncostCeiling: {podMonthly: "150"}', name="good")
+    bad = factories.policy("mode: nonsense", name="bad")
+    with FakeApiServer() as server:
+        server.apply(yaml.safe_load(good), yaml.safe_load(bad))
+        parts = assembly.live(
+            Settings.build(cluster="live"),
+            DecisionLog(io.BytesIO()),
+            api=client_of(server),
+            watch_options={"scale": 0.01},
+        )
+        chosen = Settings.build(cluster="live", dashboard_port=free_port())
+        health = ops.Health()
+        health.add_check("cluster", lambda: assembly.cluster_problem(parts))
+        (site,) = _dashboard.sites(chosen, parts, health, dict)
+        async with assembly.watching(parts):
+            async with asyncio.timeout(10):
+                while assembly.policy_problem(parts) is not None:  # noqa: ASYNC110  it happens in other threads
+                    await asyncio.sleep(0.01)
+            transport = httpx.ASGITransport(site.app)  # type: ignore[arg-type]  # the same thing in other words
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                facts = (await client.get("/api/summary")).json()
+                page = (await client.get("/")).text
+    watches = {each["name"]: each["state"] for each in facts["caches"]["watches"]}
+    assert watches["pods"] == watches["guardrailpolicies"] == "well"
+    assert facts["policies"]["kinds"] == {"GuardrailPolicy": 1}
+    assert facts["policies"]["problems"]["items"][0]["file"] == "GuardrailPolicy bad"
+    assert facts["cluster"] == "live"
+    assert "A live cluster" in page
+    assert facts["caches"]["entries"]["policy_resources"] == 1

@@ -39,7 +39,8 @@ def sites(
         started=assembly.utc_now(),
     )
     app = dashboard.application(source, chosen.dashboard_host)
-    return [listener.Site("dashboard", "--dashboard-port", app, chosen.dashboard_host, chosen.dashboard_port)]
+    host, port = chosen.dashboard_host, chosen.dashboard_port
+    return [listener.Site("dashboard", "--dashboard-port", app, host, port, "--dashboard-host")]
 
 
 def _policies(parts: assembly.Parts) -> Policies:
