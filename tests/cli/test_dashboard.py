@@ -114,7 +114,7 @@ async def test_over_a_live_cluster_watches_and_resources_are_told() -> None:
             async with asyncio.timeout(10):
                 while assembly.policy_problem(parts) is not None:  # noqa: ASYNC110  it happens in other threads
                     await asyncio.sleep(0.01)
-            transport = httpx.ASGITransport(site.app)  # type: ignore[arg-type]  # the same thing in other words
+            transport = httpx.ASGITransport(site.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 facts = (await client.get("/api/summary")).json()
                 page = (await client.get("/")).text

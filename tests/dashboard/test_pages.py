@@ -90,7 +90,7 @@ def test_every_fact_is_in_the_page_without_a_script(made: dict[str, str]) -> Non
         "spec.mode",
         "is nonsense",
         "Use audit.",
-        "The last good set serves on.",
+        "The last good set serves on. 1 Budget, 1 GuardrailPolicy, 1 PolicyException, 1 PriceList; set 3, loaded",
         "namespaces team-*",
         "$1,000.00",
         "team-alpha/importer",
