@@ -4,10 +4,11 @@ Every list is bounded, with the number of what it leaves out beside it, so that 
 page of a small one does.
 """
 
+import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from webhook.admission.ruleset import Ruleset
 from webhook.audit import exceptions as dated
@@ -187,8 +188,8 @@ def tell(taken: Taken, sources: Sources) -> Facts:
         money=money,
         savings=_savings(taken.gains),
         budgets=_some(_budgets(rules, policies, sources, taken.now)),
-        by_policy=_some(_by_policy(taken.counts, policies, sources.mode)),
-        by_namespace=_some(_by_namespace(taken.counts, taken.money)),
+        by_policy=_first(_by_policy(taken.counts, policies, sources.mode), _policy_weight),
+        by_namespace=_first(_by_namespace(taken.counts, taken.money), _namespace_weight),
         generation=taken.policies.generation,
         loaded_at=taken.policies.loaded_at,
         in_force=rules is not None,
@@ -205,6 +206,11 @@ def tell(taken: Taken, sources: Sources) -> Facts:
 
 def _some(found: Sequence[T]) -> Some[T]:
     return Some(found[:MOST], len(found))
+
+
+def _first(found: Sequence[T], key: Callable[[T], Any]) -> Some[T]:
+    # Sorting ten thousand lines would hold the interpreter for longer than a review takes; this lets go of it.
+    return Some(heapq.nsmallest(MOST, found, key), len(found))
 
 
 def _savings(gains: Mapping[str, Money]) -> list[Saving]:
@@ -227,11 +233,14 @@ def _by_policy(counts: Mapping[Count, int], policies: PolicySet | None, cap: Mod
     found: dict[tuple[str, str], Counter[str]] = {}
     for (_, policy, guardrail, outcome), times in counts.items():
         found.setdefault((policy, guardrail), Counter())[outcome] += times
-    lines = [
+    return [
         PolicyLine(policy, guardrail, _capped(known.get((policy, guardrail), ""), cap), outcomes)
         for (policy, guardrail), outcomes in found.items()
     ]
-    return sorted(lines, key=lambda line: (*_weight(line.outcomes), line.policy, line.guardrail))
+
+
+def _policy_weight(line: PolicyLine) -> tuple[Any, ...]:
+    return (*_weight(line.outcomes), line.policy, line.guardrail)
 
 
 def _capped(mode: str, cap: Mode) -> str:
@@ -245,8 +254,11 @@ def _by_namespace(counts: Mapping[Count, int], money: Mapping[str, Money]) -> li
     found: dict[str, Counter[str]] = {namespace: Counter() for namespace in money}
     for (namespace, _, _, outcome), times in counts.items():
         found.setdefault(namespace, Counter())[outcome] += times
-    lines = [NamespaceLine(namespace, outcomes, money.get(namespace, Money())) for namespace, outcomes in found.items()]
-    return sorted(lines, key=lambda line: (*_weight(line.outcomes), line.namespace))
+    return [NamespaceLine(namespace, outcomes, money.get(namespace, Money())) for namespace, outcomes in found.items()]
+
+
+def _namespace_weight(line: NamespaceLine) -> tuple[Any, ...]:
+    return (*_weight(line.outcomes), line.namespace)
 
 
 def _weight(outcomes: Mapping[str, int]) -> tuple[int, ...]:
