@@ -17,6 +17,8 @@ PUBLIC_FLAGS = {
     "--certs",
     "--client-ca",
     "--exclude-namespaces",
+    "--dashboard-port",
+    "--dashboard-host",
 }
 
 
@@ -51,6 +53,8 @@ def test_what_is_not_given_takes_its_default(tmp_path: Path) -> None:
         notify_form="slack",
         allocation_url=None,
         scan_interval=3600.0,
+        dashboard_port=8081,
+        dashboard_host="127.0.0.1",
         log_file=None,
     )
 
@@ -134,6 +138,13 @@ def test_port_0_takes_a_free_one_for_both(tmp_path: Path) -> None:
         pytest.param({"ops_port": -1}, "--ops-port: -1 is no port; use a number from 0 to 65535", id="port negative"),
         pytest.param({"port": "x"}, "--port: 'x' is no port; use a number from 0 to 65535", id="port is a word"),
         pytest.param({"port": 8080}, "--ops-port: 8080 is taken by --port; choose another port", id="same port"),
+        pytest.param(
+            {"ops_port": 8081}, "--dashboard-port: 8081 is taken by --ops-port; choose another port", id="pages' port"
+        ),
+        pytest.param(
+            {"dashboard_port": "x"}, "--dashboard-port: 'x' is no port; use a number from 0 to 65535", id="no port"
+        ),
+        pytest.param({"dashboard_host": ""}, "--dashboard-host: is empty; give H", id="no host"),
         pytest.param(
             {"shutdown_delay": "nan"}, "--shutdown-delay: 'nan' is no delay; use seconds from 0 to 3600", id="nan"
         ),

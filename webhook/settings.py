@@ -129,6 +129,9 @@ OPTIONS: tuple[Option, ...] = (
         "SECONDS",
         default=3600.0,
     ),
+    Option("dashboard_port", "Port of the read-only pages, plain HTTP; 0 switches them off.", "N", default=8081),
+    # Whoever reaches the port may read names, findings and money; a port-forward ends on the pod's loopback.
+    Option("dashboard_host", "Address that the pages listen on.", "H", default="127.0.0.1"),
     Option("log_file", "File that gets one JSON line a decision; without it, standard output.", "FILE"),
 )
 
@@ -164,6 +167,9 @@ class Settings:
     """May hold credentials."""
     scan_interval: float
     """Seconds; 0 never scans."""
+    dashboard_port: int
+    """0: no pages."""
+    dashboard_host: str
     log_file: Path | None
 
     @classmethod
@@ -199,6 +205,8 @@ class Settings:
             scheduler_namespaces=reader.namespaces("scheduler_namespaces"),
             allocation_url=reader.address("allocation_url"),
             scan_interval=reader.seconds("scan_interval"),
+            dashboard_port=reader.port("dashboard_port"),
+            dashboard_host=reader.text("dashboard_host"),
             log_file=None if not values["log_file"] else Path(str(values["log_file"])),
             notify_url=reader.address("notify_url"),
             notify_form="json" if reader.choice("notify_form") == "json" else "slack",
@@ -332,7 +340,7 @@ class _Reader:
 
     def distinct_ports(self, settings: Settings) -> None:
         seen: dict[int, str] = {}
-        for name in ("port", "ops_port"):
+        for name in ("port", "ops_port", "dashboard_port"):
             number = getattr(settings, name)
             if not number:
                 continue

@@ -160,3 +160,38 @@ def test_the_line_of_an_owned_pod_names_its_top_most_owner() -> None:
     assert answer.entry["owner"] == "Deployment/shop"
     (kept,) = journal.of("team-alpha", "Deployment", "shop")
     assert msgspec.json.decode(kept.line) == answer.entry
+
+
+Changes = tuple[tuple[str, OutcomeName], ...]
+
+
+@pytest.mark.parametrize(
+    ("changes", "names", "money"),
+    [
+        ((("rightSizing", "changed"),), "rightSizing", Money(saved=500)),
+        ((("spot", "would_change"),), "spot", Money(held_back=500)),
+        ((("spot", "changed"), ("rightSizing", "changed")), "rightSizing and spot", Money(saved=500)),
+        ((("spot", "would_change"), ("rightSizing", "changed")), "rightSizing and spot", Money(held_back=500)),
+        # Labels are applied, and cost nothing; what would lower the price is held back.
+        ((("costLabels", "changed"), ("rightSizing", "would_change")), "rightSizing", Money(held_back=500)),
+        ((("costLabels", "changed"),), "other", Money(saved=500)),
+    ],
+)
+def test_gains_are_told_by_the_guardrails_that_a_price_follows(changes: Changes, names: str, money: Money) -> None:
+    journal = Journal()
+    told = recorded(path="/mutate", changed=True, cost=Cost(9, 4, 1, "", 100))
+    outcomes = tuple(Outcome("team", guardrail, "enforce", outcome, "enforce") for guardrail, outcome in changes)
+    journal.told(told._replace(decision=msgspec.structs.replace(told.decision, outcomes=outcomes)))
+    assert journal.gains == {names: money}
+    assert journal.money == {"team-alpha": money}
+
+
+def test_the_newest_line_of_each_path_is_told_of_whoever_was_told_of_last() -> None:
+    journal = Journal()
+    journal.told(recorded("first", message="no"))
+    journal.told(recorded("second", path="/mutate", size=1))
+    journal.told(recorded("second", path="/mutate", changed=True, size=2))
+    journal.told(recorded("second", path="/validate", size=3))
+    (second, lines), (first, _) = journal.newest()
+    assert (second.name, first.name) == ("second", "first")
+    assert [kept.line for kept in lines] == [recorded(size=2).line, recorded(size=3).line]

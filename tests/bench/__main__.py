@@ -197,7 +197,8 @@ def _podgate(
     port, ops_port = servers.free_port(), servers.free_port()
     command = [*servers.podgate_command(), "serve", "--host", "127.0.0.1"]
     command += ["--policies", str(policies), "--cluster", str(directory), "--certs", str(paths.tls_crt.parent)]
-    command += ["--port", str(port), "--ops-port", str(ops_port), "--shutdown-delay", "0", *plan.serve_options]
+    command += ["--port", str(port), "--ops-port", str(ops_port), "--shutdown-delay", "0"]
+    command += ["--dashboard-port", "0", *plan.serve_options]
     ready = f"http://127.0.0.1:{ops_port}/readyz"
     return servers.running(name, command, port, scratch / f"{name}.log", core=core, ready_url=ready)
 

@@ -18,7 +18,7 @@ import httpx
 from tests import factories
 
 ROOT = Path(__file__).parents[2]
-_ANNOUNCED = re.compile(r"serving admission on (https://\S+), operations on (http://\S+)")
+_ANNOUNCED = re.compile(r"serving admission on (https://\S+), operations on (http://[^\s,]+)")
 _PATIENCE_SECONDS = 20.0
 
 
@@ -79,7 +79,7 @@ def serving(directory: Path, *flags: str, policies: Path | None = None) -> Itera
     command = [sys.executable, "-m", "webhook.cli", "serve", "--host", "127.0.0.1", "--port", "0", "--ops-port", "0"]
     command += ["--policies", str(directory / "policies"), "--cluster", str(ROOT / "manifests" / "embedded")]
     command += ["--certs", str(directory / "certs"), "--log-file", str(directory / "decisions.jsonl")]
-    command += ["--shutdown-delay", "0", *flags]
+    command += ["--dashboard-port", "0", "--shutdown-delay", "0", *flags]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PODGATE_")}
     with (directory / "stderr").open("wb") as stderr:
         process = subprocess.Popen(command, stderr=stderr, cwd=ROOT, env=environment)  # noqa: S603  our own program

@@ -172,6 +172,7 @@ def test_the_demo_replays_the_recording_and_ends(tmp_path: Path) -> None:
             free.bind(("127.0.0.1", 0))
             ports.append(free.getsockname()[1])
     flags = ["--root", str(tmp_path), "--exit", "--port", str(ports[0]), "--ops-port", str(ports[1])]
+    flags += ["--dashboard-port", "0"]
     ran = podgate("demo", *flags, timeout=120)
     assert ran.returncode == 0, ran.stderr
     assert "What Podgate decided" in ran.stdout

@@ -124,6 +124,7 @@ class Podgate:
             "host": "127.0.0.1",
             "port": self.port,
             "ops-port": self._ops_port,
+            "dashboard-port": 0,
             "shutdown-delay": 0,
             "log-file": self.directory / "decisions.jsonl",
             **self._flags,

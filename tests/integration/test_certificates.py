@@ -213,6 +213,7 @@ def serving(plane: _control_plane.ControlPlane, port: int, ops_port: int) -> Ite
         "host": "127.0.0.1",
         "port": port,
         "ops-port": ops_port,
+        "dashboard-port": 0,
         "shutdown-delay": 0,
         "log-file": plane.directory / "decisions.jsonl",
     }

@@ -98,6 +98,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             "host": "127.0.0.1",
             "port": free_port(),
             "ops-port": free_port(),
+            "dashboard-port": 0,
             "shutdown-delay": 0,
             "scan-interval": 2,
             "log-file": directory / "decisions.jsonl",

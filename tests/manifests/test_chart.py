@@ -89,6 +89,11 @@ def test_a_certificate_of_ones_own_is_mounted_and_vouched_for() -> None:
     assert {entry["clientConfig"]["caBundle"] for entry in _rendered.webhooks(manifests).values()} == {"Zm9v"}
 
 
+def test_the_pages_are_off_until_they_are_given_a_port() -> None:
+    for values, flag in (({}, "--dashboard-port=0"), ({"dashboard": {"port": 8081}}, "--dashboard-port=8081")):
+        assert flag in _rendered.container(_rendered.chart().objects(values))["args"]
+
+
 def test_own_policies_take_the_place_of_the_shipped_ones() -> None:
     manifests = _rendered.chart().objects({"policies": {"own.yaml": "kind: PriceList\n"}})
     assert _rendered.of_kind(manifests, "ConfigMap", "podgate-policies")["data"] == {"own.yaml": "kind: PriceList\n"}

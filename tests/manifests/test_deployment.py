@@ -131,6 +131,11 @@ def test_probes_ask_the_operations_port(manifests: list[dict[str, Any]]) -> None
     assert asked["livenessProbe"]["path"] == asked["startupProbe"]["path"] == "/livez"
 
 
+def test_the_pages_are_off(manifests: list[dict[str, Any]]) -> None:
+    assert _arguments(manifests)["--dashboard-port"] == ["0"]
+    assert "--dashboard-host" not in _arguments(manifests)
+
+
 def test_selectors_find_the_pods(manifests: list[dict[str, Any]]) -> None:
     labels = _rendered.pod_template(manifests)["metadata"]["labels"]
     found = {

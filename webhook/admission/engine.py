@@ -99,6 +99,11 @@ class Engine:
         cache = self._cache
         return {**cache.around.rules.sizes(), "reviews": len(cache)} if cache is not None else {}
 
+    @property
+    def ledger(self) -> LedgerStore:
+        """What budgets have committed."""
+        return self._ledger
+
     def put_in_force(self, rules: Ruleset) -> None:
         """Judge by `rules` from the next review on."""
         self._cache = ReviewCache(

@@ -81,6 +81,8 @@ class Parts(NamedTuple):
     ledger: LedgerStore
     """What budgets have committed."""
     journal: Journal
+    sizes: Callable[[], Mapping[str, int]]
+    """Entries of each cache."""
     cluster: LiveCluster | None = None
     """None over a directory, where nothing changes."""
 
@@ -147,7 +149,7 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
     registry.register(SizeCollector(sizes))
     registry.register(review_cache_collector(engine.lookups))
     registry.register(ExceptionCollector(lambda: engine.rules, now))
-    return Parts(engine, metrics, watcher, log, ledger, journal)
+    return Parts(engine, metrics, watcher, log, ledger, journal, sizes)
 
 
 def live(
@@ -218,7 +220,7 @@ def live(
     registry.register(ExceptionCollector(lambda: engine.rules, now))
     registry.register(WatchCollector(watches, view))
     registry.register(wait_collector(cluster.patience.outcomes))
-    return Parts(engine, metrics, watcher, log, ledger, journal, cluster)
+    return Parts(engine, metrics, watcher, log, ledger, journal, sizes, cluster)
 
 
 def budget_terms(parts: Parts) -> Mapping[str, balance.Terms]:

@@ -32,6 +32,8 @@ BUCKETS: Final = 288
 OTHER: Final = "other"
 
 _PODS_CALL: Final = "/mutate"
+_PRICED: Final = ("rightSizing", "spot")
+"""Guardrails whose changes a price follows."""
 VERDICTS: Final = ("refused", "would refuse", "warned", "changed", "would change", "passed")
 """What became of an object, worst first; the closed list of the history."""
 _RANKS: Final[Mapping[str, int]] = {
@@ -115,6 +117,8 @@ class Journal:
         """Outcomes that are no plain passes."""
         self.money: dict[str, Money] = {}
         """By namespace."""
+        self.gains: dict[str, Money] = {}
+        """What changes take off, by guardrail; of two that change one pod together."""
         self.exemptions: Counter[str] = Counter()
         """Uses of exceptions, by what the outcome says of them."""
         self._history: dict[int, list[int]] = {}
@@ -172,9 +176,11 @@ class Journal:
             return
         if path == _PODS_CALL:
             gain = (cost.before - cost.after) * cost.hours
-            booked = Money(saved=gain) if decision.operations else Money(held_back=gain)
             if gain <= 0:
                 return
+            names, is_applied = _gainers(decision)
+            booked = Money(saved=gain) if is_applied else Money(held_back=gain)
+            self.gains[names] = self.gains.get(names, Money()) + booked
         elif not decision.allowed:
             booked = Money(refused=cost.after * cost.hours)
         elif not decision.would_allow:
@@ -222,6 +228,13 @@ class Journal:
         """Return what is kept of an owner, oldest first; empty where nothing is."""
         return _sorted(self._owners.get((namespace, kind, name), {}).values())
 
+    def newest(self) -> list[tuple[Owner, tuple[Kept, ...]]]:
+        """Return the newest line of each path of every owner, the owner first that was told of last."""
+        return [
+            (Owner(*key), tuple(lines[-1].kept() for lines in slot.values()))
+            for key, slot in reversed(self._owners.items())
+        ]
+
     def about(self, namespace: str, kind: str, name: str) -> list[Kept]:
         """Return what is kept of an owner or, where it is none, of a pod or workload of that name below an owner."""
         found = self.of(namespace, kind, name)
@@ -247,6 +260,25 @@ class Journal:
             "journal_bytes": self._bytes,
             "journal_counts": len(self.counts),
         }
+
+
+def verdict(outcomes: Iterable[str]) -> str:
+    """Return the verdict that outcomes come to: that of the worst of them."""
+    return VERDICTS[min((_RANKS.get(name, _PASSED) for name in outcomes), default=_PASSED)]
+
+
+def _gainers(decision: Decision) -> tuple[str, bool]:
+    """Return whose changes take money off, and whether all of them were applied.
+
+    One amount is known of all changes together. Where a mode holds one of them back, none of it counts as saved.
+    """
+    outcomes = {
+        each.guardrail: each.outcome for each in decision.outcomes if each.outcome in ("changed", "would_change")
+    }
+    names = [name for name in _PRICED if name in outcomes]
+    if not names:
+        return OTHER, bool(decision.operations)
+    return " and ".join(names), all(outcomes[name] == "changed" for name in names)
 
 
 def _sorted(found: Iterable[Iterable[_Line]]) -> list[Kept]:

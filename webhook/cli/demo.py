@@ -28,9 +28,10 @@ _START_SECONDS = 30.0
 )
 @click.option("--port", default=8443, metavar="N", show_default=True, help="Port of the admission paths.")
 @click.option("--ops-port", default=8080, metavar="N", show_default=True, help="Port of health and metrics.")
+@click.option("--dashboard-port", default=8081, metavar="N", show_default=True, help="Port of the pages; 0: none.")
 @click.option("--mode", type=click.Choice(["enforce", "audit"]), default="enforce", show_default=True)
 @click.option("--exit", "leave", is_flag=True, help="Stop after the table instead of serving on.")
-def COMMAND(root: Path, port: int, ops_port: int, mode: str, leave: bool) -> None:  # noqa: N802
+def COMMAND(root: Path, port: int, ops_port: int, dashboard_port: int, mode: str, leave: bool) -> None:  # noqa: N802
     """Start the webhook over TLS, replay AdmissionReviews recorded from a real API server, print what was decided.
 
     It goes on serving until Ctrl-C, so that you can post reviews of your own and edit the policies meanwhile.
@@ -45,7 +46,7 @@ def COMMAND(root: Path, port: int, ops_port: int, mode: str, leave: bool) -> Non
     log = local / "decisions.jsonl"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
-    with _server(policies, embedded, local / "certs", log, port, ops_port, mode) as process:
+    with _server(policies, embedded, local / "certs", log, (port, ops_port, dashboard_port), mode) as process:
         _wait_until_ready(process, ops_port)
         namespaces = yaml.safe_load((recorded / "replay.yaml").read_text())["namespaces"]
         replay.run(recording, f"https://localhost:{port}", local / "certs" / "ca.crt", namespaces, 60)
@@ -53,6 +54,8 @@ def COMMAND(root: Path, port: int, ops_port: int, mode: str, leave: bool) -> Non
         console.print(f"metrics: http://localhost:{ops_port}/metrics", markup=False)
         if leave:
             return
+        if dashboard_port:
+            console.print(f"dashboard: http://localhost:{dashboard_port}/", style="bold", markup=False)
         console.print(
             f"still serving https://localhost:{port}; edit policies/ and post again. Ctrl-C ends it.",
             style="bold",
@@ -64,11 +67,13 @@ def COMMAND(root: Path, port: int, ops_port: int, mode: str, leave: bool) -> Non
 
 @contextlib.contextmanager
 def _server(
-    policies: Path, cluster: Path, certs: Path, log: Path, port: int, ops_port: int, mode: str
+    policies: Path, cluster: Path, certs: Path, log: Path, ports: tuple[int, int, int], mode: str
 ) -> Iterator["subprocess.Popen[bytes]"]:
     command = [sys.executable, "-m", "webhook.cli", "serve", "--policies", str(policies), "--cluster", str(cluster)]
     command += ["--certs", str(certs), "--log-file", str(log), "--host", "127.0.0.1", "--mode", mode]
-    command += ["--port", str(port), "--ops-port", str(ops_port), "--shutdown-delay", "0"]
+    for flag, port in zip(("--port", "--ops-port", "--dashboard-port"), ports, strict=True):
+        command += [flag, str(port)]
+    command += ["--shutdown-delay", "0"]
     process = subprocess.Popen(command)  # noqa: S603  our own program with our own arguments
     try:
         yield process

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, BinaryIO, NamedTuple
 
@@ -17,6 +17,7 @@ from webhook.admission.engine import Answered
 from webhook.admission.log import DecisionLog
 from webhook.admission.request import BadReview
 from webhook.audit.refusals import RefusalCollector, Refusals
+from webhook.cli import _dashboard
 from webhook.cli._fault import Fault
 from webhook.cluster.live import LiveView
 from webhook.cluster.snapshot import SnapshotError
@@ -86,7 +87,10 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
     journal.add(operations, parts.journal)
     return listener.serve(
         listener.Admission(admission_lane, made.tls, chosen.host, chosen.port),
-        [listener.Site("operations", "--ops-port", operations, chosen.host, chosen.ops_port)],
+        [
+            listener.Site("operations", "--ops-port", operations, chosen.host, chosen.ops_port),
+            *_dashboard.sites(chosen, parts, health, made.seconds_left),
+        ],
         health,
         shutdown_delay=chosen.shutdown_delay,
         background=[assembly.watching(parts), *made.background, *telling, admission_lane.lag.watching()],
@@ -100,6 +104,7 @@ class _Certificates(NamedTuple):
     tls: tls.ServerTls
     problem: ops.Check
     notices: ops.Notice
+    seconds_left: Callable[[], Mapping[str, float]]
     background: list[contextlib.AbstractAsyncContextManager[None]]
     election: Election | None = None
     """None where replicas share nothing."""
@@ -114,7 +119,7 @@ def _own_certificates(chosen: settings.Settings, registry: prometheus_client.Col
     )
     for part in keeper.seconds_left():
         expiry.labels(part).set_function(partial(_seconds_left, keeper, part))
-    return _Certificates(server_tls, keeper.problem, keeper.notices, [keeper.watching()])
+    return _Certificates(server_tls, keeper.problem, keeper.notices, keeper.seconds_left, [keeper.watching()])
 
 
 def _shared_certificates(
@@ -134,6 +139,7 @@ def _shared_certificates(
         server_tls,
         shared.certificates.problem,
         shared.certificates.notices,
+        shared.certificates.seconds_left,
         [shared.election.running(), shared.certificates.watching()],
         shared.election,
     )

@@ -50,7 +50,8 @@ class ListenError(Exception):
 class Site:
     """An application on a port of its own, in plain HTTP.
 
-    `flag` is the option that sets the port, for error messages. Port 0 takes any free port.
+    `flag` is the option that sets the port, and `host_flag` the one of the address, for error messages. Port 0 takes
+    any free port.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Site:
     app: lanes.Application
     host: str
     port: int
+    host_flag: str = "--host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def serve(
     loop_factory = _event_loop()
     with _signals_held() as held, contextlib.ExitStack() as closing:
         sockets = [_bind(admission.host, admission.port, "--port", closing)]
-        sockets += [_bind(site.host, site.port, site.flag, closing) for site in sites]
+        sockets += [_bind(site.host, site.port, site.flag, closing, site.host_flag) for site in sites]
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(_Process(admission, sites, health, sockets, announce).run(shutdown_delay, background, held))
     return 0
@@ -241,7 +243,7 @@ def _event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
     return factory
 
 
-def _bind(host: str, port: int, flag: str, closing: contextlib.ExitStack) -> socket.socket:
+def _bind(host: str, port: int, flag: str, closing: contextlib.ExitStack, host_flag: str = "--host") -> socket.socket:
     """Open a listening socket. ``::`` takes IPv4 as well, and IPv4 alone where the kernel has no IPv6."""
     try:
         if host == "::" and not socket.has_dualstack_ipv6():
@@ -255,7 +257,7 @@ def _bind(host: str, port: int, flag: str, closing: contextlib.ExitStack) -> soc
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
         cure = f"stop what listens there, or choose another port with {flag}"
         if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-            cure = "give an address of this machine with --host"
+            cure = f"give an address of this machine with {host_flag}"
         elif isinstance(error, PermissionError):
             cure = f"choose a port above 1023 with {flag}"
         raise ListenError(f"cannot listen on {host} port {port}: {reason}; {cure}") from None
