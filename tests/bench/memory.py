@@ -2,17 +2,25 @@
 
 A server process offers 100,000 pods and 5,000 VPAs with their Deployments and ReplicaSets, in the size in which a real
 API server has them; this process watches all of it through the real client, waits until everything was listed, and
-prints its resident set: then, with all pods in the ledger of a budget, and after everything was listed a second time.
-It ends with status 1 where the highest of all is above the bound.
+prints its resident set: then, with all pods in the ledgers of 20 budgets, after a leader has brought these ledgers in
+step, with the review cache and the journal full, and after everything was listed a second time. It ends with status 1
+where the highest of all is above the bound.
+
+Beside the pods there is what they are judged with: PodDisruptionBudgets, ResourceQuotas, PersistentVolumeClaims that
+pods mount, and the ledgers of the budgets, with reservations in them.
 
 The server is a process of its own, so that its memory does not count; the policies, the engine and the modules of
 `podgate serve` are in this one, so that theirs does.
 """
 
 import asyncio
-import io
+import datetime as dt
+import inspect
+import itertools
+import json
 import multiprocessing
 import multiprocessing.connection
+import os
 import sys
 import tempfile
 import time
@@ -26,11 +34,23 @@ from tests.fakes.apiserver import PATHS, FakeApiServer, Object
 from webhook import assembly
 from webhook.admission.log import DecisionLog
 from webhook.cli import serve
+from webhook.kube.rest import JSON
+from webhook.ledger import _wire
+from webhook.ledger.balance import Accrual
+from webhook.ledger.shared import SharedLedger
+from webhook.ledger.sheet import PERIODS, Reservation, Sheet
 from webhook.policy._reload import DirectoryWatcher
 from webhook.settings import Settings
 
 PODS = 100_000
 WORKLOADS = 5_000
+NAMESPACES = 500
+CLAIMS = 5_000
+CENTERS = 19
+"""Each has a budget of its own, beside the one of the whole cluster."""
+RESERVATIONS = 200
+"""In each ledger: pods that were admitted a moment ago."""
+REVIEWS = 2_000
 BOUND_MIB = 250
 _PADDING = [{"type": f"C{n}", "status": "True", "lastTransitionTime": "2026-11-22T12:00:00Z"} for n in range(20)]
 _KUBECONFIG = """
@@ -73,8 +93,12 @@ class BigServer(FakeApiServer):
             PATHS["ReplicaSet"]: (WORKLOADS * 2, replica_set),
             PATHS["Deployment"]: (WORKLOADS, deployment),
             PATHS["VerticalPodAutoscaler"]: (WORKLOADS, vertical_pod_autoscaler),
-            PATHS["Namespace"]: (500, namespace),
+            PATHS["Namespace"]: (NAMESPACES, namespace),
             PATHS["Node"]: (1_000, node),
+            PATHS["PodDisruptionBudget"]: (NAMESPACES, disruption_budget),
+            PATHS["ResourceQuota"]: (NAMESPACES, resource_quota),
+            PATHS["PersistentVolumeClaim"]: (CLAIMS, claim),
+            PATHS["BudgetLedger"]: (CENTERS + 1, ledger),
         }
         return _Made(*made[path]) if path in made else []
 
@@ -82,7 +106,7 @@ class BigServer(FakeApiServer):
 def _metadata(name: str, n: int, uid: str, **more: object) -> Object:
     return {
         "name": name,
-        "namespace": f"team-{n % 500}",
+        "namespace": f"team-{n % NAMESPACES}",
         "uid": f"{uid}-8f14-4e9b-b0a2-{n:012d}",
         "resourceVersion": str(1000 + n),
         "creationTimestamp": "2026-11-01T08:00:00Z",
@@ -115,7 +139,7 @@ def _spec(n: int) -> Object:
 
 
 def _labels(n: int) -> dict[str, str]:
-    return {"app": f"app-{n}", "app.kubernetes.io/part-of": f"suite-{n % 100}", "cost-center": f"center-{n % 40}"}
+    return {"app": f"app-{n}", "app.kubernetes.io/part-of": f"suite-{n % 100}", "cost-center": f"center-{n % CENTERS}"}
 
 
 def _owner(kind: str, name: str, uid: str) -> list[Object]:
@@ -126,10 +150,12 @@ def pod(n: int) -> Object:
     """Return a pod of about 8 KB."""
     of = n % WORKLOADS
     metadata = _metadata(f"app-{of}-7d9c8b6f5-{n:05d}", of, "pod00000")
-    metadata["uid"] = f"c0ffee00-8f14-4e9b-b0a2-{n:012d}"
+    metadata["uid"] = _pod_uid(n)
     metadata["labels"] = {**_labels(of), "pod-template-hash": "7d9c8b6f5"}
     metadata["ownerReferences"] = _owner("ReplicaSet", f"app-{of}-7d9c8b6f5", f"rs000000-8f14-4e9b-b0a2-{of:012d}")
     spec = {**_spec(of), "nodeName": f"node-{n % 1000}"}
+    if n < CLAIMS:
+        spec["volumes"] = [*spec["volumes"], {"name": "data", "persistentVolumeClaim": {"claimName": f"data-{n}"}}]
     return {"metadata": metadata, "spec": spec, "status": {"phase": "Running", "conditions": _PADDING}}
 
 
@@ -153,7 +179,7 @@ def deployment(n: int) -> Object:
 
 def vertical_pod_autoscaler(n: int) -> Object:
     """Return a VPA with recommendations for two containers."""
-    amounts = {"cpu": f"{50 + n % 500}m", "memory": str(100_000_000 + n)}
+    amounts = {"cpu": f"{50 + n % NAMESPACES}m", "memory": str(100_000_000 + n)}
     every = dict.fromkeys(("target", "lowerBound", "upperBound", "uncappedTarget"), amounts)
     recommended = [{"containerName": name, **every} for name in ("app", "sidecar")]
     return {
@@ -165,7 +191,7 @@ def vertical_pod_autoscaler(n: int) -> Object:
 
 def namespace(n: int) -> Object:
     """Return a namespace."""
-    metadata = _metadata(f"team-{n}", n, "ns000000", labels={"cost-center": f"center-{n % 40}"})
+    metadata = _metadata(f"team-{n}", n, "ns000000", labels={"cost-center": f"center-{n % CENTERS}"})
     return {"metadata": {name: value for name, value in metadata.items() if name != "namespace"}}
 
 
@@ -175,17 +201,127 @@ def node(n: int) -> Object:
     return {"metadata": metadata, "status": {"allocatable": {"cpu": "16", "memory": "64Gi"}}}
 
 
-_POLICIES = """
+def disruption_budget(n: int) -> Object:
+    """Return the PodDisruptionBudget of one workload of a namespace."""
+    spec = {"minAvailable": "50%", "selector": {"matchLabels": {"app": f"app-{n}"}}}
+    status = {"currentHealthy": 20, "desiredHealthy": 10, "disruptionsAllowed": 10, "expectedPods": 20}
+    return {"metadata": _metadata(f"app-{n}", n, "pdb00000"), "spec": spec, "status": status}
+
+
+def resource_quota(n: int) -> Object:
+    """Return the ResourceQuota of a namespace."""
+    hard = {"requests.cpu": "400", "requests.memory": "800Gi", "limits.memory": "1600Gi", "pods": "1000"}
+    used = {"requests.cpu": f"{100 + n}", "requests.memory": f"{200 + n}Gi", "limits.memory": "800Gi", "pods": "200"}
+    return {
+        "metadata": _metadata("compute", n, "rq000000"),
+        "spec": {"hard": hard},
+        "status": {"hard": hard, "used": used},
+    }
+
+
+def claim(n: int) -> Object:
+    """Return a persistent volume claim of the pod of the same number."""
+    asked = {"requests": {"storage": f"{10 + n % 90}Gi"}}
+    return {
+        "metadata": _metadata(f"data-{n}", n % WORKLOADS, "pvc00000"),
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": asked,
+            "storageClassName": "fast",
+            "volumeName": f"v{n}",
+        },
+        "status": {"phase": "Bound", "capacity": asked["requests"]},
+    }
+
+
+def budgets() -> list[str]:
+    """Return the names of all budgets."""
+    return ["all", *(f"center-{n}" for n in range(CENTERS))]
+
+
+def _pod_uid(n: int) -> str:
+    return f"c0ffee00-8f14-4e9b-b0a2-{n:012d}"
+
+
+def ledger(n: int) -> Object:
+    """Return the ledger of a budget: pods that run, and some that were admitted a moment ago."""
+    now = dt.datetime.now(dt.UTC)
+    paid = range(RESERVATIONS) if n == 0 else range(n - 1, CENTERS * RESERVATIONS, CENTERS)
+    entries = {_pod_uid(each): Reservation(10_000, now, f"rs000000-8f14-4e9b-b0a2-{each:012d}") for each in paid}
+    sheet = Sheet(10_000_000, 0, entries, {period: Accrual(now) for period in PERIODS})
+    metadata = {"name": budgets()[n], "uid": f"bl000000-8f14-4e9b-b0a2-{n:012d}", "resourceVersion": str(1000 + n)}
+    return {"metadata": metadata, "status": msgspec.Raw(_wire.encode(sheet, now))}
+
+
+def review_of(n: int) -> bytes:
+    """Return the review of a new pod of one workload, as the API server asks before it is stored."""
+    new = pod(n)
+    new["metadata"] = {name: new["metadata"][name] for name in ("namespace", "labels", "ownerReferences")}
+    new["metadata"]["generateName"] = f"app-{n}-7d9c8b6f5-"
+    new["spec"] = {name: value for name, value in new["spec"].items() if name != "nodeName"}
+    account = "system:serviceaccount:kube-system:replicaset-controller"
+    request = {
+        "uid": f"{n:08d}-8f14-4e9b-b0a2-000000000000",
+        "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "namespace": new["metadata"]["namespace"],
+        "operation": "CREATE",
+        "userInfo": {"username": account, "groups": ["system:serviceaccounts", "system:authenticated"]},
+        "object": {"apiVersion": "v1", "kind": "Pod", **new},
+        "dryRun": True,
+    }
+    return json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).encode()
+
+
+_BUDGET = """
 apiVersion: podgate.dev/v1alpha1
 kind: Budget
-metadata: {name: all}
-spec: {mode: enforce, scope: {cluster: true}, amount: "100000000", currency: USD}
+metadata: {name: NAME}
+spec: {mode: enforce, scope: SCOPE, amount: "100000000", currency: USD}
 """
+_POLICY = """
+apiVersion: podgate.dev/v1alpha1
+kind: GuardrailPolicy
+metadata: {name: everything}
+spec:
+  mode: enforce
+  rightSizing: {guaranteedPods: resize}
+  costLabels: {required: [{key: cost-center, source: namespace}]}
+  spot:
+    tolerations: [{key: kubernetes.io/spot, operator: Equal, value: "true", effect: NoSchedule}]
+  podSecurity: {level: restricted, harden: true}
+"""
+
+
+def _policies() -> str:
+    scopes = [f"{{label: {{key: cost-center, value: center-{n}}}}}" for n in range(CENTERS)]
+    pairs = zip(budgets(), ["{cluster: true}", *scopes], strict=True)
+    return "---".join([_POLICY, *(_BUDGET.replace("NAME", name).replace("SCOPE", scope) for name, scope in pairs)])
+
+
+class _Accepting:
+    """A `Rest` that accepts each status of a ledger that is written, as the API server does."""
+
+    def __init__(self) -> None:
+        self._versions = itertools.count(1_000_000)
+
+    def request(self, method: str, path: str, *, body: bytes | None = None, content_type: str = JSON) -> bytes:
+        """Return what was written, in its new version."""
+        assert (method, content_type) == ("PUT", JSON), path
+        content = msgspec.json.decode(body or b"", type=dict[str, msgspec.Raw])
+        metadata = msgspec.json.decode(content["metadata"], type=dict[str, str])
+        metadata["resourceVersion"] = str(next(self._versions))
+        return msgspec.json.encode({**content, "metadata": metadata})
+
+    def server_time(self) -> dt.datetime | None:
+        """Return that its time is not known."""
+        return None
 
 
 def _serve(pipe: multiprocessing.connection.Connection) -> None:
     with BigServer() as server:
-        server.absent = {path for path in PATHS.values() if "podgate.dev" in path}
+        own = {path for path in PATHS.values() if "podgate.dev" in path}
+        server.absent = own - {PATHS["BudgetLedger"]}
         pipe.send(server.url)
         while pipe.recv() == "forget":
             # Every watch is too old now, so everything is listed again.
@@ -224,13 +360,13 @@ def main() -> int:
     process.start()
     meter = _Meter()
     assert serve.COMMAND.name == "serve"
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, Path(os.devnull).open("wb", buffering=0) as log:
         directory = Path(name)
         (directory / "kubeconfig").write_text(_KUBECONFIG.replace("URL", ours.recv()), encoding="utf-8")
-        (directory / "budget.yaml").write_text(_POLICIES, encoding="utf-8")
+        (directory / "budget.yaml").write_text(_policies(), encoding="utf-8")
         print(f"before the caches        {meter.read():7.1f} MiB")
         settings = Settings.build(cluster="live", policies=directory, kubeconfig=directory / "kubeconfig")
-        parts = assembly.live(settings, DecisionLog(io.BytesIO()))
+        parts = assembly.live(settings, DecisionLog(log), writes=_Accepting())
         cluster, watcher = parts.cluster, parts.watcher
         assert cluster is not None
         assert watcher is not None
@@ -239,7 +375,11 @@ def main() -> int:
         listed = meter.until(lambda: cluster.watches.problem() is None)
         print(f"all listed               {listed:7.1f} MiB, after {time.perf_counter() - started:.1f} s")
         asyncio.run(_put_in_force(watcher, cluster))
-        print(f"all pods in the ledger   {meter.read():7.1f} MiB")
+        print(f"all pods in the ledgers  {meter.read():7.1f} MiB")
+        _reconcile(parts.ledger)
+        print(f"ledgers in step          {meter.read():7.1f} MiB")
+        asyncio.run(_review(parts))
+        print(f"reviews and decisions    {meter.read():7.1f} MiB")
         ours.send("forget")
         again = meter.until(lambda: all(each.state.lists != 1 for each in cluster.watches.report()))
         print(f"all listed again         {again:7.1f} MiB")
@@ -250,6 +390,23 @@ def main() -> int:
     print("entries: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size))
     print(f"highest                  {meter.highest:7.1f} MiB, bound {BOUND_MIB} MiB")
     return 0 if meter.highest <= BOUND_MIB else 1
+
+
+def _reconcile(ledger: object) -> None:
+    assert isinstance(ledger, SharedLedger)
+    assert ledger.is_shared
+    ledger.reconcile(lambda: True)
+    assert ledger.tally.writes["written"] == CENTERS + 1, ledger.notices()
+
+
+async def _review(parts: assembly.Parts) -> None:
+    """Fill the review cache, which keeps what comes a second time, and the journal."""
+    for n in range(REVIEWS):
+        body = review_of(n)
+        for path in ("/mutate", "/validate") * 2:
+            answered = assembly.answer(parts, path, body, None)
+            if inspect.isawaitable(answered):
+                await answered
 
 
 async def _put_in_force(watcher: DirectoryWatcher, cluster: assembly.LiveCluster) -> None:

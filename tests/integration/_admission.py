@@ -140,7 +140,7 @@ class Podgate:
                 env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment},
             )
         try:
-            eventually("podgate is ready", lambda: self.readiness()[0], 40)
+            eventually("podgate is ready", lambda: self.readiness()[0], 90)
         except AssertionError as error:
             raise AssertionError(f"{error}; {self.readiness()[1]}\n{self.log()[-3000:]}") from None
 

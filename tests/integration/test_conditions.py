@@ -111,7 +111,7 @@ def install(api: client.Client) -> None:
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "podgate"}}
     api.request("POST", "/api/v1/namespaces/podgate/serviceaccounts", body=json.dumps(account).encode())
     ours = [place for place in PATHS.values() if "podgate.dev" in place]
-    assert len(ours) == 4
+    assert len(ours) == 5
     eventually("our kinds are served", lambda: all(_is_served(api, place) for place in ours))
 
 

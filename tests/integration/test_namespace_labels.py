@@ -3,6 +3,7 @@
 Everything is asked as a dry run of the built-in plugin, so the server is judge and nothing is stored.
 """
 
+import contextlib
 import http.client
 import json
 import re
@@ -52,6 +53,10 @@ class Server:
         token = (plane.directory / "tokens.csv").read_text().partition(",")[0]
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+
     def post(self, path: str, document: Object) -> tuple[int, Object, list[str]]:
         """Return status, body and warnings."""
         self._connection.request("POST", path, json.dumps(document), self._headers)
@@ -77,8 +82,9 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run an API server with all these namespaces."""
     directory: Path = tmp_path_factory.mktemp("plane")
-    with _control_plane.control_plane(directory) as plane:
-        made = Server(plane)
+    with contextlib.ExitStack() as stack:
+        plane = stack.enter_context(_control_plane.control_plane(directory))
+        made = stack.enter_context(contextlib.closing(Server(plane)))
         for name, labels in LABELS.items():
             given = {PREFIX + key: value for key, value in labels.items()}
             status, body, _ = made.post("/api/v1/namespaces", make.namespace(name, given))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webhook.ledger import _wire
-from webhook.ledger.sheet import SETTLE, Ask, Reservation, Restored, Sheet
+from webhook.ledger.sheet import SETTLE, Ask, Reservation, Restored, Running, Sheet
 from webhook.ledger.store import Outcome
 
 NOW = datetime(2026, 11, 11, 12, 30, 1, 5, tzinfo=UTC)
@@ -96,14 +96,14 @@ def test_to_give_back_restores_what_was_there_before() -> None:
 def test_a_reservation_is_kept_as_long_as_it_may_be_true(where: str, seconds: int, stays: bool) -> None:
     sheet = Sheet.counted(0, NOW)
     sheet.reserve(Ask("p", 30, 100), never, NOW)
-    sheet.recount({}, lambda _: where, 100, NOW + timedelta(seconds=seconds), TTL)  # type: ignore[arg-type,return-value]
+    sheet.recount(Running(0), lambda _: where, 100, NOW + timedelta(seconds=seconds), TTL)  # type: ignore[arg-type,return-value]
     assert sheet.rate == (30 if stays else 0)
 
 
 def test_a_pod_that_runs_is_counted_at_what_it_costs_once_all_have_seen_it() -> None:
     sheet = Sheet.counted(0, NOW)
     sheet.reserve(Ask("p", 30, 100), never, NOW)
-    sheet.recount({"p": 33}, lambda _: "running", 100, NOW + SETTLE, TTL)
+    sheet.recount(Running(33, {"p": 33}), lambda _: "running", 100, NOW + SETTLE, TTL)
     assert (sheet.confirmed, sheet.rate, sheet.reservations) == (33, 33, {})
 
 

@@ -143,7 +143,7 @@ class LiveCluster:
         started = time.monotonic()
         self._recounted = self._countable(rules)
         # Many pods take seconds; reviews go on meanwhile.
-        await asyncio.to_thread(lambda: self.ledger.recount(list(bookings(self.view, rules))))
+        await asyncio.to_thread(lambda: self.ledger.recount(bookings(self.view, rules)))
         took = time.monotonic() - started
         self._next_recount = time.monotonic() + max(self.RECOUNT, took * self.RECOUNT_SHARE)
 

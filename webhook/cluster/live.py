@@ -60,7 +60,8 @@ class PodStore(Store[PodRecord]):
 
     def replace(self, items: Mapping[str, PodRecord], kept: frozenset[str] = frozenset()) -> None:
         """Be exactly `items`, and of what is there the keys in `kept`."""
-        super().replace(items, kept)
+        # The key is the text that the record has anyway, which may be there since the last list.
+        super().replace({record.uid: record for record in items.values()}, kept)
         mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
         for record in self.items.values():
             _mount(mounted, record)

@@ -118,6 +118,14 @@ class KnownWorkload:
         self._template = template
         self._predicate: LabelPredicate | None = None
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same."""
+        if not isinstance(other, KnownWorkload):
+            return NotImplemented
+        return (self.head, self.selector, self._template) == (other.head, other.selector, other._template)
+
+    __hash__ = None  # type: ignore[assignment]  # what it holds may be changed
+
     def selects(self) -> LabelPredicate:
         """Return whether pods with given labels are this workload's; compiled when it is first asked for."""
         if self._predicate is None:

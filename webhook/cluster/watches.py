@@ -8,12 +8,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
 
 from webhook.cluster import projections
 from webhook.cluster.live import LiveView
 from webhook.kube import client
-from webhook.kube.reflector import Reflector, Resource, WatchState
+from webhook.kube.reflector import Reflector, Resource, WatchState, key_of
 from webhook.kube.stores import Store
 from webhook.kube.watch_wire import Meta
 
@@ -35,6 +37,8 @@ _WORKLOADS: Final[tuple[tuple[str, str, str], ...]] = (
 _RUNNING: Final = "status.phase!=Succeeded,status.phase!=Failed"
 
 _log = logging.getLogger("podgate.watch")
+
+T = TypeVar("T")
 
 
 class WatchReport(NamedTuple):
@@ -91,6 +95,8 @@ class Watches:
         if is_spare:
             self._spare.add(resource.name)
         options = {**self._options, "key": key} if key is not None else self._options
+        if isinstance(sink, Store):
+            decode = _reusing(decode, sink, key or key_of)
         reflector: Reflector[Any] = Reflector(self._api, resource, decode, sink, clock=self._clock, **options)
         thread = threading.Thread(target=reflector.run, name=f"watch-{resource.name}"[:15], daemon=True)
         with self._lock:
@@ -225,6 +231,23 @@ class Watches:
             view.pods_by_uid,
             key=lambda meta: meta.uid or f"{meta.namespace}/{meta.name}",
         )
+
+
+def _reusing(
+    decode: Callable[[msgspec.Raw, Meta], T | None], store: Store[T], key: Callable[[Meta], str]
+) -> Callable[[msgspec.Raw, Meta], T | None]:
+    """Return a projection that keeps what is known already where nothing of it has changed.
+
+    A new list of a large cluster would otherwise be in memory beside the old one. Most changes of pods are of their
+    status, too, and mean nothing to the store.
+    """
+
+    def read(raw: msgspec.Raw, meta: Meta) -> T | None:
+        value = decode(raw, meta)
+        known = store.items.get(key(meta))
+        return known if known is not None and known == value else value
+
+    return read
 
 
 _NAMES: Final = {kind: plural for kind, _, plural in _WORKLOADS} | {"Namespace": "namespaces", "Pod": "pods"}

@@ -121,6 +121,11 @@ class WatchState(NamedTuple):
     errors: Mapping[str, int]
 
 
+def key_of(meta: Meta) -> str:
+    """Return the key under which a store knows an object, where it has no other."""
+    return f"{meta.namespace}/{meta.name}"
+
+
 class Reflector(Generic[T]):
     """One list and watch. `run` is the body of a thread."""
 
@@ -131,7 +136,7 @@ class Reflector(Generic[T]):
         decode: Callable[[msgspec.Raw, Meta], T | None],
         sink: Sink[T],
         *,
-        key: Callable[[Meta], str] = lambda meta: f"{meta.namespace}/{meta.name}",
+        key: Callable[[Meta], str] = key_of,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
         idle_seconds: float = IDLE_SECONDS,

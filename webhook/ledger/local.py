@@ -5,13 +5,12 @@ memory that is told what was booked elsewhere, so it also serves alone where no 
 """
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 from webhook.ledger.memory import CAPACITY, MemoryLedger
-from webhook.ledger.sheet import Reservation, Whereabouts
+from webhook.ledger.sheet import Reservation, Running, Whereabouts
 from webhook.ledger.store import Booking, Charge, LedgerError, Owner
 
 _ANY_SURGE: Final = 1 << 200
@@ -26,11 +25,10 @@ class LocalLedger:
         """The bookings of this replica alone."""
         self._clock = clock
         self._lock = threading.Lock()
-        self._live: dict[str, Booking] = {}
+        self._totals: dict[str, int] = {}
+        """By budget: all pods that run."""
         self._noted: dict[str, dict[str, Reservation]] = {}
         self._ended: dict[str, datetime] = {}
-        self.counts = 0
-        """How often the pods were counted."""
         self.counted_at: datetime | None = None
         """When the pods were last counted; None before that."""
 
@@ -39,7 +37,7 @@ class LocalLedger:
         with self._lock:
             for key, found in reservations.items():
                 noted = self._noted.get(key)
-                if key in self._live or (noted is not None and noted.get(budget) == found):
+                if self._live(key) is not None or (noted is not None and noted.get(budget) == found):
                     continue
                 if noted is None:
                     if len(self._noted) >= CAPACITY:
@@ -61,32 +59,35 @@ class LocalLedger:
     def recount(self, pods: Iterable[Booking], ttl: timedelta) -> None:
         """Take the pods that run as they are."""
         started = self._clock()
-        listed = list(pods)
-        self.memory.recount(listed)
+        found = self.memory.compare(pods)
         with self._lock:
-            self._live = {pod.key: pod for pod in listed if pod.key not in self._ended}
+            # Both at once: who subtracts a pod from the total must find it there.
+            self.memory.take(found)
+            self._totals = self.memory.running(without=self._ended)
             self._noted = {
                 key: noted
                 for key, noted in self._noted.items()
-                if key not in self._live and any(started - each.at <= ttl for each in noted.values())
+                if self._live(key) is None and any(started - each.at <= ttl for each in noted.values())
             }
             self._ended = {key: at for key, at in self._ended.items() if started - at <= ttl}
             self.counted_at = started
-            self.counts += 1
 
     def release(self, key: str) -> bool:
         """Forget a pod that has come to its end; False where it had booked nothing."""
         with self._lock:
-            self._live.pop(key, None)
+            pod = self._live(key)
+            if pod is not None:
+                for budget in pod.budgets:
+                    self._totals[budget] = self._totals.get(budget, 0) - pod.micros
             self._noted.pop(key, None)
             if len(self._ended) < CAPACITY:
                 self._ended[key] = self._clock()
-        return self.memory.release(key)
+            return self.memory.release(key)
 
     def forget(self, key: str) -> None:
         """Forget a pod that was admitted and is not to come."""
         with self._lock:
-            if self._noted.pop(key, None) is None or key in self._live:
+            if self._noted.pop(key, None) is None or self._live(key) is not None:
                 return
         self.memory.release(key)
 
@@ -99,23 +100,23 @@ class LocalLedger:
         """Return what was last seen of a pod."""
         if key in self._ended:
             return "ended"
-        return "running" if key in self._live else "unknown"
+        return "running" if self._live(key) is not None else "unknown"
 
     def runs(self, key: str, budget: str) -> int | None:
         """Return what a pod that was seen costs a budget; None where it was not seen, or another budget pays."""
-        pod = self._live.get(key)
+        pod = self._live(key)
         return pod.micros if pod is not None and budget in pod.budgets else None
 
-    def running(self) -> Mapping[str, Mapping[str, int]]:
-        """Return, by budget, what each pod that was seen costs, by UID."""
-        found: dict[str, dict[str, int]] = defaultdict(dict)
+    def running(self, budget: str, reserved: Iterable[str]) -> Running:
+        """Return what the pods that were seen cost a budget, all of them and those with these UIDs."""
         with self._lock:
-            pods = tuple(self._live.values())
-        for pod in pods:
-            for budget in pod.budgets:
-                found[budget][pod.key] = pod.micros
-        return found
+            found = {key: micros for key in reserved if (micros := self.runs(key, budget)) is not None}
+            return Running(self._totals.get(budget, 0), found)
 
     def replaces(self, budget: str, owner: Owner | None, micros: int, had: int) -> bool:
         """Whether a pod, of which `had` is booked already, replaces what its controller was admitted with."""
         return owner is not None and self.memory.is_replacement(budget, micros - had, owner)
+
+    def _live(self, key: str) -> Booking | None:
+        # A pod that ends while the pods are being counted is counted once more.
+        return self.memory.runs(key) if key not in self._ended else None

@@ -7,9 +7,12 @@ is dropped by the next recount, which repairs what a later refusal by somebody e
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from webhook.ledger.approval import Approval
 from webhook.ledger.balance import Period, Spending
@@ -19,7 +22,9 @@ CAPACITY: Final = 200_000
 """Most pods that are booked at a time; Kubernetes supports 150,000 pods in a cluster."""
 
 
-class _Entry(NamedTuple):
+class _Entry(msgspec.Struct, frozen=True, gc=False):
+    """There is one of every pod of the cluster, so it is small."""
+
     micros: int
     budgets: tuple[str, ...]
     at: datetime
@@ -108,7 +113,7 @@ class MemoryLedger:
             entry = self._entries.get(key)
             if entry is None or not entry.owner:
                 return
-            self._entries[key] = entry._replace(owner="")
+            self._entries[key] = msgspec.structs.replace(entry, owner="")
             now = self._clock()
             for budget in entry.budgets:
                 self._approvals[entry.owner, budget].remove(entry.micros, now)
@@ -143,27 +148,66 @@ class MemoryLedger:
 
     def recount(self, pods: Iterable[Booking]) -> None:
         """Make the running pods what `pods` says; keep reservations of pods that were never seen, up to the ttl."""
-        truth = {pod.key: pod for pod in pods}
+        self.take(self.compare(pods))
+
+    def compare(self, pods: Iterable[Booking]) -> Mapping[str, _Entry]:
+        """Return what `take` is to be told of the pods that run.
+
+        That takes a while, since pods are priced as they come, and others may book meanwhile. A pod that is as it was
+        keeps the entry that it has.
+        """
+        now = self._clock()
+        found: dict[str, _Entry] = {}
+        for pod in pods:
+            known = self._entries.get(pod.key)
+            budgets = tuple(dict.fromkeys(pod.budgets)) if len(pod.budgets) > 1 else pod.budgets
+            if known is None or known.budgets != budgets or not _is_true(known, pod):
+                known = _Entry(pod.micros, budgets, now, is_confirmed=True, owner=pod.owner)
+            found[pod.key] = known
+        return found
+
+    def take(self, found: Mapping[str, _Entry]) -> None:
+        """Make the running pods what was found, see `recount`."""
         with self._lock:
             now = self._clock()
-            known = dict(self._entries)
-            for key, entry in list(self._entries.items()):
-                is_expired = self._ttl is not None and now - entry.at > self._ttl
-                if key in truth or entry.is_confirmed or is_expired:
-                    self._remove(key, now)
-            for pod in truth.values():
-                budgets = tuple(dict.fromkeys(pod.budgets))
-                before = known.get(pod.key)
-                confirmed = _Entry(pod.micros, budgets, now, is_confirmed=True, owner=_owner(pod, before))
-                if before is not None:
-                    confirmed = confirmed._replace(beyond=before.beyond.intersection(budgets))
+            entries = self._entries
+            before = {key: entries.get(key) for key, entry in found.items() if entries.get(key) is not entry}
+            gone = [
+                key
+                for key, entry in entries.items()
+                if key not in found and (entry.is_confirmed or (self._ttl is not None and now - entry.at > self._ttl))
+            ]
+            for key in (*gone, *before):
+                self._remove(key, now)
+            for key, known in before.items():
+                entry = found[key]
+                owner = _owner(entry.owner, known)
+                beyond = known.beyond.intersection(entry.budgets) if known is not None else frozenset[str]()
+                confirmed = _Entry(entry.micros, entry.budgets, now, is_confirmed=True, owner=owner, beyond=beyond)
                 # What ran before the ledger knew it counts as approved; a booked pod was approved or not when it came,
                 # and takes that along where its controller was adopted by another one.
-                self._add(pod.key, confirmed, now, approve=before is None or confirmed.owner != before.owner)
+                self._add(key, confirmed, now, approve=known is None or owner != known.owner)
             for pair, approval in list(self._approvals.items()):
                 approval.settle(now)
                 if approval.is_idle:
                     del self._approvals[pair]
+
+    def runs(self, key: str) -> Booking | None:
+        """Return what a pod that the last recount has seen costs; None where it has not."""
+        entry = self._entries.get(key)
+        if entry is None or not entry.is_confirmed:
+            return None
+        return Booking(key, entry.micros, entry.budgets, entry.owner)
+
+    def running(self, without: Container[str]) -> dict[str, int]:
+        """Return, by budget, what the pods that the last recount has seen cost together, but for some."""
+        totals: defaultdict[str, int] = defaultdict(int)
+        with self._lock:
+            for key, entry in self._entries.items():
+                if entry.is_confirmed and key not in without:
+                    for budget in entry.budgets:
+                        totals[budget] += entry.micros
+        return dict(totals)
 
     def size(self) -> int:
         """Return the number of pods that are booked."""
@@ -207,7 +251,11 @@ class MemoryLedger:
         return True
 
 
-def _owner(pod: Booking, entry: _Entry | None) -> str:
+def _is_true(known: _Entry, pod: Booking) -> bool:
+    return known.is_confirmed and known.micros == pod.micros and known.owner == _owner(pod.owner, known)
+
+
+def _owner(referred: str, entry: _Entry | None) -> str:
     """Return whose a running pod is. An owner reference is believed of pods that ran before the ledger knew them; of a
     booked pod only where its requester proved an owner then, and not once it is being deleted."""
-    return pod.owner if entry is None or entry.owner else ""
+    return referred if entry is None or entry.owner else ""

@@ -68,7 +68,6 @@ class SharedLedger:
         self._followed: Mapping[str, balance.Terms] | None = None
         self._kept: frozenset[str] = frozenset()
         self._unused: dict[str, datetime] = {}
-        self._running: tuple[int, Mapping[str, Mapping[str, int]]] = (0, {})
 
     # --- LedgerStore ------------------------------------------------------------------------------------------------
 
@@ -175,14 +174,11 @@ class SharedLedger:
         followed, counted = self._followed, self._local.counted_at
         if followed is None or counted is None or self._around.is_absent() or not self._around.sees_pods():
             return
-        if self._running[0] != self._local.counts:
-            self._running = self._local.counts, self._local.running()
-        running = self._running[1]
         waiting: list[threading.Event] = []
         for budget, terms in followed.items():
             if not leads():
                 return
-            change = partial(self._true, budget, terms, running.get(budget, {}), counted)
+            change = partial(self._true, budget, terms, counted)
             known = self._sheet(budget)
             if known is not None:
                 tried = known.copy()
@@ -251,14 +247,14 @@ class SharedLedger:
         self,
         budget: str,
         terms: balance.Terms,
-        live: Mapping[str, int],
         counted: datetime,
         sheet: Sheet,
         now: datetime,
     ) -> Verdict:
         spent = self._spent(budget, sheet, terms.period, terms.begins_on)
         limit = balance.rate_limit(terms, spent=spent, now=now)
-        sheet.recount(live, self._local.whereabouts, limit, counted, self._ttl)
+        running = self._local.running(budget, sheet.reservations)
+        sheet.recount(running, self._local.whereabouts, limit, counted, self._ttl)
         return Verdict(Outcome(accepted=True), changed=sheet.is_changed)
 
     def _clear(self, followed: Mapping[str, balance.Terms], leads: Callable[[], bool]) -> None:

@@ -61,6 +61,15 @@ class Ask(NamedTuple):
     """What the pod costs this budget where it runs already; None where it does not."""
 
 
+class Running(NamedTuple):
+    """What the pods that run cost a budget."""
+
+    total: int
+    """All of them together, micro-units per hour."""
+    reserved: Mapping[str, int] = {}
+    """By UID: those of them that have a reservation."""
+
+
 class Verdict(NamedTuple):
     """What became of an `Ask`."""
 
@@ -165,7 +174,7 @@ class Sheet:
 
     def recount(
         self,
-        live: Mapping[str, int],
+        running: Running,
         whereabouts: Callable[[str], Whereabouts],
         limit: int | None,
         counted: datetime,
@@ -174,17 +183,17 @@ class Sheet:
         """Make the sheet what is true: the pods that run, united with reservations that are neither seen nor too old.
 
         Args:
-            live: what each pod that runs costs this budget, by UID.
+            running: the pods that run at this budget's expense.
             whereabouts: what is known of the pod of a UID, whoever pays for it.
             limit: greatest rate of the budget; None where nothing is refused.
-            counted: when `live` was counted.
+            counted: when `running` was counted.
             ttl: how long a reservation waits for its pod.
         """
         kept: dict[str, Reservation] = {}
         seen_beside = self.replacement
         for key, each in self.reservations.items():
             age = counted - each.at
-            if key in live:
+            if key in running.reserved:
                 if age < SETTLE:
                     kept[key] = each._replace(held=0)
                     continue
@@ -194,11 +203,11 @@ class Sheet:
             if age <= (ttl if known == "unknown" else SETTLE) and known != "ended":
                 # None of it is among what runs at this budget's expense.
                 kept[key] = each._replace(held=0)
-        running = sum(micros for key, micros in live.items() if key not in kept)
-        beyond = max(0, running + sum(each.rate for each in kept.values() if not each.is_replacement) - (limit or 0))
+        settled = running.total - sum(micros for key, micros in running.reserved.items() if key in kept)
+        beyond = max(0, settled + sum(each.rate for each in kept.values() if not each.is_replacement) - (limit or 0))
         # What came in beyond the limit stays beside until there is room for it; without a limit there always is.
-        replacement = min(seen_beside, beyond, running) if limit is not None else 0
-        confirmed = running - replacement
+        replacement = min(seen_beside, beyond, settled) if limit is not None else 0
+        confirmed = settled - replacement
         if (confirmed, replacement, kept) == (self.confirmed, self.replacement, self.reservations):
             return
         self._advance(counted)

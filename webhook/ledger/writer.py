@@ -196,9 +196,9 @@ class Writer:
         if self._local.counted_at is None:
             raise LedgerError("the pods that run were not counted yet")
         budget, last = copy.stored.name, self.copies.last_good(copy.stored.name)
-        running = self._local.running().get(budget, {})
         left = {**_wire.salvage(copy.stored.status), **(last.reservations if last is not None else {})}
         left = dict(islice(left.items(), MOST_RESERVATIONS))
+        running = self._local.running(budget, left)
         spent = last.accruals if last is not None else Sheet.counted(0, now).accruals
         restored: Restored | None = None
         if copy.damage or last is not None:
@@ -210,9 +210,7 @@ class Writer:
             restored = Restored(reason, message, now)
             self.tally.restored[reason] += 1
             _log.warning("budget %s: %s", budget, message)
-        made = Sheet(
-            sum(running.values()), 0, {key: each._replace(held=0) for key, each in left.items()}, spent, restored
-        )
+        made = Sheet(running.total, 0, {key: each._replace(held=0) for key, each in left.items()}, spent, restored)
         # What of this is still to be counted is judged as at any other time.
         made.recount(running, self._local.whereabouts, None, now, self._ttl)
         made.is_changed = True
