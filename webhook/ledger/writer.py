@@ -199,7 +199,7 @@ class Writer:
         running = self._local.running().get(budget, {})
         left = {**_wire.salvage(copy.stored.status), **(last.reservations if last is not None else {})}
         left = dict(islice(left.items(), MOST_RESERVATIONS))
-        spent = last.accruals if last is not None else Sheet.counted(0, now).accruals
+        spent = last.spending.advanced(last.rate, now) if last is not None else Sheet.counted(0, now).spending
         restored: Restored | None = None
         if copy.damage or last is not None:
             reason = "EditedByHand" if copy.damage else "Deleted"
