@@ -1,6 +1,7 @@
 """What the pods that exist already take from the budgets."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from webhook.admission import replacement
 from webhook.admission.ruleset import Ruleset
@@ -15,17 +16,23 @@ from webhook.ledger.store import Booking
 _NO_LABELS: dict[str, str] = {}
 
 
-def bookings(view: View, rules: Ruleset) -> Iterator[Booking]:
-    """Yield one booking for each running pod that a budget pays for, excluded namespaces left out."""
+def bookings(view: View, rules: Ruleset, now: Callable[[], datetime]) -> Iterator[Booking]:
+    """Yield one booking for each running pod that a budget pays for, excluded namespaces left out.
+
+    A pod is priced by the node that it runs on, unless a policy prices it as spot capacity wherever it runs.
+    """
     for item in view.pods():
         info = view.namespace(item.namespace)
-        context = Context(pod=item.pod, namespace=item.namespace, view=view, prices=rules.prices, namespace_info=info)
+        context = Context(
+            pod=item.pod, namespace=item.namespace, view=view, prices=rules.prices, namespace_info=info, running=item
+        )
         namespace_labels = info.labels if info is not None else _NO_LABELS
         paying = tuple(
             rule.name for rule in rules.budgets if rule.covers(item.namespace, namespace_labels, context.labels)
         )
         if not paying:
             continue
+        context.priced_as_spot = rules.prices_as_spot(context, now)
         try:
             price = _money.context_price(context)
         except QuantityError:
