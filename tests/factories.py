@@ -225,7 +225,7 @@ class World:
         self.view: View = view if view is not None else Snapshot.from_documents(cluster)
         self.rules = rules if rules is not None else ruleset(*policies, excluded=excluded, cap=cap)
         self.ledger: LedgerStore = ledger if ledger is not None else MemoryLedger(clock=now)
-        self.ledger.recount(bookings(self.view, self.rules))
+        self.ledger.recount(bookings(self.view, self.rules, now))
         self.metrics = Metrics(CollectorRegistry())
         self.lines: list[bytes] = []
         self.engine = Engine(

@@ -78,7 +78,7 @@ def _text(micros: int) -> str:
 @pytest.fixture(scope="module")
 def judge() -> Judge:
     ledger = MemoryLedger(clock=lambda: factories.NOON)
-    ledger.recount(bookings(_view(), _rules("audit")))
+    ledger.recount(bookings(_view(), _rules("audit"), lambda: factories.NOON))
     policies = load_policies(ROOT / "policies")
     return Judge(policies, _view(), ledger, lambda: factories.NOON, excluded=("podgate",), counts_uses=False)
 

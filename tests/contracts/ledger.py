@@ -5,6 +5,7 @@ runs only where it is subclassed. A desk has the ledger, a clock that a test mov
 about running pods to the ledger, as a watch and a leader do.
 """
 
+import math
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -168,6 +169,16 @@ class LedgerContract:
         desk.clock.now += timedelta(hours=24)
         assert (desk.ledger.spent("a", "daily"), desk.ledger.spent("a", "monthly")) == (0, 420)
         assert desk.ledger.spent("other", "daily") == 0
+
+    def test_a_period_may_begin_on_another_day_than_the_first(self, desk: Desk) -> None:
+        desk.ledger.reserve("p", 3600, [Charge("a", None)])
+        desk.clock.now += timedelta(days=3)
+        today = desk.clock.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        seconds = math.ceil((desk.clock.now - today).total_seconds()) + 86_400
+        yesterday = today - timedelta(days=1)
+        if yesterday.day <= 28:
+            assert desk.ledger.spent("a", "monthly", yesterday.day) == seconds
+        assert desk.ledger.spent("a", "weekly", yesterday.isoweekday()) == seconds
 
     def test_what_replaces_a_pod_is_no_budget_question(self, desk: Desk) -> None:
         owner = Owner("web", surge=10)

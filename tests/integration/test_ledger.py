@@ -246,7 +246,7 @@ def test_a_ledger_that_was_edited_or_deleted_by_hand_is_made_anew(shop: Shop) ->
 def test_the_schema_keeps_nonsense_out(shop: Shop) -> None:
     (shared,) = shop.open()
     shared.reserve("p", 60, CHARGE)
-    for patch in ({"committed": 5}, {"seal": None}, {"reservations": {"x": {"rate": "-1.000000", "at": "now"}}}):
+    for patch in ({"committed": 5}, {"seal": None}, {"spent": {"days": ["now"]}}):
         document = json.dumps({"status": patch})
         said = shop.kubectl("patch", "budgetledger", "a", "--subresource=status", "--type=merge", "-p", document)
         assert not said.is_done

@@ -8,12 +8,19 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from webhook import assembly
+from webhook.admission.ruleset import Ruleset
 from webhook.kube import client
 from webhook.kube.leader import Election
 from webhook.ledger.memory import MemoryLedger
 from webhook.server import leading, ops
 from webhook.settings import Settings
 
+BUDGETS = """
+apiVersion: podgate.dev/v1alpha1
+kind: Budget
+metadata: {name: alpha}
+spec: {mode: enforce, scope: {cluster: true}, amount: "10", currency: USD}
+"""
 CLUSTER = cast("assembly.LiveCluster", type("Cluster", (), {"standings": staticmethod(list)})())
 
 
@@ -47,7 +54,7 @@ def background(
     ledger = MemoryLedger(clock=assembly.utc_now)
     parts = cast("assembly.Parts", SimpleNamespace(cluster=cluster, ledger=ledger, engine=SimpleNamespace(rules=None)))
     tasks = leading.background(leading.Place(chosen, parts, rest, ops.Health(), registry), election)
-    assert registry.get_sample_value("podgate_ledger_shared") is None
+    assert registry.get_sample_value("podgate_ledger_shared") == (None if cluster is None else 0)
     writes = registry.get_sample_value("podgate_condition_writes_total", {"outcome": "written"})
     return len(tasks), writes is not None, registry.get_sample_value("podgate_leader") is not None
 
@@ -81,3 +88,17 @@ def test_who_watches_from_outside_writes_nothing(
 def test_over_a_directory_there_is_nobody_to_tell(rest: client.Client) -> None:
     assert background(rest, cluster=None) == (0, False, False)
     assert background(None) == (0, False, False)
+
+
+@pytest.mark.parametrize(("budgets", "told"), [(BUDGETS, True), ("", False)], ids=["budgets", "no budget"])
+def test_who_books_alone_says_so_where_there_are_budgets(
+    rest: client.Client, pod: Path, tmp_path: Path, budgets: str, told: bool
+) -> None:
+    (tmp_path / "policies.yaml").write_text(budgets)
+    rules = Ruleset(assembly.load_part(tmp_path)) if budgets else None
+    ledger, health = MemoryLedger(clock=assembly.utc_now), ops.Health()
+    engine = SimpleNamespace(rules=rules)
+    parts = cast("assembly.Parts", SimpleNamespace(cluster=CLUSTER, ledger=ledger, engine=engine))
+    chosen = Settings.build(cluster="live", kubeconfig=pod, scan_interval=0)
+    leading.background(leading.Place(chosen, parts, rest, health, CollectorRegistry()), None)
+    assert any("books budgets by itself" in line and "--certs-secret" in line for line in health.notices()) is told

@@ -1,6 +1,7 @@
 """What the pods that exist already take from the budgets."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
+from datetime import datetime
 from typing import Any
 
 from webhook.admission import replacement
@@ -16,19 +17,25 @@ from webhook.ledger.store import Booking
 _NO_LABELS: dict[str, str] = {}
 
 
-def bookings(view: View, rules: Ruleset) -> Iterator[Booking]:
-    """Yield one booking for each running pod that a budget pays for, excluded namespaces left out."""
+def bookings(view: View, rules: Ruleset, now: Callable[[], datetime]) -> Iterator[Booking]:
+    """Yield one booking for each running pod that a budget pays for, excluded namespaces left out.
+
+    A pod is priced by the node that it runs on, unless a policy prices it as spot capacity wherever it runs.
+    """
     # Pods by the ten thousand have the same few of these, and a ledger keeps them.
     shared: dict[Hashable, Any] = {}
     for item in view.pods():
         info = view.namespace(item.namespace)
-        context = Context(pod=item.pod, namespace=item.namespace, view=view, prices=rules.prices, namespace_info=info)
+        context = Context(
+            pod=item.pod, namespace=item.namespace, view=view, prices=rules.prices, namespace_info=info, running=item
+        )
         namespace_labels = info.labels if info is not None else _NO_LABELS
         paying = tuple(
             rule.name for rule in rules.budgets if rule.covers(item.namespace, namespace_labels, context.labels)
         )
         if not paying:
             continue
+        context.priced_as_spot = rules.prices_as_spot(context, now)
         try:
             price = _money.context_price(context)
         except QuantityError:

@@ -83,6 +83,9 @@ def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping
     judges_budgets = bool(rules.budgets) and phase in ("validate", "cost", "offline") and budget.judges(context)
     if not (run.enforcing or run.holding or run.outcomes or judges_budgets):
         return ALLOWED
+    if subject.operation == "UPDATE" and context.scale is None and phase != "security":
+        # A pod that exists costs what it cost when it came, although nobody proposes anything to it any more.
+        context.priced_as_spot = rules.prices_as_spot(context, around.now)
     cost_before = run.price() if phase != "security" else None
     context.received_price = cost_before
     run.enforced()

@@ -12,7 +12,7 @@ from webhook.admission.decision import Outcome, Severity
 from webhook.admission.matching import CompiledMatch, Entry, Matcher
 from webhook.admission.subject import Subject
 from webhook.guardrails import _money, _registry, budget
-from webhook.guardrails._contract import Context, ExceptionUse, Exemption, Guardrail
+from webhook.guardrails._contract import Context, ExceptionUse, Exemption, Guardrail, Requester
 from webhook.kube import selectors
 from webhook.policy._base import MODE_RANK, Mode, Section, stricter_cap
 from webhook.policy._names import compile_globs
@@ -22,6 +22,7 @@ from webhook.policy.policy_exception import PolicyExceptionSpec
 from webhook.pricing.book import PriceBook, rates
 
 _NOTHING: Mapping[str, str] = {}
+_NOBODY = Requester()
 
 ALWAYS_EXCLUDED = ("kube-system", "kube-public", "kube-node-lease")
 """Namespaces that a cluster needs to start; no flag brings them back."""
@@ -79,6 +80,8 @@ class Ruleset:
             for name, section in spec.sections.items():
                 entries.append(_entry(policy.name, spec, registry[name], section, match, cap))
         self.matcher = Matcher(entries)
+        # One of its own: counts of what runs are made by another thread than reviews.
+        self._pricing = Matcher(entry for entry in entries if entry.guardrail.prices_as_spot is not None)
         compiled = (budget.compile_budget(item.name, item.spec) for item in policies.budgets)
         self.budgets = tuple(
             rule._replace(mode=stricter_cap(rule.mode, cap)) for rule in compiled if rule.mode != "off"
@@ -133,6 +136,23 @@ class Ruleset:
         if partial:
             context.exemptions = {name: tuple(items) for name, items in partial.items()}
         return whole
+
+    def prices_as_spot(self, context: Context, now: Callable[[], datetime]) -> bool:
+        """Whether a policy prices a pod that exists as spot capacity, as when it was admitted.
+
+        Who had asked for the pod is not known any more, so nobody is an excluded subject.
+        """
+        entries = self._pricing.resolve(context.namespace, context.namespace_info, context.labels, _NOBODY)
+        if not entries:
+            return False
+        exempt = self.exempt(context, entries, now) if self.has_exceptions(context.namespace) else _NOTHING
+        return any(
+            entry.mode == "enforce"
+            and entry.guardrail.name not in exempt
+            and entry.guardrail.prices_as_spot is not None
+            and entry.guardrail.prices_as_spot(entry.rule, context)
+            for entry in entries
+        )
 
     def exception_states(self, now: datetime) -> Mapping[ExceptionState, int]:
         """Return how many PolicyExceptions hold, end soon, and have expired."""

@@ -130,7 +130,7 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
         if state.set is None:
             return
         rules = Ruleset(state.set, excluded, settings.mode)
-        ledger.recount(bookings(view, rules))
+        ledger.recount(bookings(view, rules, now))
         engine.put_in_force(rules)
         tell_loaded(metrics, state.set, state.generation)
 
@@ -199,7 +199,7 @@ def live(
     journal = Journal()
     recorder = Recorder(log, metrics, now, view, [journal, *(make(view) for make in listeners)])
     engine = Engine(view=view, ledger=ledger, recorder=recorder, now=now, lacks=lacks, later=shared)
-    cluster = LiveCluster(settings, engine, metrics, ledger, view, watches, resources, Patience(lacks))
+    cluster = LiveCluster(settings, engine, metrics, ledger, view, watches, resources, Patience(lacks), now)
     watcher: DirectoryWatcher | None = None
     if settings.policies is not None:
         watcher = DirectoryWatcher(

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 from webhook.admission.bookings import bookings, terms
@@ -46,12 +48,14 @@ class LiveCluster:
         watches: Watches,
         resources: ResourcePolicies,
         patience: Patience,
+        now: Callable[[], datetime],
     ) -> None:
         self.view = view
         self.watches = watches
         self.schedulers = Schedulers(view, watches)
         self.patience = patience
         self._engine = engine
+        self._now = now
         self._metrics = metrics
         self.ledger = ledger
         self._resources = resources
@@ -143,7 +147,7 @@ class LiveCluster:
         started = time.monotonic()
         self._recounted = self._countable(rules)
         # Many pods take seconds; reviews go on meanwhile.
-        await asyncio.to_thread(lambda: self.ledger.recount(bookings(self.view, rules)))
+        await asyncio.to_thread(lambda: self.ledger.recount(bookings(self.view, rules, self._now)))
         took = time.monotonic() - started
         self._next_recount = time.monotonic() + max(self.RECOUNT, took * self.RECOUNT_SHARE)
 

@@ -195,7 +195,7 @@ def _for_people(reason: str) -> str:
 
 def _ledger(view: View, policies: PolicySet, now: Callable[[], datetime]) -> MemoryLedger:
     ledger = MemoryLedger(clock=now)
-    ledger.recount(bookings(view, Ruleset(policies, (), "audit")))
+    ledger.recount(bookings(view, Ruleset(policies, (), "audit"), now))
     return ledger
 
 

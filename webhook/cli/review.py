@@ -174,7 +174,7 @@ def read(file: str) -> Iterator[Manifest | ManifestError]:
 def surround(rules: Ruleset, view: Snapshot) -> Surroundings:
     """Return what manifests are judged against: policies, cluster, the money that running pods have taken."""
     ledger = MemoryLedger(clock=assembly.utc_now)
-    ledger.recount(bookings(view, rules))
+    ledger.recount(bookings(view, rules, assembly.utc_now))
     return Surroundings(rules, view, ledger, assembly.utc_now)
 
 

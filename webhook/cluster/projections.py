@@ -195,6 +195,15 @@ def _head_metadata(metadata: ObjectMeta, owner: OwnerReference | None) -> Object
 # --- pods -------------------------------------------------------------------------------------------------------------
 
 
+_ANNOTATIONS: Final = (
+    "podgate.dev/skip",
+    "karpenter.sh/do-not-disrupt",
+    "cluster-autoscaler.kubernetes.io/safe-to-evict",
+    "kubernetes.io/config.mirror",
+)
+"""What authors say about where a pod may run, which its price may depend on."""
+
+
 class PodRecord(msgspec.Struct, frozen=True, gc=False):
     """A pod that exists, as budgets count it. Labels, owner and spec are shared with pods that have the same."""
 
@@ -208,6 +217,8 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     created: str = ""
     """Only where it mounts a claim."""
     deletion_timestamp: str | None = None
+    annotations: dict[str, str] | None = None
+    """Those of `_ANNOTATIONS` alone."""
 
     def as_pod(self) -> view.ClusterPod:
         """Return it as the view answers; the inner objects are shared and must not be changed."""
@@ -215,6 +226,7 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
             namespace=self.namespace,
             uid=self.uid,
             labels=self.labels,
+            annotations=self.annotations,
             owner_references=[self.owner] if self.owner is not None else None,
             deletion_timestamp=self.deletion_timestamp,
         )
@@ -254,6 +266,8 @@ class _PodSpec(Object, omit_defaults=True):
     resources: objects.ResourceRequirements | None = None
     tolerations: list[objects.Toleration] | None = None
     volumes: list[_PodVolume] | None = None
+    priority: int | None = None
+    priority_class_name: str | None = None
 
 
 class _WholePodSpec(_PodSpec):
@@ -266,6 +280,7 @@ class _PodMeta(Object):
     uid: str = ""
     creation_timestamp: str | None = None
     labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
     owner_references: list[OwnerReference] | None = None
     deletion_timestamp: str | None = None
 
@@ -330,6 +345,8 @@ class PodProjection:
         if pod.status is not None and pod.status.phase in TERMINAL:
             return None
         labels = pod.metadata.labels
+        written = pod.metadata.annotations or {}
+        annotations = {key: written[key] for key in _ANNOTATIONS if key in written} if written else None
         owner = next((each for each in pod.metadata.owner_references or () if each.controller), None)
         spec = pod.spec or _WholePodSpec()
         volumes = spec.volumes or ()
@@ -344,6 +361,8 @@ class PodProjection:
             tolerations=spec.tolerations,
             # Which claims it mounts differs from pod to pod, and other volumes cost nothing.
             volumes=[each for each in volumes if each.ephemeral is not None] or None,
+            priority=spec.priority or None,
+            priority_class_name=spec.priority_class_name,
         )
         return PodRecord(
             uid=meta.uid or f"{meta.namespace}/{meta.name}",
@@ -355,6 +374,7 @@ class PodProjection:
             claims=claims,
             created=(pod.metadata.creation_timestamp or "") if claims else "",
             deletion_timestamp=pod.metadata.deletion_timestamp,
+            annotations=self.labels.get(_ENCODER.encode(annotations), _labels) if annotations else None,
         )
 
     def sweep(self, records: Callable[[], Iterable[PodRecord]]) -> None:
@@ -362,7 +382,7 @@ class PodProjection:
         if self.specs.is_full:
             self.specs.sweep(record.spec for record in records())
         if self.labels.is_full:
-            self.labels.sweep(record.labels for record in records())
+            self.labels.sweep(each for record in records() for each in (record.labels, record.annotations))
         if self.owners.is_full:
             self.owners.sweep(record.owner for record in records())
 

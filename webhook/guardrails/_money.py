@@ -100,7 +100,7 @@ def _price(context: Context, pod: Pod) -> PodPrice:
     default = context.prices
     defaults = request_defaults(context.view, context.namespace)
     node = _node(context, spec) if spec.affinity is not None or spec.node_name or context.running is not None else None
-    spot = is_spot(node.labels) if node is not None else context.priced_as_spot or only_runs_on_spot(spec)
+    spot = _is_spot(context, spec, node)
     if default.storage is None and not default.pools:
         return price_pod(spec, default, limit_range_defaults=defaults, spot=spot)
     volumes = volumes_of(context, spec) if default.storage is not None else NO_VOLUMES
@@ -118,6 +118,14 @@ def _price(context: Context, pod: Pod) -> PodPrice:
     if volumes.unknown:
         price = price._replace(source=f"{price.source}, {volumes.unknown} not known yet")
     return price
+
+
+def _is_spot(context: Context, spec: PodSpec, node: Node | None) -> bool:
+    """Whether spot prices count: by the node, unless the policy prices the pod as spot and its author chose no node:
+    then it stays what it was admitted as, wherever the scheduler has put it."""
+    if node is None or (context.priced_as_spot and not (spec.affinity is not None and required_node(spec))):
+        return context.priced_as_spot or only_runs_on_spot(spec)
+    return is_spot(node.labels)
 
 
 def _node(context: Context, spec: PodSpec) -> Node | None:

@@ -17,12 +17,12 @@ def is_skipped(context: Context, guardrail: str) -> bool:
 
 
 def is_placed_already(context: Context) -> bool:
-    """Whether no scheduler decides about the pod, or the system's own must: static and mirror pods, pods with a
-    node name, and pods of a ``system-*`` priority."""
+    """Whether no scheduler decides about the pod, or the system's own must: static and mirror pods, new pods with a
+    node name, and pods of a ``system-*`` priority. The node of a pod that exists may well be a scheduler's choice."""
     spec = context.pod.spec
     if spec is None:
         return True
-    if spec.node_name:
+    if spec.node_name and context.running is None and context.operation == "CREATE":
         return True
     if spec.priority_class_name is not None and spec.priority_class_name.startswith("system-"):
         return True
@@ -47,4 +47,6 @@ def is_stateful(context: Context) -> bool:
         return True
     spec = context.pod.spec
     volumes = (spec.volumes or ()) if spec is not None else ()
+    if context.running is not None and context.running.claims:
+        return True
     return any(volume.persistent_volume_claim is not None or volume.ephemeral is not None for volume in volumes)

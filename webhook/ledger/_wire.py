@@ -2,18 +2,25 @@
 
 Money is text with all its decimals, in the currency per hour: exact, and readable to people. The seal is a digest of
 all the rest, so that an edit by hand is noticed; it protects from mistakes, not from somebody who means it.
+
+Lists are texts of one line an entry. An API server judges each value of a structured list by the schema, several times
+a write, and reviews wait for that; a text is one value, and ``kubectl get -o yaml`` shows it line by line:
+
+    reservations   <UID of the pod> <rate> <when it was admitted> [owner=<UID>] [replacement] [held=<part confirmed>]
+    spent.days     <day, UTC> <amount, rounded up> <amount in millionths times microseconds per hour, exact>
 """
 
 import hashlib
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Final
+from urllib.parse import quote, unquote
 
 import msgspec
 
-from webhook.ledger.balance import Accrual
-from webhook.ledger.sheet import PERIODS, Reservation, Restored, Sheet
+from webhook.ledger.balance import Spending, whole_micros
+from webhook.ledger.sheet import Reservation, Restored, Sheet
 
 _MICROS: Final = 6
 CONDITION: Final = "Restored"
@@ -24,19 +31,9 @@ class Damaged(ValueError):  # noqa: N818  it is no failure of ours
     """The status is not what any writer has stored; one line."""
 
 
-class _Reservation(msgspec.Struct, omit_defaults=True):
-    rate: str
-    at: datetime
-    owner: str = ""
-    replacement: bool = False
-    held: str = ""
-
-
-class _Spent(msgspec.Struct, rename="camel", omit_defaults=True):
-    amount: str
-    exact: str
-    since: datetime
-    until: datetime | None = None
+class _Spent(msgspec.Struct, rename="camel"):
+    until: datetime
+    days: str
 
 
 class _Condition(msgspec.Struct, rename="camel"):
@@ -47,18 +44,27 @@ class _Condition(msgspec.Struct, rename="camel"):
     last_transition_time: datetime
 
 
+class _Salvaged(msgspec.Struct):
+    reservations: str = ""
+
+
 class _Status(msgspec.Struct, rename="camel", omit_defaults=True):
     committed: str
     confirmed: str
     replacement: str
     reserved: int
     observed_at: datetime
-    spent: dict[str, _Spent]
-    reservations: dict[str, _Reservation] = {}
+    spent: _Spent
+    reservations: str = ""
     seal: str = ""
     conditions: list[_Condition] = []
 
 
+_TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
+_OWNER: Final = "owner="
+_REPLACEMENT: Final = "replacement"
+_HELD: Final = "held="
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._:/-]+")
 _SEAL: Final = re.compile(rb'"seal":("[0-9a-f]+")')
 _DECODER = msgspec.json.Decoder(_Status)
 _ENCODER = msgspec.json.Encoder(order="deterministic")
@@ -72,16 +78,8 @@ def encode(sheet: Sheet, now: datetime) -> bytes:
         replacement=_text(sheet.beside),
         reserved=len(sheet.reservations),
         observed_at=now,
-        spent={
-            period: _Spent(_text(accrual.spent_micros), str(accrual.spent), accrual.since, accrual.until)
-            for period, accrual in sheet.accruals.items()
-        },
-        reservations={
-            key: _Reservation(
-                _text(each.rate), each.at, each.owner, each.is_replacement, (each.held and _text(each.held)) or ""
-            )
-            for key, each in sheet.reservations.items()
-        },
+        spent=_Spent(sheet.spending.since, _days(sheet.spending)),
+        reservations="".join(_line(key, each) for key, each in sheet.reservations.items()),
     )
     status.seal = _seal(status)
     if sheet.restored is not None:
@@ -102,11 +100,11 @@ def decode(raw: bytes | msgspec.Raw) -> Sheet:
         said, status.seal = status.seal, ""
         if said != _seal(status):
             raise Damaged("its numbers are not those that were written; the status is not to be edited")
-        reservations = {key: _reservation(each) for key, each in status.reservations.items()}
-        accruals = {period: _accrual(status.spent[period]) for period in PERIODS}
+        reservations = dict(map(_reservation, status.reservations.splitlines()))
         beside = _micros(status.replacement) - sum(each.added for each in reservations.values() if each.is_replacement)
-        sheet = Sheet(_micros(status.confirmed), beside, reservations, accruals, _restored(conditions))
-    except (msgspec.DecodeError, KeyError, ValueError) as error:
+        spending = _spending(status.spent)
+        sheet = Sheet(_micros(status.confirmed), beside, reservations, spending, _restored(conditions))
+    except (msgspec.DecodeError, ValueError) as error:
         if isinstance(error, Damaged):
             raise
         raise Damaged(f"the status does not decode: {' '.join(str(error).split())[:200]}") from None
@@ -122,16 +120,16 @@ def is_kept(sent: bytes, stored: bytes) -> bool:
 def salvage(raw: bytes | msgspec.Raw) -> Mapping[str, Reservation]:
     """Return the reservations of a status that was edited by hand, as far as each of them is one."""
     try:
-        entries = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("reservations", msgspec.Raw(b"{}"))
-        found = msgspec.json.decode(entries, type=dict[str, msgspec.Raw])
+        text = msgspec.json.decode(raw, type=_Salvaged).reservations
     except msgspec.DecodeError:
         return {}
     kept: dict[str, Reservation] = {}
-    for key, entry in found.items():
+    for line in text.splitlines():
         try:
-            kept[key] = _reservation(msgspec.json.decode(entry, type=_Reservation))._replace(held=0)
-        except (msgspec.DecodeError, ValueError):
+            key, found = _reservation(line)
+        except ValueError:
             continue
+        kept[key] = found._replace(held=0)
     return kept
 
 
@@ -151,19 +149,60 @@ def _micros(text: str) -> int:
     return int(whole + decimals)
 
 
-def _reservation(found: _Reservation) -> Reservation:
-    if found.at.tzinfo is None:
-        raise ValueError("the time of a reservation has no zone")
-    rate, held = _micros(found.rate), _micros(found.held) if found.held else 0
-    if rate < 0:
+def _line(key: str, each: Reservation) -> str:
+    parts = [_word(key), _text(each.rate), each.at.astimezone(UTC).strftime(_TIME)]
+    if each.owner:
+        parts.append(_OWNER + _word(each.owner))
+    if each.is_replacement:
+        parts.append(_REPLACEMENT)
+    if each.held:
+        parts.append(_HELD + _text(each.held))
+    return " ".join(parts) + "\n"
+
+
+def _reservation(line: str) -> tuple[str, Reservation]:
+    key, amount, moment, *more = line.split(" ")
+    rate, at = _micros(amount), _moment(moment)
+    owner, is_replacement, held = "", False, 0
+    for part in more:
+        if part.startswith(_OWNER):
+            owner = unquote(part.removeprefix(_OWNER))
+        elif part == _REPLACEMENT:
+            is_replacement = True
+        elif part.startswith(_HELD):
+            held = _micros(part.removeprefix(_HELD))
+        else:
+            raise ValueError(f"{part[:40]!r} says nothing about a reservation")
+    if rate < 0 or held < 0:
         raise ValueError("a reservation is below zero")
-    return Reservation(rate, found.at, found.owner, found.replacement, held)
+    return unquote(key), Reservation(rate, at, owner, is_replacement, held)
 
 
-def _accrual(found: _Spent) -> Accrual:
-    if found.since.tzinfo is None:
-        raise ValueError("the time of what was spent has no zone")
-    return Accrual(found.since, int(found.exact), found.until)
+def _word(text: str) -> str:
+    """Return a UID; what is none, as anybody can send it by hand, never looks like more than one word of a line."""
+    return text if _PLAIN.fullmatch(text) else quote(text, safe="")
+
+
+def _moment(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError("the time of a reservation has no zone")
+    return found
+
+
+def _days(spending: Spending) -> str:
+    days = (*spending.days, (spending.since.date(), spending.today))
+    return "".join(f"{day} {_text(whole_micros(spent))} {spent}\n" for day, spent in days)
+
+
+def _spending(found: _Spent) -> Spending:
+    days: list[tuple[date, int]] = []
+    for line in found.days.splitlines():
+        day, _, exact = line.split(" ")
+        days.append((date.fromisoformat(day), int(exact)))
+    if found.until.tzinfo is None or not days or days[-1][0] != found.until.date():
+        raise ValueError("what was spent does not end on the day up to which it is counted")
+    return Spending(found.until, days[-1][1], tuple(days[:-1]))
 
 
 def _restored(conditions: list[_Condition]) -> Restored | None:

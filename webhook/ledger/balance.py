@@ -11,8 +11,7 @@ Both come down to one number, the greatest rate per hour at which the budget hol
 has to compare whole numbers. Rates are micro-units of currency per hour, amounts micro-units.
 """
 
-from collections import deque
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Final, Literal, NamedTuple
 
@@ -50,20 +49,47 @@ class Terms(NamedTuple):
         return _FIXED_HOURS.get(self.period, self.hours_per_month)
 
 
-class Accrual(NamedTuple):
-    """What a scope has spent in the current period, as known from the rates since the ledger began to watch."""
+class Spending(NamedTuple):
+    """What a scope has spent on each of the last days: enough for every period, whatever day it begins on.
+
+    Amounts are micro-units times microseconds per hour, so they are exact whatever the rate.
+    """
 
     since: datetime
-    """Up to when `spent` is counted."""
-    spent: int = 0
-    """Micro-units times microseconds per hour: exact, whatever the rate; see `spent_micros`."""
-    until: datetime | None = None
-    """End of the period that `since` is in; None where it was not looked up yet."""
+    """Up to when it is counted, in UTC."""
+    today: int = 0
+    """Spent on the day of `since`."""
+    days: tuple[tuple[date, int], ...] = ()
+    """Earlier days on which something was spent, oldest first."""
 
-    @property
-    def spent_micros(self) -> int:
-        """Micro-units spent, rounded up."""
-        return -(-self.spent // _MICROSECONDS_PER_HOUR)
+    def advanced(self, rate: int, now: datetime) -> "Spending":
+        """Count a constant `rate` up to `now`. A clock that went back changes nothing."""
+        if now <= self.since:
+            return self
+        now = now.astimezone(UTC)
+        # Older days belong to no period any more.
+        since = max(self.since, now - timedelta(days=_LONGEST_PERIOD + 1))
+        if now.date() == since.date():
+            return self._replace(since=now, today=self.today + rate * ((now - since) // _MICROSECOND))
+        today, days = self.today if since == self.since else 0, list(self.days)
+        while since.date() < now.date():
+            _, end = period_bounds("daily", since)
+            days.append((since.date(), today + rate * ((end - since) // _MICROSECOND)))
+            since, today = end, 0
+        oldest = now.date() - timedelta(days=_LONGEST_PERIOD)
+        kept = tuple((day, spent) for day, spent in days if spent and day >= oldest)
+        return Spending(now, rate * ((now - since) // _MICROSECOND), kept)
+
+    def micros(self, period: Period, now: datetime, begins_on: int = 1) -> int:
+        """Return what the period that `now` is in has cost up to `since`, in micro-units, rounded up."""
+        begin = period_bounds(period, now, begins_on)[0].date()
+        today = self.today if self.since.date() >= begin else 0
+        return whole_micros(today + sum(spent for day, spent in self.days if day >= begin))
+
+
+def whole_micros(spent: int) -> int:
+    """Return an amount of `Spending` in micro-units, rounded up."""
+    return -(-spent // _MICROSECONDS_PER_HOUR)
 
 
 def period_bounds(period: Period, now: datetime, begins_on: int = 1) -> tuple[datetime, datetime]:
@@ -89,52 +115,6 @@ def period_bounds(period: Period, now: datetime, begins_on: int = 1) -> tuple[da
     if begin > day:
         begin = (begin.replace(day=1) - timedelta(days=1)).replace(day=begins_on)
     return begin, (begin.replace(day=1) + timedelta(days=32)).replace(day=begins_on)
-
-
-def accrue(accrual: Accrual, rate: int, period: Period, now: datetime) -> Accrual:
-    """Advance to `now` at a constant `rate`; a new period begins at zero. A clock that went back changes nothing."""
-    since, spent, until = accrual
-    if now <= since:
-        return accrual
-    if until is None or now >= until:
-        begin, until = period_bounds(period, now)
-        if since < begin:
-            since, spent = begin, 0
-    return Accrual(now, spent + rate * ((now - since) // _MICROSECOND), until)
-
-
-class Spending:
-    """What a scope has spent on each of the last days: enough for every period, whatever day it begins on."""
-
-    __slots__ = ("_closed", "_today")
-
-    def __init__(self, now: datetime) -> None:
-        """Begin at `now` with nothing spent."""
-        self._today = Accrual(now)
-        self._closed: deque[tuple[datetime, int]] = deque(maxlen=_LONGEST_PERIOD)
-        """(begin of a day, spent on it as in `Accrual.spent`), oldest first."""
-
-    def advance(self, rate: int, now: datetime) -> None:
-        """Count a constant `rate` up to `now`. A clock that went back changes nothing."""
-        since = self._today.since
-        if now - since > timedelta(days=_LONGEST_PERIOD + 1):
-            # Older days belong to no period any more.
-            self._closed.clear()
-            self._today = Accrual(now - timedelta(days=_LONGEST_PERIOD + 1))
-        while True:
-            begin, end = period_bounds("daily", self._today.since)
-            if now < end:
-                break
-            spent = self._today.spent + rate * ((end - self._today.since) // _MICROSECOND)
-            self._closed.append((begin, spent))
-            self._today = Accrual(end)
-        self._today = accrue(self._today, rate, "daily", now)
-
-    def micros(self, period: Period, now: datetime, begins_on: int = 1) -> int:
-        """Return what the period that `now` is in has cost so far, in micro-units, rounded up; see `advance`."""
-        begin, _ = period_bounds(period, now, begins_on)
-        today = self._today.spent if self._today.since >= begin else 0
-        return -(-(today + sum(spent for day, spent in self._closed if day >= begin)) // _MICROSECONDS_PER_HOUR)
 
 
 def hours_ahead(terms: Terms, now: datetime | None) -> Amount:

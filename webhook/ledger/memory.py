@@ -9,7 +9,7 @@ is dropped by the next recount, which repairs what a later refusal by somebody e
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -42,10 +42,10 @@ class _Account:
     def __init__(self, now: datetime) -> None:
         self.rate = 0
         self.replacement = 0
-        self.spending = Spending(now)
+        self.spending = Spending(now.astimezone(UTC))
 
     def advance(self, now: datetime) -> None:
-        self.spending.advance(self.rate, now)
+        self.spending = self.spending.advanced(self.rate, now)
 
 
 class MemoryLedger:

@@ -141,10 +141,9 @@ class SharedLedger:
         return self._spent(budget, self._sheet(budget), period, begins_on)
 
     def _spent(self, budget: str, sheet: Sheet | None, period: balance.Period, begins_on: int) -> int:
-        # The shared ledger counts months from the first and weeks from Monday; others are known to this process alone.
-        if sheet is None or (begins_on != 1 and period != "daily"):
+        if sheet is None:
             return self._local.memory.spent(budget, period, begins_on)
-        return sheet.spent(period, self._around.now())
+        return sheet.spent(period, begins_on, self._around.now())
 
     def recount(self, pods: Iterable[Booking]) -> None:
         """Know the pods that run. The ledgers follow when the leader reconciles."""

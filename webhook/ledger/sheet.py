@@ -11,10 +11,10 @@ is stored, and made anew on the newer copy where somebody was faster.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
-from webhook.ledger.balance import Accrual, Period, accrue
+from webhook.ledger.balance import Period, Spending
 from webhook.ledger.store import Outcome
 
 MOST_RESERVATIONS: Final = 2_000
@@ -23,9 +23,6 @@ MOST_RESERVATIONS: Final = 2_000
 SETTLE: Final = timedelta(seconds=5)
 """A pod that runs keeps its reservation for so long. A replica whose watch is behind by less than this never counts
 without it, whoever leads, and every replica has the time to see under which terms it was admitted."""
-
-PERIODS: Final[tuple[Period, ...]] = ("monthly", "weekly", "daily")
-
 
 Whereabouts = Literal["unknown", "running", "ended"]
 
@@ -90,20 +87,20 @@ class Restored(NamedTuple):
 class Sheet:
     """A working copy of one ledger."""
 
-    __slots__ = ("_added", "_beside", "accruals", "confirmed", "is_changed", "replacement", "reservations", "restored")
+    __slots__ = ("_added", "_beside", "confirmed", "is_changed", "replacement", "reservations", "restored", "spending")
 
     def __init__(
         self,
         confirmed: int,
         replacement: int,
         reservations: Mapping[str, Reservation],
-        accruals: Mapping[Period, Accrual],
+        spending: Spending,
         restored: Restored | None = None,
     ) -> None:
         self.confirmed = confirmed
         self.replacement = replacement
         self.reservations = dict(reservations)
-        self.accruals = dict(accruals)
+        self.spending = spending
         self.restored = restored
         self.is_changed = False
         """Whether it differs from what it was made of."""
@@ -113,13 +110,13 @@ class Sheet:
     @classmethod
     def counted(cls, confirmed: int, now: datetime) -> "Sheet":
         """Return the first sheet of a budget: what runs costs so much, and nothing was spent yet."""
-        made = cls(confirmed, 0, {}, {period: Accrual(now) for period in PERIODS})
+        made = cls(confirmed, 0, {}, Spending(now.astimezone(UTC)))
         made.is_changed = True
         return made
 
     def copy(self) -> "Sheet":
         """Return a copy that counts as unchanged."""
-        return Sheet(self.confirmed, self.replacement, self.reservations, self.accruals, self.restored)
+        return Sheet(self.confirmed, self.replacement, self.reservations, self.spending, self.restored)
 
     @property
     def rate(self) -> int:
@@ -136,9 +133,9 @@ class Sheet:
         """The part that the budget itself had room for, or that it was found with."""
         return self.rate - self.beside
 
-    def spent(self, period: Period, now: datetime) -> int:
-        """Return what was spent in the period that `now` is in, micro-units."""
-        return accrue(self.accruals[period], self.rate, period, now).spent_micros
+    def spent(self, period: Period, begins_on: int, now: datetime) -> int:
+        """Return what was spent in the period that `now` is in, micro-units; see `balance.period_bounds`."""
+        return self.spending.advanced(self.rate, now).micros(period, now, begins_on)
 
     def reserve(self, ask: Ask, replaces: Callable[[int], bool], now: datetime) -> Verdict:
         """Give a pod room, or refuse it.
@@ -235,5 +232,4 @@ class Sheet:
 
     def _advance(self, now: datetime) -> None:
         """Count what was spent at the rate as it was until now."""
-        for period, accrual in self.accruals.items():
-            self.accruals[period] = accrue(accrual, self.rate, period, now)
+        self.spending = self.spending.advanced(self.rate, now)

@@ -24,7 +24,9 @@ _FIRST_PAUSE: Final = 0.004
 _LONGEST_PAUSE: Final = 0.03
 _CONTENDED_SECONDS: Final = 1.0
 """After a conflict a ledger counts as contended for so long."""
-_LONGEST_COURTESY: Final = 0.05
+_COURTESY: Final = 2.0
+"""Writes of others that a replica which has just written lets pass, about; what comes meanwhile shares its next one."""
+_LONGEST_COURTESY: Final = 0.25
 _MOST_FAULTS: Final = 3
 _UNCERTAIN: Final = frozenset({0, 429, 500, 502, 503, 504})
 """Statuses after which it makes sense to look again: nobody answered, or the API server could not at that moment."""
@@ -112,7 +114,7 @@ class Writer:
     def _serve(self, budget: str, take: Callable[[], list[Job]]) -> None:
         """Serve the line of a budget until nobody waits; runs in a thread of the lanes."""
         jobs: list[Job] = []
-        conflicts = faults = 0
+        faults = 0
         is_old = False
         while True:
             jobs = self._in_time([*jobs, *take()])
@@ -122,10 +124,10 @@ class Writer:
                 is_live, told = self._attempt(budget, jobs, read=is_old)
             except api.ConflictError:
                 self.tally.count("conflict")
-                conflicts += 1
                 is_old = True
                 self._contended[budget] = self._around.monotonic() + _CONTENDED_SECONDS
-                self._pause(conflicts)
+                # Somebody else got on, so this is no reason to fall back more and more.
+                self._pause(0)
             except api.ApiError as error:
                 self.tally.count("failed")
                 faults += 1
@@ -148,7 +150,7 @@ class Writer:
                     continue
                 for job, verdict in told or ():
                     _tell(job, verdict)
-                jobs, is_old, conflicts, faults = [], False, 0, 0
+                jobs, is_old, faults = [], False, 0
                 self._let_others(budget)
 
     def _attempt(
@@ -199,7 +201,7 @@ class Writer:
         left = {**_wire.salvage(copy.stored.status), **(last.reservations if last is not None else {})}
         left = dict(islice(left.items(), MOST_RESERVATIONS))
         running = self._local.running(budget, left)
-        spent = last.accruals if last is not None else Sheet.counted(0, now).accruals
+        spent = last.spending.advanced(last.rate, now) if last is not None else Sheet.counted(0, now).spending
         restored: Restored | None = None
         if copy.damage or last is not None:
             reason = "EditedByHand" if copy.damage else "Deleted"
@@ -231,7 +233,7 @@ class Writer:
             _tell(job, LedgerError(reason))
 
     def _let_others(self, budget: str) -> None:
-        """Leave the ledger to other replicas for as long as a write takes, where they want it.
+        """Leave the ledger to other replicas for as long as some writes take, where they want it.
 
         Who has just written has the newest copy without reading it, and would win again and again.
         """
@@ -241,7 +243,7 @@ class Writer:
         if self._around.monotonic() >= until:
             del self._contended[budget]
             return
-        courtesy = min(self._last_seconds, _LONGEST_COURTESY)
+        courtesy = min(self._last_seconds * _COURTESY, _LONGEST_COURTESY)
         self._around.sleep(courtesy * (0.5 + self._around.random()))
 
     def _pause(self, times: int) -> None:

@@ -21,6 +21,11 @@ from webhook.settings import Settings
 
 _LEDGER_SECONDS: Final = 2.0
 
+_ALONE: Final = (
+    "this process books budgets by itself: it runs outside the cluster; run it in a pod, or name the Secret that all "
+    "replicas share by --certs-secret"
+)
+
 Background = list[contextlib.AbstractAsyncContextManager[None]]
 """Tasks that run while their blocks do."""
 
@@ -96,7 +101,11 @@ def _ledgers(place: Place, leads: Callable[[], bool] | None) -> Background:
     ledger = place.parts.ledger
     terms = partial(assembly.budget_terms, place.parts)
     place.registry.register(ledgers.BudgetCollector(ledger, terms, assembly.utc_now))
+    if place.parts.cluster is None:
+        return []
     if not isinstance(ledger, SharedLedger) or leads is None:
+        place.registry.register(ledgers.AloneCollector())
+        place.health.add_notice("ledgers", lambda: [_ALONE] if terms() else [])
         return []
     place.registry.register(ledgers.LedgerCollector(ledger))
     return [ledgers.LedgerKeeper(ledger, leads).watching()]

@@ -99,6 +99,14 @@ class BudgetCollector(Collector):
         return [committed, limit]
 
 
+class AloneCollector(Collector):
+    """Tells that this process books by itself although others may serve the same cluster."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Return that nothing is shared."""
+        yield _shared(False)
+
+
 class LedgerCollector(Collector):
     """What a shared ledger has done, asked when it is scraped."""
 
@@ -108,11 +116,7 @@ class LedgerCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Return the current counts."""
         tally = self._ledger.tally
-        yield GaugeMetricFamily(
-            "podgate_ledger_shared",
-            "1 where replicas share their ledgers, 0 where each books by itself.",
-            int(self._ledger.is_shared),
-        )
+        yield _shared(self._ledger.is_shared)
         writes = CounterMetricFamily("podgate_ledger_writes", "Writes of ledgers.", labels=("outcome",))
         for outcome, count in tally.writes.items():
             writes.add_metric((outcome,), count)
@@ -132,3 +136,9 @@ class LedgerCollector(Collector):
             "Pods that were admitted and are not counted among the running ones yet.",
             self._ledger.reservations(),
         )
+
+
+def _shared(is_shared: bool, /) -> Metric:
+    return GaugeMetricFamily(
+        "podgate_ledger_shared", "1 where replicas share their ledgers, 0 where each books by itself.", int(is_shared)
+    )

@@ -75,7 +75,7 @@ class Runner:
         for index, case in enumerate(spec.cases):
             rules = Ruleset(world.policies, (), case.mode)
             ledger = MemoryLedger(clock=now)
-            ledger.recount(bookings(world.view, rules))
+            ledger.recount(bookings(world.view, rules, now))
             around = Surroundings(rules, world.view, ledger, now)
             line = file.line_of("spec", "cases", index)
             yield _result(file, case, line, around)
