@@ -32,7 +32,8 @@ Replacement
     or a rollout to dearer pods, is judged like anything new.
 
 Example
-    ``budget "engineering-alpha": $9,310.00 of $10,000.00 a month committed, this pod adds $752.00``
+    ``budget "engineering-alpha": $9,310.00 of $10,000.00 a month committed, this pod adds $752.00 (30 CPU, 16Gi by
+    requests, on-demand, price list default)``
 
 How to comply
     Lower the requests, remove pods that the budget pays for, or ask its owner for more.
@@ -261,10 +262,11 @@ def _message(rule: BudgetRule, context: Context, before: balance.Amount, added: 
     until = f"committed until the {unit} ends" if rule.basis == "monthEnd" else "committed"
     bound = "" if rule.reject_at == 100 else f" (refused above {rule.reject_at} %)"
     scale = context.scale
+    priced = _money.quantities(_money.context_price(context))
     if scale is not None:
-        adds = f"this {scale.kind or 'workload'} adds {adds} ({_money.pods(scale)})"
+        adds = f"this {scale.kind or 'workload'} adds {adds} ({_money.pods(scale)}: {priced})"
     else:
-        adds = f"this {'resize' if context.subresource == 'resize' else 'pod'} adds {adds}"
+        adds = f"this {'resize' if context.subresource == 'resize' else 'pod'} adds {adds} ({priced})"
     spent = "spent or " if rule.basis == "monthEnd" else ""
     grace = f" (only a warning until the end of {rule.grace_until})" if rule.grace_until is not None else ""
     return f'budget "{rule.name}": {has} of {whole} a {unit}{bound} {spent}{until}, {adds}{grace}'
