@@ -217,6 +217,15 @@ RUNTIMES: dict[str, tuple[dict[str, Any], str]] = {
         "$4.00 a month (2 pods at a time",
     ),
     "a job": (of_kind("Job", activeDeadlineSeconds=3600), "this Job costs $2.00 a month (1 pod at a time"),
+    "suspended": (
+        of_kind("Job", suspend=True, parallelism=3),
+        "this Job costs $0.00 a month (suspended; resumed: 3 pods at a time for the whole month",
+    ),
+    "a schedule that is suspended": (
+        {**cron_job(activeDeadlineSeconds=3600), "spec": {**cron_job()["spec"], "suspend": True}},
+        "this CronJob costs $0.00 a month (suspended; resumed: 1 pod at a time",
+    ),
+    "a schedule of suspended jobs": (cron_job(suspend=True), "$0.00 a month (suspended; resumed: 1 pod at a time"),
     "suspended by parallelism": (cron_job(parallelism=0, activeDeadlineSeconds=3600), "$0.00 a month (0 pods"),
 }
 
@@ -226,6 +235,21 @@ def test_a_job_costs_what_its_expected_runtime_costs_and_says_which(name: str) -
     document, expected = RUNTIMES[name]
     answer = world().validate(document)
     assert any(expected in warning for warning in answer.warnings), answer.warnings
+
+
+@pytest.mark.parametrize(("parallelism", "allowed"), [(5, True), (6, False)])
+def test_a_suspended_job_is_let_in_and_judged_when_it_is_resumed(parallelism: int, allowed: bool) -> None:
+    suspended = of_kind("Job", suspend=True, parallelism=parallelism)
+    created = world().validate(suspended)
+    assert created.allowed
+    told = "would cost $1,200.00 a month (suspended; resumed: 6 pods at a time"
+    assert any(told in text and "resuming it will be refused" in text for text in created.warnings) is not allowed
+
+    resumed = of_kind("Job", suspend=False, parallelism=parallelism)
+    answer = world().call("/validate", factories.review(resumed, old=suspended, operation="UPDATE"))
+    assert answer.allowed is allowed
+    back = world().call("/validate", factories.review(suspended, old=resumed, operation="UPDATE"))
+    assert back.allowed
 
 
 DAEMONS: dict[str, tuple[dict[str, Any], int]] = {

@@ -1,7 +1,8 @@
 """How many pods of a workload are paid for, and for how long.
 
 Replicas of Deployments, StatefulSets, ReplicaSets and ReplicationControllers; the nodes that a DaemonSet's pods match;
-the parallelism of Jobs, with their expected running time where it is known; of CronJobs also how often they run.
+the parallelism of Jobs, with their expected running time where it is known; of CronJobs also how often they run. A
+suspended Job or CronJob has no pods, so it costs nothing until it is resumed.
 """
 
 import re
@@ -64,7 +65,8 @@ def scale_of(kind: str, workload: Workload, view: View) -> WorkloadScale:
             completions=spec.completions,
             active_deadline_seconds=spec.active_deadline_seconds,
         )
-        return _job_scale(kind, job, (workload.metadata, spec.template.metadata if spec.template else None))
+        scale = _job_scale(kind, job, (workload.metadata, spec.template.metadata if spec.template else None))
+        return _suspended(scale) if spec.suspend else scale
     if kind == "CronJob":
         outer = spec.job_template
         job = (outer.spec if outer is not None else None) or JobSpec()
@@ -74,7 +76,8 @@ def scale_of(kind: str, workload: Workload, view: View) -> WorkloadScale:
             job.template.metadata if job.template is not None else None,
         )
         once = _job_scale(kind, job, metadata)
-        return _repeated(once, spec) if once.hours is not None else once
+        scale = _repeated(once, spec) if once.hours is not None else once
+        return _suspended(scale) if spec.suspend or job.suspend else scale
     return replicas(spec.replicas if spec.replicas is not None else 1)._replace(kind=kind)
 
 
@@ -100,6 +103,12 @@ def _job_scale(kind: str, job: JobSpec, metadata: Iterable[ObjectMeta | None]) -
         hours = _hours(seconds)
         return WorkloadScale(kind, parallel, f"{pods} until activeDeadlineSeconds, {hours} h", hours, seconds)
     return WorkloadScale(kind, parallel, f"{pods} for the whole month, no expected runtime is known")
+
+
+def _suspended(scale: WorkloadScale) -> WorkloadScale:
+    """Return the scale of a Job or CronJob that makes no pods until somebody resumes it, which is an update and judged
+    then."""
+    return scale._replace(replicas=0, source=f"suspended; resumed: {scale.source}", resumed=scale.replicas)
 
 
 def _parallel(job: JobSpec) -> int:
