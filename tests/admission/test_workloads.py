@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 from typing import Any
 
 import pytest
@@ -300,6 +301,36 @@ def test_a_daemon_set_costs_as_many_pods_as_nodes_match(name: str) -> None:
     answer = world().validate(document)
     words = f"({nodes} matching node{'' if nodes == 1 else 's'}, "
     assert any(words in warning for warning in answer.warnings), answer.warnings
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"affinity": factories.required_affinity([{"key": "disk", "operator": "NotIn", "values": ["ssd"]}] * 300)},
+        {"tolerations": [{"key": str(number)} for number in range(600)]},
+    ],
+    ids=["affinity", "tolerations"],
+)
+def test_a_daemon_set_that_asks_for_more_than_can_be_told_costs_a_pod_on_every_node(spec: dict[str, Any]) -> None:
+    document = of_kind("DaemonSet")
+    document["spec"]["template"]["spec"].update(spec)
+    answer = world().validate(document)
+    assert any("(4 matching nodes, " in warning for warning in answer.warnings), answer.warnings
+
+
+@pytest.mark.parametrize("kind", ["Pod", "DaemonSet"])
+def test_a_required_affinity_of_twenty_thousand_values_holds_up_no_other_review(kind: str) -> None:
+    requirements = [{"key": "zone", "operator": "NotIn", "values": [str(number)]} for number in range(20_000)]
+    affinity = factories.required_affinity(requirements)
+    document = factories.pod(affinity=affinity)
+    if kind != "Pod":
+        document = of_kind(kind)
+        document["spec"]["template"]["spec"]["affinity"] = affinity
+    scene = world()
+    began = time.process_time()
+    assert scene.validate(document).outcome("costCeiling") == "passed"
+    # Where the time goes with the square of the number, this takes ten seconds and more.
+    assert time.process_time() - began < 3
 
 
 @pytest.mark.parametrize("operation", ["DELETE", "CONNECT"])

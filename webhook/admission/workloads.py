@@ -25,6 +25,7 @@ from webhook.kube.objects import (
     Workload,
     WorkloadSpec,
 )
+from webhook.pricing.placement import asks_too_much
 
 EXPECTED_RUNTIME_ANNOTATION = "podgate.dev/expected-runtime"
 """On a Job, a CronJob or its template: how long one run takes, as a duration such as 90m or 2h30m."""
@@ -40,6 +41,8 @@ _DAEMON_TOLERATED = frozenset(
     }
 )
 """Taints that the DaemonSet controller tolerates on behalf of its pods."""
+
+_MOST_TOLERATIONS = 512
 
 
 def copy_template(template: PodTemplate) -> PodTemplate:
@@ -144,7 +147,10 @@ def _daemon_scale(spec: PodSpec, view: View) -> WorkloadScale:
 
 
 def matching_nodes(spec: PodSpec, view: View) -> int:
-    """Return the number of nodes that pods of a DaemonSet run on."""
+    """Return the number of nodes that pods of a DaemonSet run on; of all, where it asks for so much that comparing it
+    with each node would hold up other reviews."""
+    if asks_too_much(spec) or len(spec.tolerations or ()) > _MOST_TOLERATIONS:
+        return len(view.nodes())
     return sum(1 for node in view.nodes() if _runs_on(spec, node))
 
 
