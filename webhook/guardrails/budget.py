@@ -62,7 +62,8 @@ Labels = Mapping[str, str]
 Covers = Callable[[str, Labels, Labels], bool]
 
 _NO_LABELS: Final[Labels] = {}
-_UNITS: Final = {"monthly": "month", "weekly": "week", "daily": "day"}
+UNITS: Final = {"monthly": "month", "weekly": "week", "daily": "day"}
+"""What a period is called beside an amount: $10 a month."""
 
 
 class BudgetRule(NamedTuple):
@@ -257,7 +258,7 @@ def _hours(terms: balance.Terms, context: Context, now: datetime | None) -> bala
 
 
 def _message(rule: BudgetRule, context: Context, before: balance.Amount, added: balance.Amount) -> str:
-    unit = _UNITS[rule.period]
+    unit = UNITS[rule.period]
     has, adds, whole = (_text(rule, micros) for micros in (before, added, rule.amount))
     until = f"committed until the {unit} ends" if rule.basis == "monthEnd" else "committed"
     bound = "" if rule.reject_at == 100 else f" (refused above {rule.reject_at} %)"
