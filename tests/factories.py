@@ -87,6 +87,12 @@ def safe_pod(*containers: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return made
 
 
+def required_affinity(requirements: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the affinity of a pod that requires all of these of its node."""
+    terms = [{"matchExpressions": requirements}]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
+
+
 def deployment(replicas: int = 1, template: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
     """Return a Deployment of the pod."""
     inner = template or pod()

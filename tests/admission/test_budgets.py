@@ -223,8 +223,8 @@ def test_a_threshold_names_the_kind_of_the_workload_and_the_money() -> None:
     answer = scene.validate(factories.deployment(4))
     assert answer.allowed
     expected = (
-        'budget "alpha": $0.00 of $1,000.00 a month committed, this Deployment adds $800.00 (4 replicas), '
-        "which reaches 75 % of it"
+        'budget "alpha": $0.00 of $1,000.00 a month committed, this Deployment adds $800.00 (4 replicas: '
+        "1 CPU, 10Gi by requests, on-demand, price list default), which reaches 75 % of it"
     )
     assert any(expected in warning for warning in answer.warnings)
 

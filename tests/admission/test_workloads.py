@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 from typing import Any
 
 import pytest
@@ -217,6 +218,15 @@ RUNTIMES: dict[str, tuple[dict[str, Any], str]] = {
         "$4.00 a month (2 pods at a time",
     ),
     "a job": (of_kind("Job", activeDeadlineSeconds=3600), "this Job costs $2.00 a month (1 pod at a time"),
+    "suspended": (
+        of_kind("Job", suspend=True, parallelism=3),
+        "this Job costs $0.00 a month (suspended; resumed: 3 pods at a time for the whole month",
+    ),
+    "a schedule that is suspended": (
+        {**cron_job(activeDeadlineSeconds=3600), "spec": {**cron_job()["spec"], "suspend": True}},
+        "this CronJob costs $0.00 a month (suspended; resumed: 1 pod at a time",
+    ),
+    "a schedule of suspended jobs": (cron_job(suspend=True), "$0.00 a month (suspended; resumed: 1 pod at a time"),
     "suspended by parallelism": (cron_job(parallelism=0, activeDeadlineSeconds=3600), "$0.00 a month (0 pods"),
 }
 
@@ -226,6 +236,21 @@ def test_a_job_costs_what_its_expected_runtime_costs_and_says_which(name: str) -
     document, expected = RUNTIMES[name]
     answer = world().validate(document)
     assert any(expected in warning for warning in answer.warnings), answer.warnings
+
+
+@pytest.mark.parametrize(("parallelism", "allowed"), [(5, True), (6, False)])
+def test_a_suspended_job_is_let_in_and_judged_when_it_is_resumed(parallelism: int, allowed: bool) -> None:
+    suspended = of_kind("Job", suspend=True, parallelism=parallelism)
+    created = world().validate(suspended)
+    assert created.allowed
+    told = "would cost $1,200.00 a month (suspended; resumed: 6 pods at a time"
+    assert any(told in text and "resuming it will be refused" in text for text in created.warnings) is not allowed
+
+    resumed = of_kind("Job", suspend=False, parallelism=parallelism)
+    answer = world().call("/validate", factories.review(resumed, old=suspended, operation="UPDATE"))
+    assert answer.allowed is allowed
+    back = world().call("/validate", factories.review(suspended, old=resumed, operation="UPDATE"))
+    assert back.allowed
 
 
 DAEMONS: dict[str, tuple[dict[str, Any], int]] = {
@@ -276,6 +301,36 @@ def test_a_daemon_set_costs_as_many_pods_as_nodes_match(name: str) -> None:
     answer = world().validate(document)
     words = f"({nodes} matching node{'' if nodes == 1 else 's'}, "
     assert any(words in warning for warning in answer.warnings), answer.warnings
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"affinity": factories.required_affinity([{"key": "disk", "operator": "NotIn", "values": ["ssd"]}] * 300)},
+        {"tolerations": [{"key": str(number)} for number in range(600)]},
+    ],
+    ids=["affinity", "tolerations"],
+)
+def test_a_daemon_set_that_asks_for_more_than_can_be_told_costs_a_pod_on_every_node(spec: dict[str, Any]) -> None:
+    document = of_kind("DaemonSet")
+    document["spec"]["template"]["spec"].update(spec)
+    answer = world().validate(document)
+    assert any("(4 matching nodes, " in warning for warning in answer.warnings), answer.warnings
+
+
+@pytest.mark.parametrize("kind", ["Pod", "DaemonSet"])
+def test_a_required_affinity_of_twenty_thousand_values_holds_up_no_other_review(kind: str) -> None:
+    requirements = [{"key": "zone", "operator": "NotIn", "values": [str(number)]} for number in range(20_000)]
+    affinity = factories.required_affinity(requirements)
+    document = factories.pod(affinity=affinity)
+    if kind != "Pod":
+        document = of_kind(kind)
+        document["spec"]["template"]["spec"]["affinity"] = affinity
+    scene = world()
+    began = time.process_time()
+    assert scene.validate(document).outcome("costCeiling") == "passed"
+    # Where the time goes with the square of the number, this takes ten seconds and more.
+    assert time.process_time() - began < 3
 
 
 @pytest.mark.parametrize("operation", ["DELETE", "CONNECT"])

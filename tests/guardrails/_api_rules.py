@@ -50,6 +50,12 @@ def _containers(pod: Json, items: Sequence[Json]) -> Iterator[tuple[str, Json, A
             yield kind, container, requests, limits
 
 
+def defaulted(pod: Json, items: Sequence[Json]) -> tuple[Amounts, Amounts]:
+    """Return requests and limits of the pod's first container as the API server fills them in."""
+    _kind, _container, requests, limits = next(_containers(pod, items))
+    return requests, limits
+
+
 def _fill(item: Json, requests: Amounts, limits: Amounts) -> None:
     default = {**_amounts(item.get("max")), **_amounts(item.get("default"))}
     default_request = {**_amounts(item.get("min")), **default, **_amounts(item.get("defaultRequest"))}

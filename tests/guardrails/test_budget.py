@@ -15,6 +15,7 @@ from webhook.ledger.store import Charge
 from webhook.policy.budget import BudgetSpec
 
 MONEY = 10**6
+PRICED = "2 CPU, 10Gi by requests, on-demand, price list default"
 NOON = datetime(2026, 11, 11, 12, tzinfo=UTC)
 THREE = WorkloadScale("Deployment", 3, "3 replicas")
 FIVE = WorkloadScale("Deployment", 5, "5 replicas")
@@ -104,7 +105,7 @@ def test_what_the_budget_can_pay_passes_in_silence(committed: int, judged: Conte
 def test_a_reached_threshold_is_a_notice(committed: int, percent: int) -> None:
     (finding,) = budget.judge(_rule(), context(pod()), committed, None)
     assert (finding.rule, finding.notice) == ("budgetThreshold", True)
-    assert finding.message.endswith(f"this pod adds $300.00, which reaches {percent} % of it")
+    assert finding.message.endswith(f"this pod adds $300.00 ({PRICED}), which reaches {percent} % of it")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_what_the_budget_cannot_pay_is_refused_with_the_numbers(
     changes: dict[str, object], judged: Context, committed: int, message: str
 ) -> None:
     (finding,) = budget.judge(_rule(**changes), judged, committed, None)
-    assert (finding.rule, finding.notice, finding.message) == ("budget", False, message)
+    assert (finding.rule, finding.notice, finding.message) == ("budget", False, f"{message} ({PRICED})")
     assert finding.cure.startswith('lower the requests of container "app", remove pods')
     assert "app-7d9c" not in finding.message + finding.cure
 
@@ -166,15 +167,15 @@ def test_what_the_budget_cannot_pay_is_refused_with_the_numbers(
 @pytest.mark.parametrize(
     ("judged", "words"),
     [
-        pytest.param(context(pod(), scale=FIVE), "this Deployment adds $1,500.00 (5 replicas)", id="create"),
+        pytest.param(context(pod(), scale=FIVE), f"this Deployment adds $1,500.00 (5 replicas: {PRICED})", id="create"),
         pytest.param(
             context(pod(), operation="UPDATE", old_pod=pod(), scale=FIVE, old_scale=THREE),
-            "this Deployment adds $600.00 (5 replicas)",
+            f"this Deployment adds $600.00 (5 replicas: {PRICED})",
             id="scale up",
         ),
         pytest.param(
             context(pod(), scale=WorkloadScale("Job", 10, "10 pods at a time", hours=30)),
-            "this Job adds $900.00 (10 pods at a time)",
+            f"this Job adds $900.00 (10 pods at a time: {PRICED})",
             id="Job for its run only",
         ),
     ],
@@ -198,12 +199,25 @@ def test_month_end_says_until_when() -> None:
     rule = _rule(basis="monthEnd", period="daily", amount="100")
     (finding,) = budget.judge(rule, context(pod()), MONEY, NOON, spent_micros=65 * MONEY)
     expected = 'budget "alpha": $77.00 of $100.00 a day spent or committed until the day ends, this pod adds $36.00'
-    assert finding.message == expected
+    assert finding.message == f"{expected} ({PRICED})"
 
 
 def test_a_pod_whose_quantity_cannot_be_read_does_not_slip_through() -> None:
     (finding,) = budget.judge(_rule(), context(pod(container("one"))), 0, None)
     assert (finding.rule, finding.notice) == ("quantity", False)
+
+
+@pytest.mark.parametrize(
+    ("judged", "words"),
+    [
+        (context(pod({"name": "app"}, nodeSelector={"lifecycle": "EC2Spot"})), "by assumed request, spot, price list"),
+        (context(pod({"name": "app", "resources": {"limits": {"cpu": "9"}}})), "by limits and assumed request, on-d"),
+    ],
+    ids=["assumed, spot", "limits"],
+)
+def test_a_refusal_names_what_was_priced_and_by_which_prices(judged: Context, words: str) -> None:
+    (finding,) = budget.judge(_rule(), judged, 10 * MONEY, None)
+    assert words in finding.message
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Right-sizing over whole pods: several containers, the annotation, exemptions, and when it stays silent."""
 
 import json
+import time
 from typing import Any
 
 import msgspec
@@ -78,6 +79,26 @@ def test_claims_survive_where_requests_are_added() -> None:
     document = world.pod({"name": "app", "resources": {"claims": [{"name": "gpu"}]}})
     after, _, _ = world.run(RULE, document, world.World(world.vpa({"app": TARGET})))
     assert world.resources(after) == {**SIZED, "claims": [{"name": "gpu"}]}
+
+
+@pytest.mark.parametrize(("sidecars", "sized"), [(249, True), (250, False)])
+def test_a_pod_of_more_containers_than_anybody_runs_is_left_as_written(sidecars: int, *, sized: bool) -> None:
+    init = [world.container(f"step-{number}") for number in range(250)]
+    init += [small(f"mesh-{number}", restartPolicy="Always") for number in range(sidecars)]
+    after, _, findings = world.run(RULE, world.pod(small(), init=init), world.World(world.vpa({"app": TARGET})))
+    assert world.resources(after) == (SIZED if sized else small()["resources"])
+    assert [finding.rule for finding in findings] == ([] if sized else ["tooManyContainers"])
+
+
+def test_twenty_thousand_sidecars_and_init_steps_hold_up_no_other_review() -> None:
+    kinds: tuple[dict[str, str], ...] = ({"restartPolicy": "Always"}, {})
+    init = [{"name": f"c{number}", "image": "a", **kinds[number % 2]} for number in range(20_000)]
+    items = world.limit_range({"type": "Pod", "max": {"cpu": "500m"}})
+    typed = world.DECODER.decode(msgspec.json.encode(world.pod(small(), init=init)))
+    began = time.process_time()
+    assert planning.plan(RULE, typed, world.vpa({"app": TARGET}), limit_ranges=items).changes == ()
+    # Where the time goes with the square of the number, this takes a quarter of a minute, and gigabytes.
+    assert time.process_time() - began < 2
 
 
 def test_init_containers_count_in_the_sums_of_the_pod() -> None:
@@ -243,6 +264,7 @@ def test_every_notice_is_one_line_with_a_cure_from_the_closed_list() -> None:
         notices.guaranteed(),
         notices.windows(),
         notices.pod_level_resources(),
+        notices.too_many_containers(),
         notices.zero_limit("c", "cpu"),
         notices.clamp_failed("because"),
         notices.quota_cut("q", 0),

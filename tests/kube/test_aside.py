@@ -1,11 +1,12 @@
 """Work in threads that nobody has to wait for."""
 
 import asyncio
+import contextlib
 import threading
 
 import pytest
 
-from webhook.kube.aside import aside
+from webhook.kube.aside import aside, beside
 
 
 async def test_the_result_comes_back_from_another_thread() -> None:
@@ -49,3 +50,32 @@ def test_a_loop_that_is_closed_meanwhile_harms_nobody() -> None:
     thread.join(5)
 
     assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_task_runs_as_long_as_the_block_and_has_ended_after_it(*, fails: bool) -> None:
+    told: list[str] = []
+
+    async def work() -> None:
+        told.append("began")
+        try:
+            await asyncio.sleep(20)
+        finally:
+            told.append("ended")
+
+    with contextlib.suppress(LookupError):
+        async with beside(work()):
+            await asyncio.sleep(0.01)
+            told.append("block")
+            if fails:
+                raise LookupError
+    assert told == ["began", "block", "ended"]
+
+
+async def test_what_a_task_raised_is_not_lost() -> None:
+    async def work() -> None:
+        raise LookupError("nothing there")
+
+    with pytest.raises(LookupError, match="nothing there"):
+        async with beside(work()):
+            await asyncio.sleep(0.01)

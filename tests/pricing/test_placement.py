@@ -163,3 +163,25 @@ def test_a_pod_of_a_daemon_set_names_its_node(pod: PodSpec, name: str) -> None:
 )
 def test_a_node_says_whether_it_is_spot_capacity(labels: dict[str, str], *, spot: bool) -> None:
     assert placement.is_spot(labels) is spot
+
+
+@pytest.mark.parametrize(
+    ("pod", "too_much"),
+    [
+        pytest.param(spec(), False, id="nothing"),
+        pytest.param(spec(nodeSelector={str(number): "x" for number in range(600)}), False, id="selectors are cheap"),
+        pytest.param(spec(affinity=required([where("a", "In", *map(str, range(500)))])), False, id="values of one"),
+        pytest.param(spec(affinity=required([where("a", "In", *map(str, range(511)))])), True, id="too many values"),
+        pytest.param(spec(affinity=required(*([_GPU] for _ in range(171)))), True, id="too many terms"),
+        pytest.param(spec(affinity=required([_GPU for _ in range(256)])), True, id="too many requirements"),
+        pytest.param(spec(affinity=required([_GPU for _ in range(256)], fields=True)), True, id="too many fields"),
+    ],
+)
+def test_only_what_an_author_might_write_is_taken_apart(pod: PodSpec, *, too_much: bool) -> None:
+    assert placement.asks_too_much(pod) is too_much
+
+
+@pytest.mark.parametrize(("times", "spot"), [(100, True), (256, False)])
+def test_what_is_too_long_to_tell_is_not_priced_as_spot(times: int, spot: bool) -> None:
+    wanted = where("karpenter.sh/capacity-type", "In", "spot")
+    assert placement.only_runs_on_spot(spec(affinity=required([wanted] * times))) is spot

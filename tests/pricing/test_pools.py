@@ -86,6 +86,12 @@ def test_taints_are_tolerated_as_the_scheduler_has_it(toleration: dict[str, str]
     assert ("gpu" in [each.name for each in book.books_of_pod(BOOK, pod)]) is tolerated
 
 
+def test_a_pod_that_asks_for_more_than_can_be_told_may_land_anywhere() -> None:
+    terms = [{"matchExpressions": [{"key": POOL, "operator": "In", "values": ["gpu"]}]}] * 200
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
+    assert list(book.books_of_pod(BOOK, spec(affinity=affinity))) == [BOOK, *BOOK.pools]
+
+
 def test_without_pools_there_is_one_book() -> None:
     alone = _book("default")
     assert book.books_of_pod(alone, spec(nodeSelector={POOL: "gpu"})) == (alone,)

@@ -6,17 +6,15 @@ For people, not for verdicts: numbers are rounded, and a moment old.
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from webhook.admission.ruleset import Ruleset
-from webhook.guardrails.budget import BudgetRule
+from webhook.guardrails.budget import UNITS, BudgetRule
 from webhook.ledger import balance
 from webhook.ledger.store import LedgerStore
 from webhook.pricing import money
 
 State = Literal["Within", "Warning", "Exhausted", "Unpriced"]
-
-UNITS: Final = {"monthly": "month", "weekly": "week", "daily": "day"}
 
 
 class Figures(NamedTuple):

@@ -1,7 +1,8 @@
 """How many pods of a workload are paid for, and for how long.
 
 Replicas of Deployments, StatefulSets, ReplicaSets and ReplicationControllers; the nodes that a DaemonSet's pods match;
-the parallelism of Jobs, with their expected running time where it is known; of CronJobs also how often they run.
+the parallelism of Jobs, with their expected running time where it is known; of CronJobs also how often they run. A
+suspended Job or CronJob has no pods, so it costs nothing until it is resumed.
 """
 
 import re
@@ -24,6 +25,7 @@ from webhook.kube.objects import (
     Workload,
     WorkloadSpec,
 )
+from webhook.pricing.placement import asks_too_much
 
 EXPECTED_RUNTIME_ANNOTATION = "podgate.dev/expected-runtime"
 """On a Job, a CronJob or its template: how long one run takes, as a duration such as 90m or 2h30m."""
@@ -39,6 +41,8 @@ _DAEMON_TOLERATED = frozenset(
     }
 )
 """Taints that the DaemonSet controller tolerates on behalf of its pods."""
+
+_MOST_TOLERATIONS = 512
 
 
 def copy_template(template: PodTemplate) -> PodTemplate:
@@ -64,7 +68,8 @@ def scale_of(kind: str, workload: Workload, view: View) -> WorkloadScale:
             completions=spec.completions,
             active_deadline_seconds=spec.active_deadline_seconds,
         )
-        return _job_scale(kind, job, (workload.metadata, spec.template.metadata if spec.template else None))
+        scale = _job_scale(kind, job, (workload.metadata, spec.template.metadata if spec.template else None))
+        return _suspended(scale) if spec.suspend else scale
     if kind == "CronJob":
         outer = spec.job_template
         job = (outer.spec if outer is not None else None) or JobSpec()
@@ -74,7 +79,8 @@ def scale_of(kind: str, workload: Workload, view: View) -> WorkloadScale:
             job.template.metadata if job.template is not None else None,
         )
         once = _job_scale(kind, job, metadata)
-        return _repeated(once, spec) if once.hours is not None else once
+        scale = _repeated(once, spec) if once.hours is not None else once
+        return _suspended(scale) if spec.suspend or job.suspend else scale
     return replicas(spec.replicas if spec.replicas is not None else 1)._replace(kind=kind)
 
 
@@ -100,6 +106,12 @@ def _job_scale(kind: str, job: JobSpec, metadata: Iterable[ObjectMeta | None]) -
         hours = _hours(seconds)
         return WorkloadScale(kind, parallel, f"{pods} until activeDeadlineSeconds, {hours} h", hours, seconds)
     return WorkloadScale(kind, parallel, f"{pods} for the whole month, no expected runtime is known")
+
+
+def _suspended(scale: WorkloadScale) -> WorkloadScale:
+    """Return the scale of a Job or CronJob that makes no pods until somebody resumes it, which is an update and judged
+    then."""
+    return scale._replace(replicas=0, source=f"suspended; resumed: {scale.source}", resumed=scale.replicas)
 
 
 def _parallel(job: JobSpec) -> int:
@@ -135,7 +147,10 @@ def _daemon_scale(spec: PodSpec, view: View) -> WorkloadScale:
 
 
 def matching_nodes(spec: PodSpec, view: View) -> int:
-    """Return the number of nodes that pods of a DaemonSet run on."""
+    """Return the number of nodes that pods of a DaemonSet run on; of all, where it asks for so much that comparing it
+    with each node would hold up other reviews."""
+    if asks_too_much(spec) or len(spec.tolerations or ()) > _MOST_TOLERATIONS:
+        return len(view.nodes())
     return sum(1 for node in view.nodes() if _runs_on(spec, node))
 
 

@@ -25,7 +25,7 @@ from webhook.admission.recorder import Recorded
 from webhook.cluster.view import View
 from webhook.kube import client as api
 from webhook.kube import events
-from webhook.kube.aside import aside
+from webhook.kube.aside import aside, beside
 from webhook.kube.objects import OwnerReference, controller_of
 from webhook.kube.rest import Rest
 
@@ -142,13 +142,8 @@ class Refusals:
     @contextlib.asynccontextmanager
     async def telling(self, interval: float = LOOK_SECONDS) -> AsyncIterator[None]:
         """Tell what is gathered every `interval` seconds while the block runs."""
-        task = asyncio.create_task(self._run(interval))
-        try:
+        async with beside(self._run(interval)):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self, interval: float) -> None:
         while True:

@@ -96,6 +96,8 @@ class WorkloadScale(NamedTuple):
     """Pods that an autoscaler may raise it to; 0 where there is none."""
     most_source: str = ""
     """Where that number comes from."""
+    resumed: int = 0
+    """Pods of a suspended Job or CronJob once it is resumed; 0 where it is not suspended."""
 
     @property
     def is_monthly(self) -> bool:

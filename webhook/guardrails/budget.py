@@ -32,7 +32,8 @@ Replacement
     or a rollout to dearer pods, is judged like anything new.
 
 Example
-    ``budget "engineering-alpha": $9,310.00 of $10,000.00 a month committed, this pod adds $752.00``
+    ``budget "engineering-alpha": $9,310.00 of $10,000.00 a month committed, this pod adds $752.00 (30 CPU, 16Gi by
+    requests, on-demand, price list default)``
 
 How to comply
     Lower the requests, remove pods that the budget pays for, or ask its owner for more.
@@ -61,7 +62,8 @@ Labels = Mapping[str, str]
 Covers = Callable[[str, Labels, Labels], bool]
 
 _NO_LABELS: Final[Labels] = {}
-_UNITS: Final = {"monthly": "month", "weekly": "week", "daily": "day"}
+UNITS: Final = {"monthly": "month", "weekly": "week", "daily": "day"}
+"""What a period is called beside an amount: $10 a month."""
 
 
 class BudgetRule(NamedTuple):
@@ -256,15 +258,16 @@ def _hours(terms: balance.Terms, context: Context, now: datetime | None) -> bala
 
 
 def _message(rule: BudgetRule, context: Context, before: balance.Amount, added: balance.Amount) -> str:
-    unit = _UNITS[rule.period]
+    unit = UNITS[rule.period]
     has, adds, whole = (_text(rule, micros) for micros in (before, added, rule.amount))
     until = f"committed until the {unit} ends" if rule.basis == "monthEnd" else "committed"
     bound = "" if rule.reject_at == 100 else f" (refused above {rule.reject_at} %)"
     scale = context.scale
+    priced = _money.quantities(_money.context_price(context))
     if scale is not None:
-        adds = f"this {scale.kind or 'workload'} adds {adds} ({_money.pods(scale)})"
+        adds = f"this {scale.kind or 'workload'} adds {adds} ({_money.pods(scale)}: {priced})"
     else:
-        adds = f"this {'resize' if context.subresource == 'resize' else 'pod'} adds {adds}"
+        adds = f"this {'resize' if context.subresource == 'resize' else 'pod'} adds {adds} ({priced})"
     spent = "spent or " if rule.basis == "monthEnd" else ""
     grace = f" (only a warning until the end of {rule.grace_until})" if rule.grace_until is not None else ""
     return f'budget "{rule.name}": {has} of {whole} a {unit}{bound} {spent}{until}, {adds}{grace}'

@@ -9,7 +9,8 @@ Rule
     LimitRange default, else ``assumedRequest``; the message says which, and names the PriceList. A Deployment counts
     its replicas, a DaemonSet the nodes it matches, a Job its parallelism. A Job is priced for its expected running
     time where that is known, at most for a month; a CronJob for that of all runs of a month, those that overlap side by
-    side. Where a HorizontalPodAutoscaler may raise a workload above the ceiling, it is told.
+    side. While it is suspended, a Job or CronJob costs nothing; what it will cost once it is resumed is told. Where a
+    HorizontalPodAutoscaler may raise a workload above the ceiling, it is told.
 
 Fields
     ``podMonthly``, ``workloadMonthly``: decimal strings in the price list's currency; at least one of them.
@@ -129,24 +130,28 @@ def _judge_workload(
 
 
 def _judge_most(ceiling: int, context: Context, price: _money.PodPrice) -> Sequence[Finding]:
-    """Say that an autoscaler may raise the workload above its ceiling, where it will be refused."""
+    """Say that an autoscaler, or resuming a suspended Job, may raise the workload above its ceiling, where it will be
+    refused."""
     scale = context.scale
     assert scale is not None  # noqa: S101  the caller has looked
-    cost = price.micros * scale.most * hours_priced(context)
+    cost = price.micros * max(scale.most, scale.resumed) * hours_priced(context)
     if cost <= ceiling:
         return ()
     shown, bound = _apart(cost, ceiling, context.prices.currency)
-    return (
-        Finding(
-            rule="workloadMonthly",
-            message=(
-                f"would cost {shown} a {_span(context)} at {scale.most} replicas, the {scale.most_source}: above the "
-                f"ceiling of {bound}, where scaling ends"
-            ),
-            cure=f"lower maxReplicas, {_money.how_to_cost_less(context)}, or ask for a higher ceiling",
-            notice=True,
-        ),
-    )
+    cure = f"{_money.how_to_cost_less(context)}, or ask for a higher ceiling"
+    if scale.resumed:
+        message = (
+            f"would cost {shown} a {_span(context)} ({_money.pods(scale)}), above the ceiling of {bound}; resuming it "
+            "will be refused"
+        )
+        cure = f"run fewer pods, {cure}"
+    else:
+        message = (
+            f"would cost {shown} a {_span(context)} at {scale.most} replicas, the {scale.most_source}: above the "
+            f"ceiling of {bound}, where scaling ends"
+        )
+        cure = f"lower maxReplicas, {cure}"
+    return (Finding(rule="workloadMonthly", message=message, cure=cure, notice=True),)
 
 
 def _rises(context: Context, price: _money.PodPrice, old: _money.PodPrice) -> bool:

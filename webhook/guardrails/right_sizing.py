@@ -30,9 +30,9 @@ the request is VPA's own capped target, exactly, and only the limit is decided h
   workload; `resize` sizes it as well. Autoscaling on averageValue is no obstacle.
 
 **What is never touched.** Keys other than cpu and memory (extended resources, hugepages, ephemeral-storage),
-resource claims, ordinary init and ephemeral containers, Windows pods, pods with `spec.resources`, resources with a
-limit of 0, and containers that a PolicyException names. Native sidecars are sized like regular containers. Lowered
-memory never falls below the VPA's lowerBound.
+resource claims, ordinary init and ephemeral containers, Windows pods, pods with `spec.resources`, pods of more than
+500 containers, resources with a limit of 0, and containers that a PolicyException names. Native sidecars are sized
+like regular containers. Lowered memory never falls below the VPA's lowerBound.
 
 **Clamps, in this order; the last one wins.** VPA policy, the rule's bounds, LimitRange of type Container (every
 LimitRange of the namespace: highest min, lowest max, lowest maxLimitRequestRatio), LimitRange of type Pod with init
@@ -47,8 +47,7 @@ removed. A quota whose scopes leave the pod out has no say.
 as a reinvocation after another webhook has added a sidecar, starts from there again and writes nothing new.
 
 **Notices** (closed list): noRecommendation, malformedRecommendation, malformedResources, hpaManaged, guaranteed,
-windows, podLevelResources, zeroLimit, clampFailed,
-quotaLimited.
+windows, podLevelResources, zeroLimit, clampFailed, quotaLimited, tooManyContainers.
 
 **Example message.** container 'app': cpu is left as written, because HorizontalPodAutoscaler 'web' follows its
 utilization.

@@ -1,4 +1,5 @@
-"""Blocking calls to the API server beside the event loop, in threads that nobody has to wait for.
+"""What goes on beside the answers: tasks as long as a block runs, and blocking calls to the API server in threads that
+nobody has to wait for.
 
 The loop's own pool is joined when the process ends. A call to an API server that does not answer would hold it up for
 half a minute, longer than a pod is given.
@@ -7,8 +8,8 @@ half a minute, longer than a pod is given.
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -39,3 +40,15 @@ async def aside(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="podgate-aside", daemon=True).start()
     return await future
+
+
+@contextlib.asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let a task run while the block does; cancel it and wait for its end where the block is left."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

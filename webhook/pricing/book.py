@@ -122,9 +122,12 @@ def books_of_node(book: PriceBook, labels: Mapping[str, str]) -> Sequence[PriceB
 
 
 def books_of_pod(book: PriceBook, spec: PodSpec) -> Sequence[PriceBook]:
-    """Return the books of all pools that a pod may land on, where it can only land on pools; else the default book."""
+    """Return the books of all pools that a pod may land on, where it can only land on pools; else the default book.
+    Where what it asks for is too long to tell, it may land anywhere, so that length makes no pod cheaper."""
     if not book.pools or not (spec.node_selector or spec.affinity is not None):
         return (book,)
+    if placement.asks_too_much(spec):
+        return (book, *book.pools)
     found: dict[str, PriceBook] = {}
     beyond: dict[str, PriceBook] = {}
     terms = [part for term in placement.terms(spec) for part in placement.split(term, book.pool_keys)]

@@ -15,6 +15,9 @@ from webhook.kube.objects import LabelSelector, NodeSelectorTerm, PodSpec, Selec
 _NOTHING: Final[Mapping[str, str]] = {}
 _MOST_ALTERNATIVES: Final = 64
 """A term that leaves more combinations of values open than this is not taken apart; it is bound to nothing."""
+_MOST_ASKED: Final = 512
+"""Terms, requirements and values of a required affinity that are taken apart. No author writes as many, and reading
+them costs more than linear time, which whoever may create pods could hold up all reviews with."""
 
 SPOT_LABELS: Final = {
     "karpenter.sh/capacity-type": frozenset({"spot"}),
@@ -54,7 +57,7 @@ def only_runs_on_spot(spec: PodSpec) -> bool:
         if key in SPOT_LABELS and value in SPOT_LABELS[key]:
             return True
     node_affinity = spec.affinity.node_affinity if spec.affinity is not None else None
-    if node_affinity is None or node_affinity.required is None:
+    if node_affinity is None or node_affinity.required is None or asks_too_much(spec):
         return False
     found = terms(spec)
     return bool(found) and all(_is_spot_term(term) for term in found)
@@ -65,6 +68,20 @@ def _is_spot_term(term: Term) -> bool:
         (known := term.get(key)) is not None and known.allowed is not None and known.allowed <= values
         for key, values in SPOT_LABELS.items()
     )
+
+
+def asks_too_much(spec: PodSpec) -> bool:
+    """Whether the required node affinity of a pod is too long to be taken apart: whatever it asks for then is open."""
+    asked = 0
+    for term in _required(spec):
+        asked += 1
+        for item in term.match_expressions or ():
+            asked += 1 + len(item.values or ())
+        for item in term.match_fields or ():
+            asked += 1 + len(item.values or ())
+        if asked > _MOST_ASKED:
+            return True
+    return False
 
 
 def required_node(spec: PodSpec) -> str:

@@ -22,7 +22,7 @@ import urllib3
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from webhook.kube.aside import aside
+from webhook.kube.aside import aside, beside
 from webhook.policy._names import compile_globs
 from webhook.policy.budget import ScopeModel
 from webhook.pricing import money
@@ -131,13 +131,8 @@ class Actuals:
     @contextlib.asynccontextmanager
     async def watching(self, interval: float = INTERVAL, first: float = 5.0) -> AsyncIterator[None]:
         """Ask every `interval` seconds while the block runs, for the first time after `first`."""
-        task = asyncio.create_task(self._watch(interval, first))
-        try:
+        async with beside(self._watch(interval, first)):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _watch(self, interval: float, first: float) -> None:
         pause = first

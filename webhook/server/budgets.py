@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from webhook.admission.figures import Figures, two_places
 from webhook.kube import client as api
 from webhook.kube import conditions, rest
-from webhook.kube.aside import aside
+from webhook.kube.aside import aside, beside
 from webhook.kube.conditions import Condition, Held
 from webhook.ledger.store import LedgerError
 from webhook.policy._resources import Standing
@@ -133,13 +133,8 @@ class BudgetTeller:
     @contextlib.asynccontextmanager
     async def watching(self, interval: float = LOOK_SECONDS) -> AsyncIterator[None]:
         """Look every `interval` seconds while the block runs."""
-        task = asyncio.create_task(self._watch(interval))
-        try:
+        async with beside(self._watch(interval)):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _watch(self, interval: float) -> None:
         while True:

@@ -26,7 +26,7 @@ from prometheus_client.registry import Collector
 
 from webhook.kube import client as api
 from webhook.kube import conditions
-from webhook.kube.aside import aside
+from webhook.kube.aside import aside, beside
 from webhook.kube.rest import Rest
 from webhook.policy._resources import Standing
 
@@ -122,13 +122,8 @@ class ConditionWriter:
     @contextlib.asynccontextmanager
     async def watching(self, interval: float = LOOK_SECONDS) -> AsyncIterator[None]:
         """Look every `interval` seconds while the block runs."""
-        task = asyncio.create_task(self._watch(interval))
-        try:
+        async with beside(self._watch(interval)):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _watch(self, interval: float) -> None:
         while True:

@@ -28,7 +28,7 @@ from prometheus_client.registry import Collector
 import certs
 from certs import bundle, rotation
 from webhook.kube import client as api
-from webhook.kube.aside import aside
+from webhook.kube.aside import aside, beside
 from webhook.kube.leader import Election
 from webhook.kube.leases import LeaseStore
 from webhook.kube.rest import Rest
@@ -190,13 +190,8 @@ class SecretCertificates:
     async def watching(self, interval: float = LOOK_SECONDS, hurry: float = HURRY_SECONDS) -> AsyncIterator[None]:
         """Look once, then while the block runs every `interval` seconds, or `hurry` while calls would fail."""
         await self._look_aside()
-        task = asyncio.create_task(self._watch(interval, hurry))
-        try:
+        async with beside(self._watch(interval, hurry)):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _watch(self, interval: float, hurry: float) -> None:
         while True:

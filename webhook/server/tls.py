@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import certs
+from webhook.kube.aside import beside
 
 RENEWAL_SECONDS = 600.0
 """How often the certificate directory is looked at. A mounted Secret follows its source within a minute or two, and
@@ -168,13 +169,8 @@ class CertificateKeeper:
     @contextlib.asynccontextmanager
     async def watching(self, interval: float = RENEWAL_SECONDS) -> AsyncIterator[None]:
         """Look at the directory every `interval` seconds while the block runs."""
-        task = asyncio.create_task(self._watch(interval))
-        try:
+        async with beside(self._watch(interval)):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _watch(self, interval: float) -> None:
         while True:

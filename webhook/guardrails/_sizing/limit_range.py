@@ -3,8 +3,9 @@
 Several LimitRanges all apply, so the highest ``min``, the lowest ``max`` and the lowest ``maxLimitRequestRatio`` hold.
 Lower bounds are rounded up to whole units and upper bounds down. Containers without values are judged with the
 defaults that the LimitRanger admission plugin gives them (limit: ``default``, else ``max``; request:
-``defaultRequest``, else the default limit, else ``min``); in a cluster it has run before any webhook, for manifests on
-disk it has not.
+``defaultRequest``, else the default limit, else ``min``, all of the same item). It goes through the items and fills in
+what is still absent, so the first item that says something counts. In a cluster it has run before any webhook, for
+manifests on disk it has not.
 Source: Kubernetes, plugin/pkg/admission/limitranger and the defaults of LimitRange items.
 """
 
@@ -94,17 +95,14 @@ def _bounds(items: list[LimitRangeItem], resource: int) -> Bounds:
     lows = _amounts([item.min for item in items], name, unit, is_up=True)
     highs = _amounts([item.max for item in items], name, unit, is_up=False)
     ratios = _amounts([item.max_limit_request_ratio for item in items], name, 1_000_000, is_up=True)
-    limits = _amounts([item.default for item in items], name, unit, is_up=True)
-    requests = _amounts([item.default_request for item in items], name, unit, is_up=True)
-    low = max(lows, default=0)
-    high = min(highs) if highs else None
-    default_limit = limits[-1] if limits else high
+    limits = [each for item in items for each in (item.default, item.max)]
+    requests = [each for item in items for each in (item.default_request, item.default, item.max, item.min)]
     return Bounds(
-        low=low,
-        high=high,
+        low=max(lows, default=0),
+        high=min(highs) if highs else None,
         ratio=min(ratios) if ratios else None,
-        default_limit=default_limit,
-        default_request=requests[-1] if requests else default_limit or low or None,
+        default_limit=next(iter(_amounts(limits, name, unit, is_up=True)), None),
+        default_request=next(iter(_amounts(requests, name, unit, is_up=True)), None),
     )
 
 

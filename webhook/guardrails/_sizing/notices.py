@@ -16,8 +16,13 @@ RULES: Final = (
     "zeroLimit",
     "clampFailed",
     "quotaLimited",
+    "tooManyContainers",
 )
 """Every rule a notice may carry."""
+
+MOST_CONTAINERS: Final = 500
+"""Of a pod that is sized. Init steps are added up with the sidecars before them, which takes time and memory with the
+square of their number, so that one pod of many thousands, which nobody means to run, could hold up all reviews."""
 
 
 def no_recommendation(vpa: str) -> Finding:
@@ -67,6 +72,16 @@ def windows() -> Finding:
         rule="windows",
         message="the pod runs on Windows, where memory limits are hard caps, and is left as written",
         cure="size its containers by hand; exclude Windows workloads from rightSizing to silence this",
+        notice=True,
+    )
+
+
+def too_many_containers() -> Finding:
+    """The pod has more containers than are sized."""
+    return Finding(
+        rule="tooManyContainers",
+        message=f"the pod has more than {MOST_CONTAINERS} containers and is left as written",
+        cure="spread them over several pods",
         notice=True,
     )
 

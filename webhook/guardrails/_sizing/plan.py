@@ -192,6 +192,8 @@ def _skipped(spec: PodSpec) -> Finding | None:
         selector and "windows" in (selector.get("kubernetes.io/os"), selector.get("beta.kubernetes.io/os"))
     ):
         return notices.windows()
+    if len(spec.containers or ()) + len(spec.init_containers or ()) > notices.MOST_CONTAINERS:
+        return notices.too_many_containers()
     resources = spec.resources
     if resources is not None and (resources.requests or resources.limits):
         return notices.pod_level_resources()
