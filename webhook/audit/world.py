@@ -60,7 +60,8 @@ def of_directory(cluster: Path, policies: PolicySet, now: Callable[[], datetime]
     seen: dict[tuple[str, str, str], Manifest] = {}
     for found in manifests.read_path(cluster):
         if isinstance(found, ManifestError):
-            unjudged.add("file", "", found.what, found.origin, is_failure=True)
+            # By its place, so that two files with the same fault are both named.
+            unjudged.add(found.origin, "", found.what, "", is_failure=True)
             continue
         item = found._replace(document=_with_uid(found.document, found.origin))
         key = identity(item.document)
