@@ -131,3 +131,11 @@ def test_files_of_a_cluster_that_are_broken_are_named_and_the_rest_counts(desk: 
         assert "Pod team-a/good" in ran.out
     if command[0] == "lint":
         assert "0 errors" in ran.out
+
+
+@pytest.mark.parametrize("command", [["audit"], ["report"], ["lint"], ["review", "-n", "team-a", "input"]])
+def test_a_cluster_of_files_that_hold_nothing_is_wrong(desk: Desk, command: list[str]) -> None:
+    desk.write("cluster/all.yaml", "# nothing yet\n---\n")
+    ran = desk.run(*command, "--cluster", "cluster")
+    assert ran.status == 2
+    assert "holds no Kubernetes object; name a directory with the output of kubectl get -o yaml" in ran.err

@@ -33,6 +33,8 @@ from webhook.policy._resources import ResourcePolicies
 
 SYNC_SECONDS: Final = 120.0
 """Longest wait for the lists that verdicts are made by."""
+NOTHING: Final = "holds no Kubernetes object; name a directory with the output of kubectl get -o yaml"
+"""What is wrong with files of a cluster that are all empty: a scan of nothing finds nothing wrong with it."""
 _LOOK_SECONDS: Final = 0.05
 _GIVEN_UP: Final = ("forbidden", "absent")
 _PATIENCE_SECONDS: Final = 10.0
@@ -77,6 +79,8 @@ def of_directory(cluster: Path, policies: PolicySet, now: Callable[[], datetime]
             unjudged.add(key[0], key[1], str(error), item.origin, is_failure=True)
             continue
         good.append(item)
+    if not good and not unjudged.has_failures:
+        unjudged.add(str(cluster), "", NOTHING, "", is_failure=True)
     view = Snapshot.from_documents(item.document for item in good)
     ledger = _ledger(view, policies, now)
     # What is neither judged nor asked about is named as such; a Namespace or a VPA has done its part.

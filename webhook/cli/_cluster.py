@@ -75,7 +75,9 @@ class Files:
 
     def __init__(self, directory: Path | None, policies: PolicySet) -> None:
         self.policies = policies
-        self._read = list(manifests.read_path(directory)) if directory is not None else []
+        self._read: list[Found] = list(manifests.read_path(directory)) if directory is not None else []
+        if directory is not None and not self._read:
+            self._read.append(ManifestError(str(directory), worlds.NOTHING))
 
     @contextlib.contextmanager
     def known(self, found: Sequence[Found], namespace: str) -> Iterator[View]:
