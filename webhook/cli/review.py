@@ -127,6 +127,8 @@ def COMMAND(  # noqa: N802  the name by which the command line finds it
                 when=assembly.utc_now(),
                 comparison=comparison,
             )
+            if output == "sarif":
+                made = report.with_lines(made)
             _review_output.show(output, _review_output.Shown(results, made))
             for error in errors:
                 click.echo(f"podgate: {error}", err=True)
