@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,8 +20,9 @@ def verdict(before: int = 100, after: int = 60, *, refused: bool = False, policy
     return Verdict((part,), (note,), b'[{"op":"add","path":"/spec/a","value":1}]', before, after, refused)
 
 
-def record(kind: str = "Pod", owner: str = "shop", **changes: object) -> Record:
-    made = Record(Owner("team-alpha", "Deployment", owner), kind, owner, "", "alpha", "shops", verdict())
+def record(kind: str = "Pod", owner: str | Owner = "shop", **changes: object) -> Record:
+    of = owner if isinstance(owner, Owner) else Owner("team-alpha", "Deployment", owner)
+    made = Record(of, kind, of.name, "", "alpha", "shops", verdict())
     return made._replace(**changes)  # type: ignore[arg-type]  # the fields are the caller's affair
 
 
@@ -35,6 +37,23 @@ def test_pods_of_one_owner_are_one_row_and_the_workload_adds_no_money() -> None:
 def test_a_workload_that_runs_no_pod_counts_what_it_declares() -> None:
     (row,) = fold.fold([record("CronJob")])
     assert (row.basis, row.tally.before, row.patches) == ("declared", 100, [(verdict().patch, 1)])
+
+
+@pytest.mark.parametrize("kind", ["Job", "CronJob"])
+def test_what_runs_to_an_end_counts_what_it_declares_whether_it_runs_now_or_not(kind: str) -> None:
+    owner = Owner("team-alpha", kind, "import")
+    declared = record(kind, owner=owner, verdict=verdict(before=7, after=5))
+    (between,) = fold.fold([declared])
+    (during,) = fold.fold([record(owner=owner), declared, record(owner=owner)])
+    for row in (between, during):
+        assert (row.basis, row.tally.objects, row.tally.before, row.tally.after) == ("declared", 1, 7, 5)
+        assert sum(share.saved for share in row.shares.values()) == 2
+    assert (between.pods, during.pods) == (0, 2)
+
+
+def test_a_job_that_nobody_knows_counts_its_pods() -> None:
+    (row,) = fold.fold([record(owner=Owner("team-alpha", "Job", "import"))])
+    assert (row.basis, row.tally.before) == ("pods", 100)
 
 
 def test_a_workload_that_would_be_refused_as_a_whole_refuses_all_of_its_pods() -> None:

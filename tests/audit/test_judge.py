@@ -164,3 +164,23 @@ def test_what_runs_is_no_budget_question_and_what_would_start_is(tmp_path: Path)
     assert "budget" in words["idle"]
     (line,) = found.budgets
     assert (line.amount, line.committed, line.percent) == (100_000_000, 200_000_000, 200)
+
+
+def test_a_job_costs_its_runtime_and_is_refused_by_what_its_template_breaks(tmp_path: Path) -> None:
+    template = {"spec": {**factories.pod(hostNetwork=True)["spec"], "restartPolicy": "Never"}}
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "import", "namespace": "team-alpha", "uid": "owner-uid"},
+        "spec": {"activeDeadlineSeconds": 7200, "template": template},
+    }
+    pod = _scene.running("import-x", ("Job", "import"), hostNetwork=True)
+    _scene.write(tmp_path, _scene.team(), job, pod)
+    (row,) = _scene.report(tmp_path, _scene.LABELLED).rows
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    _scene.write(alone, _scene.team(), pod)
+    (whole_month,) = _scene.report(alone, _scene.LABELLED).rows
+    # Two hours of a month that the price list gives a hundred.
+    assert row.tally.before * 100 == whole_month.tally.before * 2
+    assert (row.tally.refused, row.word, row.pods) == (1, "would refuse", 1)

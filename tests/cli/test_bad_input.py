@@ -109,12 +109,33 @@ def test_a_cluster_without_the_namespace_is_told_and_judged(desk: Desk) -> None:
     assert desk.run("review", "-n", "team-b", "input", "--cluster", "cluster").err == ""
 
 
-def test_a_broken_cluster_gives_no_verdict_and_tells_all_of_its_errors(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["review", "-n", "team-a", "input"], id="review"),
+        pytest.param(["lint"], id="lint"),
+        pytest.param(["exceptions", "draft", "--owner", "o@x.example", "--days", "9", "input"], id="exceptions"),
+        pytest.param(["audit"], id="audit"),
+    ],
+)
+def test_files_of_a_cluster_that_are_broken_are_named_and_the_rest_counts(desk: Desk, command: list[str]) -> None:
     desk.write("cluster/a.yaml", "a: [")
     desk.write("cluster/b.yaml", "b: [")
-    ran = desk.run("review", "-n", "team-a", "input", "--cluster", "cluster")
-    assert (ran.status, ran.out) == (2, "")
-    assert [line.partition(".yaml")[0] for line in ran.err.splitlines()] == [
-        "podgate: cluster/a",
-        "podgate: cluster/b",
-    ]
+    desk.write("cluster/c.yaml", factories.namespace("team-a"))
+    ran = desk.run(*command, "--cluster", "cluster")
+    assert ran.status == 2
+    broken = [line for line in ran.err.splitlines() if "no valid YAML" in line]
+    assert len(ran.err.splitlines()) == 2
+    assert ["a.yaml" in broken[0], "b.yaml" in broken[1]] == [True, True]
+    if command[0] == "review":
+        assert "Pod team-a/good" in ran.out
+    if command[0] == "lint":
+        assert "0 errors" in ran.out
+
+
+@pytest.mark.parametrize("command", [["audit"], ["report"], ["lint"], ["review", "-n", "team-a", "input"]])
+def test_a_cluster_of_files_that_hold_nothing_is_wrong(desk: Desk, command: list[str]) -> None:
+    desk.write("cluster/all.yaml", "# nothing yet\n---\n")
+    ran = desk.run(*command, "--cluster", "cluster")
+    assert ran.status == 2
+    assert "holds no Kubernetes object; name a directory with the output of kubectl get -o yaml" in ran.err

@@ -97,10 +97,21 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "no argument": ([], "podgate: Missing argument 'FILE|DIR|-'; see podgate review --help"),
     "an unknown flag": (["--nope", "pod.yaml"], "podgate: No such option '--nope'"),
     "an unknown format": (["-o", "x", "pod.yaml"], "podgate: Invalid value for '--output' / '-o': 'x' is not one of"),
-    "no such policies": (["--policies", "nope", "pod.yaml"], "podgate: Invalid value for '--policies'"),
+    "no such policies": (
+        ["--policies", "nope", "pod.yaml"],
+        "podgate: --policies: nope is not a directory; give a directory",
+    ),
     "no policies": (["--policies", "void", "pod.yaml"], "podgate: void: has no *.yaml or *.yml file"),
-    "no such cluster": (["--cluster", "nope", "pod.yaml"], "podgate: Invalid value for '--cluster'"),
-    "a broken cluster": (["--cluster", "cluster", "pod.yaml"], "podgate: cluster/broken.yaml:"),
+    "no such cluster": (["--cluster", "nope", "pod.yaml"], "podgate: --cluster: nope does not exist; give a directory"),
+    "a kubeconfig without a live cluster": (
+        ["--kubeconfig", "pod.yaml", "pod.yaml"],
+        "podgate: --kubeconfig says nothing without --cluster live; give both",
+    ),
+    "a kubeconfig that is none": (["--cluster", "live", "--kubeconfig", "pod.yaml", "pod.yaml"], "podgate: "),
+    "a broken cluster": (
+        ["--cluster", "cluster", "pod.yaml"],
+        "podgate: cluster/broken.yaml:1: verdicts are made without it: ",
+    ),
 }
 
 
@@ -111,6 +122,7 @@ def test_what_is_wrong_is_one_line_with_the_cure(desk: Desk, name: str) -> None:
     (desk.path / "void").mkdir()
     desk.write("broken.yaml", "a: [")
     desk.write("cluster/broken.yaml", "a: [")
+    desk.write("cluster/namespace.yaml", factories.namespace("team-alpha"))
     desk.write("nokind.yaml", {"apiVersion": "v1"})
     desk.write("wrong.yaml", {**named(), "spec": {"containers": 5}})
     workload = factories.deployment()

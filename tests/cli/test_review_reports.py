@@ -41,7 +41,7 @@ def pod(name: str, **spec: Any) -> dict[str, Any]:  # noqa: ANN401  fields of a 
     return made
 
 
-def test_sarif_is_valid_and_points_at_the_object(desk: Desk) -> None:
+def test_sarif_is_valid_and_points_at_the_field(desk: Desk) -> None:
     desk.write("app/pods.yaml", pod("good"), pod("bad", hostNetwork=True), CONFIG_MAP)
     ran = review(desk, "app", "-o", "sarif")
     log = json.loads(ran.out)
@@ -53,8 +53,24 @@ def test_sarif_is_valid_and_points_at_the_object(desk: Desk) -> None:
     physical = result["locations"][0]["physicalLocation"]
     line = physical["region"]["startLine"]
     text = (desk.path / physical["artifactLocation"]["uri"]).read_text().splitlines()[line - 1 :]
-    assert text[0].startswith("apiVersion:")
-    assert "  name: bad" in text[: text.index("---")]
+    assert text[0] == "  hostNetwork: true"
+
+
+def test_sarif_points_at_the_field_in_the_template_of_a_workload(desk: Desk) -> None:
+    bad = factories.deployment(1, template=factories.pod(hostNetwork=True))
+    desk.write("app/web.yaml", CONFIG_MAP, bad)
+    log = json.loads(review(desk, "app", "-o", "sarif").out)
+    (result,) = [each for each in log["runs"][0]["results"] if each["ruleId"] == "podSecurity"]
+    line = result["locations"][0]["physicalLocation"]["region"]["startLine"]
+    assert (desk.path / "app/web.yaml").read_text().splitlines()[line - 1].strip() == "hostNetwork: true"
+
+
+def test_sarif_of_standard_input_points_at_the_object(desk: Desk) -> None:
+    ran = desk.run(
+        "review", "-n", "team-alpha", "-", "-o", "sarif", stdin=json.dumps(pod("bad", hostPID=True)).encode()
+    )
+    (result,) = json.loads(ran.out)["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["region"]["startLine"] == 1
 
 
 def test_junit_is_valid_and_counts_what_was_refused(desk: Desk) -> None:

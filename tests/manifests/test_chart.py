@@ -110,6 +110,13 @@ def test_a_longer_delay_gets_a_longer_grace_period() -> None:
     assert "--shutdown-delay=60" in template["spec"]["containers"][0]["args"]
 
 
+@pytest.mark.parametrize("seconds", [0, 600])
+def test_the_interval_of_scans_is_the_one_that_is_given(seconds: int) -> None:
+    template = _rendered.pod_template(_rendered.chart().objects({"scanIntervalSeconds": seconds}))
+    arguments = template["spec"]["containers"][0]["args"]
+    assert [each for each in arguments if each.startswith("--scan-interval=")] == [f"--scan-interval={seconds}"]
+
+
 def test_the_address_of_notifications_comes_from_a_secret_and_its_name_is_resolved() -> None:
     manifests = _rendered.chart().objects({"notifications": {"secretName": "chat", "form": "json"}})
     container = _rendered.of_kind(manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]
@@ -138,6 +145,7 @@ def test_the_address_of_notifications_comes_from_a_secret_and_its_name_is_resolv
         pytest.param({"certificates": {"source": "secret"}}, id="own certificates without a bundle"),
         pytest.param({"certificates": {"caBundle": "Zm9v"}}, id="a bundle that Podgate would overwrite"),
         pytest.param({"excludeNamespaces": ["team-*"]}, id="a glob, which no selector can express"),
+        pytest.param({"scanIntervalSeconds": 5}, id="scans that never end"),
         pytest.param({"timeoutSeconds": 30}, id="a time-out that would stall deployments"),
         pytest.param({"policies": {"notes.txt": "kind: Budget"}}, id="a policy file that would not be read"),
         pytest.param({"resources": {"limits": {"memory": None}}, "imageTag": "x"}, id="a value that does not exist"),

@@ -1,13 +1,10 @@
 """What manifests bring along: known to each other, with errors that name their place."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests import factories
-from webhook.cluster.snapshot import SnapshotError
 from webhook.cluster.view import Controller
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.offline import surroundings
@@ -33,7 +30,7 @@ SHOP = Controller("Deployment", "shop", "apps/v1")
 
 
 def test_objects_without_a_namespace_are_in_the_one_that_is_given() -> None:
-    view, errors = surroundings.view_of(found(factories.deployment(), vpa()), None, "team-alpha")
+    view, errors = surroundings.view_of(found(factories.deployment(), vpa()), (), "team-alpha")
     assert errors == []
     assert view.workload("team-alpha", "Deployment", "shop") is not None
     assert view.vertical_pod_autoscaler("team-alpha", SHOP, {"app": "shop"}) is not None
@@ -41,14 +38,14 @@ def test_objects_without_a_namespace_are_in_the_one_that_is_given() -> None:
 
 
 def test_objects_with_a_namespace_stay_there() -> None:
-    view, _ = surroundings.view_of(found(factories.deployment(namespace="other")), None, "team-alpha")
+    view, _ = surroundings.view_of(found(factories.deployment(namespace="other")), (), "team-alpha")
     assert view.workload("other", "Deployment", "shop") is not None
     assert view.workload("team-alpha", "Deployment", "shop") is None
 
 
 def test_namespaces_and_nodes_have_no_namespace() -> None:
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}}
-    view, _ = surroundings.view_of(found(factories.namespace("a", {"x": "y"}), node), None, "team-alpha")
+    view, _ = surroundings.view_of(found(factories.namespace("a", {"x": "y"}), node), (), "team-alpha")
     namespace = view.namespace("a")
     assert namespace is not None
     assert namespace.labels["x"] == "y"
@@ -56,14 +53,13 @@ def test_namespaces_and_nodes_have_no_namespace() -> None:
 
 
 def test_pods_and_reviews_of_the_input_do_not_run_yet() -> None:
-    view, _ = surroundings.view_of(found(factories.pod(), factories.review(factories.pod())), None, "team-alpha")
+    view, _ = surroundings.view_of(found(factories.pod(), factories.review(factories.pod())), (), "team-alpha")
     assert list(view.pods()) == []
 
 
-def test_the_input_goes_before_the_directory(tmp_path: Path) -> None:
-    held = [factories.namespace("a", {"x": "directory"}), factories.namespace("b", {"x": "directory"})]
-    (tmp_path / "cluster.yaml").write_text(yaml.safe_dump_all(held))
-    view, errors = surroundings.view_of(found(factories.namespace("a", {"x": "input"})), tmp_path, "default")
+def test_the_input_goes_before_the_cluster() -> None:
+    held = found(factories.namespace("a", {"x": "directory"}), factories.namespace("b", {"x": "directory"}))
+    view, errors = surroundings.view_of(found(factories.namespace("a", {"x": "input"})), held, "default")
     assert errors == []
     labels = [info.labels["x"] for info in map(view.namespace, "ab") if info is not None]
     assert labels == ["input", "directory"]
@@ -71,25 +67,25 @@ def test_the_input_goes_before_the_directory(tmp_path: Path) -> None:
 
 def test_an_object_that_cannot_be_read_is_told_with_its_place_and_the_others_count() -> None:
     broken = {**vpa(), "spec": {"targetRef": 5}}
-    view, (error,) = surroundings.view_of(found(broken, factories.namespace("a")), None, "team-alpha")
+    view, (error,) = surroundings.view_of(found(broken, factories.namespace("a")), (), "team-alpha")
     assert str(error).startswith("in.yaml:1: VerticalPodAutoscaler shop does not decode: ")
     assert view.namespace("a") is not None
 
 
 def test_two_that_differ_are_told_with_both_places() -> None:
-    _, (error,) = surroundings.view_of(found(vpa("Off"), vpa("Auto")), None, "team-alpha")
+    _, (error,) = surroundings.view_of(found(vpa("Off"), vpa("Auto")), (), "team-alpha")
     assert str(error) == ("in.yaml:2: VerticalPodAutoscaler shop differs from the one in in.yaml:1; keep one of them")
 
 
 @pytest.mark.parametrize("twice", [factories.namespace("a"), vpa(), factories.deployment()])
 def test_the_same_object_twice_is_no_error(twice: dict[str, Any]) -> None:
-    _, errors = surroundings.view_of(found(twice, twice), None, "team-alpha")
+    _, errors = surroundings.view_of(found(twice, twice), (), "team-alpha")
     assert errors == []
 
 
 def test_workloads_that_are_wrong_or_differ_are_left_to_the_judgement() -> None:
     wrong = {**factories.deployment(), "spec": {"replicas": "three"}}
-    view, errors = surroundings.view_of(found(factories.deployment(1), factories.deployment(2), wrong), None, "a")
+    view, errors = surroundings.view_of(found(factories.deployment(1), factories.deployment(2), wrong), (), "a")
     assert errors == []
     workload = view.workload("a", "Deployment", "shop")
     assert workload is not None
@@ -97,7 +93,12 @@ def test_workloads_that_are_wrong_or_differ_are_left_to_the_judgement() -> None:
     assert workload.spec.replicas == 1
 
 
-def test_a_broken_directory_is_an_error_of_its_own(tmp_path: Path) -> None:
-    (tmp_path / "x.yaml").write_text("a: [")
-    with pytest.raises(SnapshotError, match=r"x\.yaml"):
-        surroundings.view_of(found(factories.pod()), tmp_path, "a")
+def test_what_cannot_be_read_of_the_cluster_is_told_and_the_rest_counts() -> None:
+    twice = [factories.namespace("a", {"x": "first"}), factories.namespace("a", {"x": "second"})]
+    held = [ManifestError("x.yaml:3", "no valid YAML"), *found(*twice, {**vpa(), "spec": {"targetRef": 5}})]
+    view, errors = surroundings.view_of((), held, "default")
+    assert [each.origin for each in errors] == ["x.yaml:3", "in.yaml:2", "in.yaml:3"]
+    assert all(each.what.startswith("verdicts are made without it: ") for each in errors)
+    namespace = view.namespace("a")
+    assert namespace is not None
+    assert namespace.labels["x"] == "first"

@@ -4,8 +4,9 @@ A thousand pods of one Deployment are one row. A record shares its texts with al
 scan of a large cluster can keep one of every pod. Money is in whole micro-units of the currency per month; what it adds
 up to is exact.
 
-A row counts its pods. Of a workload that runs no pod right now (a CronJob between two runs, replicas that are zero or
-that never came up) the row counts what the template declares, and says so in `Row.basis`.
+A row counts its pods. Of a workload that runs no pod right now (replicas that are zero or that never came up) the row
+counts what the template declares, and says so in `Row.basis`. So does the row of a Job or a CronJob, whether it runs
+now or not: a pod that runs for minutes costs no month, and only the workload knows its schedule and its runtime.
 """
 
 from collections import Counter
@@ -32,6 +33,8 @@ SECOND_CALL: Final = "second call"
 PolicyPart = tuple[str, str]
 """(policy, guardrail)"""
 
+_ENDING: Final = frozenset({"CronJob", "Job"})
+"""Kinds whose pods run to an end."""
 _WOULD_REFUSE: Final = frozenset({"refused", "warned", "would_refuse", "fault_denied"})
 _CHANGES: Final = frozenset({"changed", "would_change"})
 
@@ -251,7 +254,14 @@ class Row:
     @property
     def basis(self) -> Basis:
         """What is counted."""
+        if self.owner.kind in _ENDING and self._own.objects:
+            return "declared"
         return "pods" if self._pod_shares or self._pods.objects else "declared"
+
+    @property
+    def pods(self) -> int:
+        """How many pods were judged."""
+        return self._pods.objects
 
     @property
     def tally(self) -> Tally:

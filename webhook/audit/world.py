@@ -33,6 +33,8 @@ from webhook.policy._resources import ResourcePolicies
 
 SYNC_SECONDS: Final = 120.0
 """Longest wait for the lists that verdicts are made by."""
+NOTHING: Final = "holds no Kubernetes object; name a directory with the output of kubectl get -o yaml"
+"""What is wrong with files of a cluster that are all empty: a scan of nothing finds nothing wrong with it."""
 _LOOK_SECONDS: Final = 0.05
 _GIVEN_UP: Final = ("forbidden", "absent")
 _PATIENCE_SECONDS: Final = 10.0
@@ -60,7 +62,8 @@ def of_directory(cluster: Path, policies: PolicySet, now: Callable[[], datetime]
     seen: dict[tuple[str, str, str], Manifest] = {}
     for found in manifests.read_path(cluster):
         if isinstance(found, ManifestError):
-            unjudged.add("file", "", found.what, found.origin, is_failure=True)
+            # By its place, so that two files with the same fault are both named.
+            unjudged.add(found.origin, "", found.what, "", is_failure=True)
             continue
         item = found._replace(document=_with_uid(found.document, found.origin))
         key = identity(item.document)
@@ -76,6 +79,8 @@ def of_directory(cluster: Path, policies: PolicySet, now: Callable[[], datetime]
             unjudged.add(key[0], key[1], str(error), item.origin, is_failure=True)
             continue
         good.append(item)
+    if not good and not unjudged.has_failures:
+        unjudged.add(str(cluster), "", NOTHING, "", is_failure=True)
     view = Snapshot.from_documents(item.document for item in good)
     ledger = _ledger(view, policies, now)
     # What is neither judged nor asked about is named as such; a Namespace or a VPA has done its part.

@@ -91,7 +91,7 @@ def _workloads(console: Console, report: Report, most: int | None) -> None:
         table.add_row(
             f"[{style}]{row.word}[/]" if style else row.word,
             escape(f"{row.owner.kind} {row.owner.namespace}/{row.owner.name}"),
-            f"{row.tally.objects:,}" if row.basis == "pods" else "none",
+            f"{row.pods:,}" if row.pods else "none",
             escape("\n".join(_why(row))),
             _money(row, report.currency),
         )
@@ -167,7 +167,7 @@ def _savings(console: Console, report: Report, most: int | None) -> None:
         table.add_row(
             escape(f"{row.owner.kind} {row.owner.namespace}/{row.owner.name}"),
             escape("; ".join(words for words, _ in row.changes[:1])[:_LONGEST]),
-            f"{tally.objects:,}" if row.basis == "pods" else "none",
+            f"{row.pods:,}" if row.pods else "none",
             said(tally.before, report.currency),
             said(tally.after, report.currency),
             f"[green]{said(tally.saved, report.currency)}[/]",

@@ -1,6 +1,5 @@
 """What `audit` and `report` have in common: their flags, the scan with its progress, and the written outputs."""
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -15,14 +14,10 @@ from webhook.audit.judge import Grouping
 from webhook.audit.render import document
 from webhook.audit.render.html import as_html
 from webhook.audit.report import Report
-from webhook.cli import _terminal
+from webhook.cli import _cluster, _terminal
+from webhook.cli._cluster import LIVE
 from webhook.cli._fault import Fault
-from webhook.kube.client import ConfigError, connect
-from webhook.policy._policy_set import PolicySet
-from webhook.policy._problems import PolicyErrors
 
-LIVE: Final = "live"
-_DEFAULT_POLICIES: Final = "policies"
 _MOST_FAILURES: Final = 20
 
 _Object = tuple[str, dict[str, Any]]
@@ -52,12 +47,8 @@ class Flags(NamedTuple):
         department_label: str,
     ) -> "Flags":
         """Check the flags against each other."""
-        if cluster != LIVE and not Path(cluster).exists():
-            raise Fault(f"--cluster: {cluster} does not exist; give a directory of Kubernetes YAML, or live")
-        if policies is None and (cluster != LIVE or Path(_DEFAULT_POLICIES).is_dir()):
-            policies = Path(_DEFAULT_POLICIES)
-        if policies is not None and not policies.is_dir():
-            raise Fault(f"--policies: {policies} is not a directory; give a directory of policy YAML")
+        _cluster.check(cluster)
+        policies = _cluster.policy_directory(policies, cluster)
         return cls(policies, cluster, kubeconfig, exclude, own_namespace, Grouping(cost_label, department_label))
 
 
@@ -78,12 +69,7 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
             metavar="DIR|live",
             help="What to judge: a directory of Kubernetes YAML or JSON, `kubectl get -o yaml` included, or live.",
         ),
-        click.option(
-            "--kubeconfig",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            metavar="FILE",
-            help="With --cluster live: the kubeconfig to use instead of the usual one.",
-        ),
+        _cluster.KUBECONFIG,
         click.option(
             "--exclude-namespaces",
             "exclude",
@@ -169,21 +155,9 @@ def progress(objects: Iterable[_Object], size: int) -> Iterator[_Object]:
 
 
 def _world(flags: Flags) -> worlds.World:
-    policies = _policies(flags.policies) if flags.policies is not None else None
-    if flags.cluster != LIVE:
-        if policies is None:
-            raise Fault("--policies: is missing; give a directory of policy YAML")
-        return worlds.of_directory(Path(flags.cluster), policies, assembly.utc_now)
-    # What watches log is named in the report, once.
-    logging.getLogger("podgate").addHandler(logging.NullHandler())
-    try:
-        return worlds.of_api(connect(flags.kubeconfig), policies, assembly.utc_now)
-    except ConfigError as error:
-        raise Fault(str(error)) from None
-
-
-def _policies(directory: Path) -> PolicySet:
-    try:
-        return assembly.load_policies(directory)
-    except PolicyErrors as error:
-        raise Fault("\n".join(str(problem) for problem in error.problems)) from None
+    policies = _cluster.load(flags.policies) if flags.policies is not None else None
+    if flags.cluster == LIVE:
+        return _cluster.connect(flags.kubeconfig, policies)
+    if policies is None:
+        raise Fault("--policies: is missing; give a directory of policy YAML")
+    return worlds.of_directory(Path(flags.cluster), policies, assembly.utc_now)

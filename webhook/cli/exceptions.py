@@ -13,17 +13,14 @@ from webhook.admission import subject as subjects
 from webhook.admission.request import BadReview
 from webhook.admission.ruleset import Ruleset
 from webhook.admission.subject import Subject
-from webhook.cli import _terminal, review
+from webhook.cli import _cluster, _terminal, review
 from webhook.cli._fault import Fault
-from webhook.cluster.snapshot import SnapshotError
 from webhook.cluster.view import View
-from webhook.kube import manifests, yaml_text
+from webhook.kube import yaml_text
 from webhook.kube.manifests import Manifest, ManifestError
-from webhook.offline import compare, drafts, judged, surroundings
-from webhook.policy._policy_set import PolicySet
+from webhook.offline import compare, drafts, judged
 from webhook.policy._problems import PolicyErrors
 
-_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 _LEFT = 1
 _WRONG_INPUT = 2
 
@@ -42,9 +39,13 @@ def COMMAND() -> None:  # noqa: N802  the name by which the command line finds i
 )
 @click.argument("file", required=False, metavar="[FILE|DIR|-]")
 @click.option(
-    "--policies", type=_DIRECTORY, default="policies", metavar="DIR", show_default=True, help="Policy YAML to judge by."
+    "--policies",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Policy YAML to judge by, default policies; with --cluster live, policies that are custom resources are added "
+    "to it.",
 )
-@click.option("--cluster", type=_DIRECTORY, metavar="DIR", help="Kubernetes YAML of the cluster.")
+@_cluster.with_options
 @click.option(
     "--namespace", "-n", default="default", metavar="NS", show_default=True, help="Namespace of objects that name none."
 )
@@ -57,8 +58,9 @@ def COMMAND() -> None:  # noqa: N802  the name by which the command line finds i
 )
 def _draft(
     file: str | None,
-    policies: Path,
-    cluster: Path | None,
+    policies: Path | None,
+    cluster: str | None,
+    kubeconfig: Path | None,
     namespace: str,
     owner: str,
     expires: str | None,
@@ -67,30 +69,31 @@ def _draft(
     exclude: tuple[str, ...],
 ) -> None:
     if file is None and cluster is None:
-        raise Fault("nothing to judge; give FILE, a directory, - for standard input, or --cluster DIR")
+        raise Fault("nothing to judge; give FILE, a directory, - for standard input, or --cluster DIR|live")
     terms = drafts.Terms(owner, _end(expires, days), reason)
     try:
         drafts.check_terms(terms)
     except PolicyErrors as error:
         raise Fault("\n".join(f"{each.path}: {each.message}. {each.cure}" for each in error.problems)) from None
-    loaded = _load(policies)
-    rules = Ruleset(loaded, exclude)
-    found = list(review.read(file)) if file is not None else list(manifests.read_path(cluster or Path()))
-    try:
-        view, errors = surroundings.view_of(found, cluster, namespace)
-    except SnapshotError as error:
-        raise Fault(str(error)) from None
-    around = review.surround(rules, view)
-    candidates: list[drafts.Candidate] = []
-    for item in _terminal.progress(found, "Judging"):
-        if isinstance(item, ManifestError):
-            errors.append(item)
-            continue
-        try:
-            candidates += _candidates(item, view, namespace)
-        except (BadReview, msgspec.ValidationError, RecursionError) as error:
-            errors.append(ManifestError(item.origin, f"cannot be judged: {str(error).splitlines()[0]}; mend it"))
-    drafted = drafts.draft(candidates, loaded, around, exclude, terms)
+    with _cluster.opened(cluster, kubeconfig, policies) as world:
+        rules = Ruleset(world.policies, exclude)
+        found = list(review.read(file) if file is not None else world.objects())
+        # What the cluster itself holds is known already, and is not brought to it.
+        brought = found if file is not None else []
+        errors = world.problems(brought, namespace)
+        candidates: list[drafts.Candidate] = []
+        with world.known(brought, namespace) as view:
+            for item in _terminal.progress(found, "Judging"):
+                if isinstance(item, ManifestError):
+                    errors += [item] if file is not None else []
+                    continue
+                try:
+                    candidates += _candidates(item, view, namespace)
+                except (BadReview, msgspec.ValidationError, RecursionError) as error:
+                    errors.append(
+                        ManifestError(item.origin, f"cannot be judged: {str(error).splitlines()[0]}; mend it")
+                    )
+            drafted = drafts.draft(candidates, world.policies, review.surround(rules, view), exclude, terms)
     text = yaml_text.dump(drafted.documents) if drafted.documents else ""
     drafts.load(text)
     click.echo(text, nl=False)
@@ -99,13 +102,6 @@ def _draft(
     if errors:
         sys.exit(_WRONG_INPUT)
     sys.exit(_LEFT if drafted.left else 0)
-
-
-def _load(policies: Path) -> PolicySet:
-    try:
-        return assembly.load_policies(policies)
-    except PolicyErrors as error:
-        raise Fault("\n".join(str(problem) for problem in error.problems)) from None
 
 
 def _end(expires: str | None, days: int | None) -> date:

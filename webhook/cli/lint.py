@@ -10,20 +10,17 @@ import click
 from webhook import assembly
 from webhook.admission.decision import Decision
 from webhook.admission.ruleset import Ruleset
-from webhook.cli import _terminal, review
-from webhook.cli._fault import Fault
-from webhook.cluster.snapshot import Snapshot, SnapshotError
-from webhook.kube import manifests
+from webhook.cli import _cluster, _terminal, review
+from webhook.cluster.view import View
 from webhook.kube.manifests import Manifest
 from webhook.offline import judged, lint
 from webhook.offline.formats import Item, Report, Told, sarif
 from webhook.policy._envelope import Document
-from webhook.policy._policy_set import PolicySet
-from webhook.policy._problems import PolicyErrors
 from webhook.policy.policy_exception import PolicyExceptionSpec
 
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 _FOUND = 1
+_UNREAD = 2
 
 _STYLES = {"error": "bold red", "warning": "yellow"}
 
@@ -33,10 +30,11 @@ _STYLES = {"error": "bold red", "warning": "yellow"}
     short_help="Find policies that are valid and yet not meant.",
     help="Find policies that never match, hide each other or would stop a cluster, exceptions that have no effect, and "
     "budgets without prices. With --cluster also what matches or excuses nothing that is there.\n\n"
-    "Exit status: 0 no errors, 1 errors (with --strict also warnings), 2 the policies cannot be loaded.",
+    "Exit status: 0 no errors, 1 errors (with --strict also warnings), 2 the policies cannot be loaded, or something "
+    "of the cluster cannot be read.",
 )
 @click.argument("policies", type=_DIRECTORY, default="policies", metavar="[DIR]")
-@click.option("--cluster", type=_DIRECTORY, metavar="DIR", help="Kubernetes YAML of the cluster.")
+@_cluster.with_options
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option(
     "--output",
@@ -46,27 +44,28 @@ _STYLES = {"error": "bold red", "warning": "yellow"}
     show_default=True,
     help="text for people, json for programs, sarif for code scanning.",
 )
-def COMMAND(policies: Path, cluster: Path | None, strict: bool, output: str) -> None:  # noqa: N802
-    try:
-        loaded = assembly.load_policies(policies)
-        known = _cluster(loaded, cluster) if cluster is not None else None
-    except PolicyErrors as error:
-        raise Fault("\n".join(str(problem) for problem in error.problems)) from None
-    except SnapshotError as error:
-        raise Fault(str(error)) from None
-    found = lint.lint(loaded, assembly.utc_now(), known)
+def COMMAND(  # noqa: N802  the name by which the command line finds it
+    policies: Path, cluster: str | None, kubeconfig: Path | None, strict: bool, output: str
+) -> None:
+    with _cluster.opened(cluster, kubeconfig, policies) as world, world.known((), "default") as view:
+        known = _known(world, view) if cluster is not None else None
+        found = lint.lint(world.policies, assembly.utc_now(), known)
+        problems = world.problems((), "default")
     _OUTPUTS[output](found)
+    for problem in problems:
+        click.echo(f"podgate: {problem}", err=True)
+    if problems:
+        sys.exit(_UNREAD)
     sys.exit(_FOUND if any(strict or remark.weight == "error" for remark in found) else 0)
 
 
-def _cluster(policies: PolicySet, directory: Path) -> lint.Cluster:
-    view = Snapshot.from_directory(directory)
-    found = [item for item in manifests.read_path(directory) if isinstance(item, Manifest)]
-    names = {str(item.document["metadata"]["name"]) for item in found if item.document["kind"] == "Namespace"}
+def _known(world: _cluster.Cluster, view: View) -> lint.Cluster:
+    policies = world.policies
     rules = Ruleset(policies)
     kept: dict[str, list[Manifest]] = {}
-    for item in found:
-        kept.setdefault(str((item.document.get("metadata") or {}).get("namespace") or "default"), []).append(item)
+    for item in world.objects():
+        if isinstance(item, Manifest):
+            kept.setdefault(str((item.document.get("metadata") or {}).get("namespace") or "default"), []).append(item)
 
     def is_used(item: Document[PolicyExceptionSpec]) -> bool:
         """Compare the verdicts with and without it."""
@@ -74,10 +73,10 @@ def _cluster(policies: PolicySet, directory: Path) -> lint.Cluster:
         without = lint.rules_without(policies, item)
         return _outcomes(objects, view, rules) != _outcomes(objects, view, without)
 
-    return lint.Cluster(view, sorted(names), is_used)
+    return lint.Cluster(view, world.namespaces(), is_used)
 
 
-def _outcomes(objects: Sequence[Manifest], view: Snapshot, rules: Ruleset) -> list[object]:
+def _outcomes(objects: Sequence[Manifest], view: View, rules: Ruleset) -> list[object]:
     results = judged.judge_all(objects, review.surround(rules, view), "default")
     return [_told(item.decision) for item in results if isinstance(item, judged.Judged)]
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -11,17 +12,15 @@ from webhook import assembly
 from webhook.admission.bookings import bookings
 from webhook.admission.review import Surroundings
 from webhook.admission.ruleset import Ruleset
-from webhook.cli import _review_output, _terminal
+from webhook.cli import _cluster, _review_output, _terminal
 from webhook.cli._fault import Fault
-from webhook.cluster.snapshot import Snapshot, SnapshotError
+from webhook.cluster.view import View
 from webhook.kube import manifests
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.ledger.memory import MemoryLedger
-from webhook.offline import compare, judged, report, surroundings
+from webhook.offline import compare, judged, report
 from webhook.offline.formats import Comparison
-from webhook.policy._problems import PolicyErrors
 
-_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 _REFUSED = 1
 _WRONG_INPUT = 2
 _TOO_DEAR = 3
@@ -33,19 +32,18 @@ _Found = Sequence[Manifest | ManifestError]
     "review",
     short_help="Judge manifests as the webhook would.",
     help="Judge FILE: manifests, lists, AdmissionReviews, a directory of them, or - for standard input.\n\n"
-    "Exit status: 0 nothing refused, 1 something refused, 2 the input or the flags are wrong, 3 the monthly cost rises "
-    "by more than --max-cost-increase.",
+    "Exit status: 0 nothing refused, 1 something refused, 2 the flags are wrong or something could not be read, 3 the "
+    "monthly cost rises by more than --max-cost-increase.",
 )
 @click.argument("file", metavar="FILE|DIR|-")
 @click.option(
-    "--policies", type=_DIRECTORY, default="policies", metavar="DIR", show_default=True, help="Policy YAML to judge by."
-)
-@click.option(
-    "--cluster",
-    type=_DIRECTORY,
+    "--policies",
+    type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Kubernetes YAML of the cluster: namespaces, VPAs, HPAs, LimitRanges, running pods.",
+    help="Policy YAML to judge by, default policies; with --cluster live, policies that are custom resources are added "
+    "to it.",
 )
+@_cluster.with_options
 @click.option(
     "--namespace", "-n", default="default", metavar="NS", show_default=True, help="Namespace of objects that name none."
 )
@@ -91,8 +89,9 @@ _Found = Sequence[Manifest | ManifestError]
 )
 def COMMAND(  # noqa: N802  the name by which the command line finds it
     file: str,
-    policies: Path,
-    cluster: Path | None,
+    policies: Path | None,
+    cluster: str | None,
+    kubeconfig: Path | None,
     namespace: str,
     mode: str,
     output: str,
@@ -101,55 +100,45 @@ def COMMAND(  # noqa: N802  the name by which the command line finds it
     limit: str | None,
     floor: str | None,
 ) -> None:
-    rules = load_rules(policies, exclude, mode)
-    allowed = _allowance(baseline, limit, floor, rules.prices.currency)
-    found = list(read(file))
-    around, errors = _around(rules, found, cluster, namespace)
-    results: list[judged.Judged] = []
-    for item in judged.judge_all(_terminal.progress(found, "Judging"), around, namespace):
-        if isinstance(item, ManifestError):
-            errors.append(item)
-        else:
-            results.append(item)
-    comparison: Comparison | None = None
-    if baseline is not None:
-        before, broken = _price_baseline(baseline, rules, cluster, namespace)
-        after, unpriced = compare.price_all((item for item in found if isinstance(item, Manifest)), around, namespace)
-        told = {error.origin for error in errors}
-        errors += [*broken, *(error for error in unpriced if error.origin not in told)]
-        comparison = compare.compare(before, after, allowed)
-    made = report.of_results(
-        results,
-        errors,
-        around.view,
-        tool="podgate review",
-        currency=rules.prices.currency,
-        version=metadata.version("podgate"),
-        when=assembly.utc_now(),
-        comparison=comparison,
-    )
-    _review_output.show(output, _review_output.Shown(results, made))
-    for error in errors:
-        click.echo(f"podgate: {error}", err=True)
-    if cluster is not None:
-        _tell_missing(cluster, results, around)
+    with _cluster.opened(cluster, kubeconfig, policies) as world:
+        rules = Ruleset(world.policies, exclude, "audit" if mode == "audit" else "enforce")
+        allowed = _allowance(baseline, limit, floor, rules.prices.currency)
+        found = list(read(file))
+        before = _price_baseline(baseline, rules, world, namespace) if baseline is not None else None
+        with world.known(found, namespace) as view:
+            around = surround(rules, view)
+            results, errors = _judge(found, around, namespace)
+            errors = [*world.problems(found, namespace), *errors]
+            comparison: Comparison | None = None
+            if before is not None:
+                after, unpriced = compare.price_all(
+                    (item for item in found if isinstance(item, Manifest)), around, namespace
+                )
+                told = {(error.origin, error.what) for error in errors}
+                errors += [error for error in (*before.errors, *unpriced) if (error.origin, error.what) not in told]
+                comparison = compare.compare(before.prices, after, allowed)
+            made = report.of_results(
+                results,
+                errors,
+                view,
+                tool="podgate review",
+                currency=rules.prices.currency,
+                version=metadata.version("podgate"),
+                when=assembly.utc_now(),
+                comparison=comparison,
+            )
+            if output == "sarif":
+                made = report.with_lines(made)
+            _review_output.show(output, _review_output.Shown(results, made))
+            for error in errors:
+                click.echo(f"podgate: {error}", err=True)
+            if cluster is not None:
+                _tell_missing(cluster, results, view)
     if errors:
         sys.exit(_WRONG_INPUT)
     if not results:
         raise Fault(f"{file}: holds no Kubernetes object; give a manifest, a list or an AdmissionReview")
     sys.exit(_status(results, comparison))
-
-
-def load_rules(policies: Path, exclude: Sequence[str] = (), mode: str = "enforce") -> Ruleset:
-    """Return the policies of a directory, compiled.
-
-    Raises:
-        Fault: with all errors of all files.
-    """
-    try:
-        return Ruleset(assembly.load_policies(policies), exclude, "audit" if mode == "audit" else "enforce")
-    except PolicyErrors as error:
-        raise Fault("\n".join(str(problem) for problem in error.problems)) from None
 
 
 def read(file: str) -> Iterator[Manifest | ManifestError]:
@@ -171,30 +160,32 @@ def read(file: str) -> Iterator[Manifest | ManifestError]:
     yield from manifests.read_path(path)
 
 
-def surround(rules: Ruleset, view: Snapshot) -> Surroundings:
+def surround(rules: Ruleset, view: View) -> Surroundings:
     """Return what manifests are judged against: policies, cluster, the money that running pods have taken."""
     ledger = MemoryLedger(clock=assembly.utc_now)
     ledger.recount(bookings(view, rules, assembly.utc_now))
     return Surroundings(rules, view, ledger, assembly.utc_now)
 
 
-def _around(
-    rules: Ruleset, found: _Found, cluster: Path | None, namespace: str
-) -> tuple[Surroundings, list[ManifestError]]:
-    try:
-        view, errors = surroundings.view_of(found, cluster, namespace)
-    except SnapshotError as error:
-        raise Fault(str(error)) from None
-    return surround(rules, view), errors
+def _judge(found: _Found, around: Surroundings, namespace: str) -> tuple[list[judged.Judged], list[ManifestError]]:
+    results: list[judged.Judged] = []
+    errors: list[ManifestError] = []
+    for item in judged.judge_all(_terminal.progress(found, "Judging"), around, namespace):
+        if isinstance(item, ManifestError):
+            errors.append(item)
+        else:
+            results.append(item)
+    return results, errors
 
 
-def _tell_missing(cluster: Path, results: Sequence[judged.Judged], around: Surroundings) -> None:
+def _tell_missing(cluster: str, results: Sequence[judged.Judged], view: View) -> None:
     """Name the parts of the cluster that verdicts rest on and that nobody gave."""
     names = {item.namespace for item in results if item.decision is not None and item.namespace}
     for name in sorted(names):
-        if around.view.namespace(name) is None:
+        if view.namespace(name) is None:
             what = f"there is no Namespace {name}, so its objects were judged without its labels"
-            click.echo(f"podgate: note: {cluster}: {what}; add it, or name another with --namespace", err=True)
+            where = "the live cluster" if cluster == _cluster.LIVE else cluster
+            click.echo(f"podgate: note: {where}: {what}; add it, or name another with --namespace", err=True)
 
 
 def _allowance(baseline: str | None, limit: str | None, floor: str | None, currency: str) -> compare.Allowance | None:
@@ -212,13 +203,18 @@ def _allowance(baseline: str | None, limit: str | None, floor: str | None, curre
         raise Fault(f"--max-cost-increase: {error}") from None
 
 
-def _price_baseline(
-    file: str, rules: Ruleset, cluster: Path | None, namespace: str
-) -> tuple[dict[compare.Key, compare.Priced], list[ManifestError]]:
+class _Before(NamedTuple):
+    """The baseline."""
+
+    prices: dict[compare.Key, compare.Priced]
+    errors: list[ManifestError]
+
+
+def _price_baseline(file: str, rules: Ruleset, world: _cluster.Cluster, namespace: str) -> _Before:
     found = list(read(file))
-    around, errors = _around(rules, found, cluster, namespace)
-    prices, unpriced = compare.price_all(found, around, namespace)
-    return prices, [*errors, *unpriced]
+    with world.known(found, namespace) as view:
+        prices, unpriced = compare.price_all(found, surround(rules, view), namespace)
+    return _Before(prices, [*world.problems(found, namespace), *unpriced])
 
 
 def _status(results: Sequence[judged.Judged], comparison: Comparison | None) -> int:

@@ -1,8 +1,8 @@
 """The cluster view over a directory of ordinary manifests: the embedded cluster, tests, and every offline command.
 
-A snapshot is built once and never changes, so all look-ups are dictionary look-ups without locks. It is all or
-nothing: a file that cannot be read would make every later answer a guess, so all errors are told at once and there is
-no snapshot.
+A snapshot is built once and never changes, so all look-ups are dictionary look-ups without locks. For who serves by it
+it is all or nothing: a file that cannot be read would make every later answer a guess, so all errors are told at once
+and there is no snapshot. Who reports takes what can be read, and names the rest beside the verdicts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -113,19 +113,23 @@ class Snapshot:
         return cls._collect(manifests.Manifest(f"document {n}", each) for n, each in enumerate(documents, 1))
 
     @classmethod
-    def _collect(cls, found: Iterable[manifests.Manifest | manifests.ManifestError]) -> "Snapshot":
+    def of_readable(
+        cls, found: Iterable[manifests.Manifest | manifests.ManifestError]
+    ) -> tuple["Snapshot", list[manifests.ManifestError]]:
+        """Take what can be read, the first of objects that contradict each other, and return what is wrong with the
+        rest."""
         items: list[_read.Item] = []
         origins: dict[tuple[str, str, str], tuple[str, _read.Item]] = {}
-        errors: list[str] = []
+        errors: list[manifests.ManifestError] = []
         ignored = 0
         for manifest in found:
             if isinstance(manifest, manifests.ManifestError):
-                errors.append(str(manifest))
+                errors.append(manifest)
                 continue
             try:
                 item = _read.read(manifest.document)
             except _read.ReadError as error:
-                errors.append(f"{manifest.origin}: {error}")
+                errors.append(manifests.ManifestError(manifest.origin, str(error)))
                 continue
             if item is None:
                 ignored += 1
@@ -135,12 +139,17 @@ class Snapshot:
                 if first is not item:
                     if first.value != item.value:
                         what = f"{item.kind} {item.name} differs from the one in {origin}"
-                        errors.append(f"{manifest.origin}: {what}; keep one of them")
+                        errors.append(manifests.ManifestError(manifest.origin, f"{what}; keep one of them"))
                     continue
             items.append(item)
+        return cls(items, ignored), errors
+
+    @classmethod
+    def _collect(cls, found: Iterable[manifests.Manifest | manifests.ManifestError]) -> "Snapshot":
+        view, errors = cls.of_readable(found)
         if errors:
-            raise SnapshotError(errors)
-        return cls(items, ignored)
+            raise SnapshotError([str(error) for error in errors])
+        return view
 
     def _add_workload(self, item: _read.Item) -> None:
         key = (item.namespace, item.kind, item.name)

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
 
 from webhook.cluster.view import View
 from webhook.kube.manifests import ManifestError
+from webhook.kube.places import Places, in_object
 from webhook.offline import compare
 from webhook.offline.formats.from_decision import of_decision
 from webhook.offline.formats.result import Comparison, Item, Report, Unread, split_origin
@@ -37,6 +39,34 @@ def of_results(
         when,
         comparison,
     )
+
+
+def with_lines(report: Report) -> Report:
+    """Return the report with the line of every finding that names a field; files are looked at once more for it."""
+    wanted: dict[str, set[int]] = {}
+    for item in report.items:
+        if item.file and item.line and any(told.paths for told in item.told):
+            wanted.setdefault(item.file, set()).add(item.line)
+    known = {file: _places(Path(file), lines) for file, lines in wanted.items()}
+    return report._replace(items=tuple(_with_lines(item, known.get(item.file)) for item in report.items))
+
+
+def _places(file: Path, lines: Iterable[int]) -> Places | None:
+    try:
+        return Places(file.read_text(), lines)
+    except (OSError, ValueError):
+        # Standard input, or a file that is gone: the line of the object stands.
+        return None
+
+
+def _with_lines(item: Item, places: Places | None) -> Item:
+    if places is None:
+        return item
+    told = (
+        each._replace(at=places.line(item.line, in_object(item.kind, each.paths[0]))) if each.paths else each
+        for each in item.told
+    )
+    return item._replace(told=tuple(told))
 
 
 def _item(item: Judged, view: View, workloads: set[compare.Key]) -> Item:

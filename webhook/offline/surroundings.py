@@ -1,15 +1,13 @@
 """The cluster that manifests are judged in: a directory, and beside it what the input itself brings.
 
-A chart often brings its own Namespace, VPA or LimitRange, and they count as if they were applied with the rest. An
-object of the input that cannot be read is one error with its place, and costs no other object its verdict.
+A chart often brings its own Namespace, VPA or LimitRange, and they count as if they were applied with the rest. What
+cannot be read, of the input or of the directory, is one error with its place, and costs no other object its verdict.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from webhook.cluster.snapshot import Snapshot, SnapshotError
-from webhook.kube import manifests
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.kube.objects import WORKLOAD_KINDS
 
@@ -17,24 +15,39 @@ _CLUSTER_SCOPED = frozenset({"Namespace", "Node"})
 _NOT_RUNNING = frozenset({"Pod", "AdmissionReview"})
 """Kinds that are judged, not known: a pod of the input does not run yet, so no budget counts it."""
 
+WITHOUT_IT: Final = "verdicts are made without it: "
+"""Before what is wrong with a part of the cluster."""
+
 _Identity = tuple[object, object, object]
 
 
 def view_of(
-    found: Iterable[Manifest | ManifestError], cluster: Path | None, namespace: str
+    found: Iterable[Manifest | ManifestError], cluster: Iterable[Manifest | ManifestError], namespace: str
 ) -> tuple[Snapshot, list[ManifestError]]:
-    """Put the input and the cluster directory together; where both have an object, the input's counts.
+    """Put the input and a cluster of files together; where both have an object, the input's counts.
 
     Args:
         found: the input.
-        cluster: a directory of Kubernetes YAML, or None.
+        cluster: what was read of the cluster's files.
         namespace: of objects of the input that name none.
 
     Returns:
         The view, and what is wrong with objects that are known only and not judged themselves.
+    """
+    brought, errors = brought_by(found, namespace)
+    others = [item for item in cluster if isinstance(item, ManifestError) or _identity(item.document) not in brought]
+    view, broken = Snapshot.of_readable([*brought.values(), *others])
+    return view, [*errors, *(ManifestError(each.origin, f"{WITHOUT_IT}{each.what}") for each in broken)]
 
-    Raises:
-        SnapshotError: the directory cannot be read; all of its errors at once.
+
+def brought_by(
+    found: Iterable[Manifest | ManifestError], namespace: str
+) -> tuple[dict[_Identity, Manifest], list[ManifestError]]:
+    """Return the objects of the input that others are judged by, and what is wrong with those that are known only.
+
+    Args:
+        found: the input.
+        namespace: of objects that name none.
     """
     brought: dict[_Identity, Manifest] = {}
     errors: list[ManifestError] = []
@@ -49,12 +62,7 @@ def view_of(
             errors.append(ManifestError(item.origin, problem))
         elif not problem and first is None:
             brought[_identity(placed.document)] = placed
-    documents = [item.document for item in brought.values()]
-    if cluster is not None:
-        known = [item for item in manifests.read_path(cluster) if isinstance(item, Manifest)]
-        Snapshot.from_directory(cluster)  # All errors of the directory at once, with their files.
-        documents += [item.document for item in known if _identity(item.document) not in brought]
-    return Snapshot.from_documents(documents), errors
+    return brought, errors
 
 
 def _placed(document: dict[str, Any], namespace: str) -> dict[str, Any]:

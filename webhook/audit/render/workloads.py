@@ -47,7 +47,7 @@ def _list(report: Report, rows: Sequence[Row], end: Callable[[Row], str]) -> str
 def _workload(report: Report, row: Row, end: str) -> str:
     owner, tally, currency = row.owner, row.tally, report.currency
     style = "is-refused" if tally.refused else "is-changed"
-    counted = times(tally.objects, "pod") if row.basis == "pods" else "no pod runs"
+    counted = times(row.pods, "pod") if row.pods else "no pod runs"
     if tally.refused and tally.refused < tally.objects:
         counted += f", {tally.refused:,} of them refused"
     cost = f"{said(tally.before, currency)} {report.before}, {said(tally.after, currency)} {report.after}"

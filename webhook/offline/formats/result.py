@@ -39,6 +39,8 @@ class Told(NamedTuple):
     cure: str = ""
     paths: tuple[str, ...] = ()
     """Fields concerned, such as ``spec.containers[0].securityContext``."""
+    at: int = 0
+    """Line of the first of these fields in the file of the object, from 1; 0 where it is not known."""
 
     @property
     def line(self) -> str:

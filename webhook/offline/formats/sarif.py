@@ -1,4 +1,4 @@
-"""SARIF 2.1.0, which code scanning reads: one result a finding, at the line of the object in its file.
+"""SARIF 2.1.0, which code scanning reads: one result a finding, at the line of its field, else of its object.
 
 A result's fingerprint is made of the rule, the policy, the object and the fields, never of lines, amounts or wording,
 so a finding stays the same one when the file around it changes.
@@ -62,13 +62,13 @@ def _result(item: Item, told: Told, rules: dict[str, int], seen: Counter[str]) -
         "ruleIndex": index,
         "level": told.weight,
         "message": {"text": f"{item.label}: {told.text.rstrip('.')}.{cure}"},
-        "locations": [_location(item)],
+        "locations": [_location(item, told.at)],
         "partialFingerprints": {"podgateFinding/v1": _fingerprint(item, told, name, seen)},
         "properties": properties,
     }
 
 
-def _location(item: Item) -> dict[str, Any]:
+def _location(item: Item, line: int) -> dict[str, Any]:
     logical = {
         "name": item.name,
         "fullyQualifiedName": "/".join(filter(None, (item.namespace, item.kind, item.name))),
@@ -76,7 +76,7 @@ def _location(item: Item) -> dict[str, Any]:
     }
     location: dict[str, Any] = {"logicalLocations": [logical]}
     if item.file:
-        location["physicalLocation"] = _physical(item.file, item.line)
+        location["physicalLocation"] = _physical(item.file, line or item.line)
     return location
 
 
@@ -128,7 +128,7 @@ def _notifications(report: Report) -> Iterator[dict[str, Any]]:
     for item in report.items:
         if item.verdict == "not judged":
             text = f"{item.label} was not judged: {item.reason or 'no policy is about it'}"
-            yield {"level": "note", "message": {"text": text}, "locations": [_location(item)]}
+            yield {"level": "note", "message": {"text": text}, "locations": [_location(item, 0)]}
 
 
 def _place(unread: Unread) -> dict[str, Any]:
