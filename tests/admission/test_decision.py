@@ -48,7 +48,7 @@ def test_the_words_for_ten_thousand_containers_take_linear_time() -> None:
         operations += [a_test_of(number, f"c{number}"), setting(f"/spec/containers/{number}/resources/limits/cpu", "1")]
     started = time.process_time()
     assert summary(operations).startswith("c0 limits.cpu=1, c1 limits.cpu=1")
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(
