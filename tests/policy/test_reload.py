@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -85,7 +85,8 @@ async def test_the_first_look_loads(tmp_path: Path) -> None:
 
 
 async def test_a_good_and_a_bad_edit_are_seen_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slept, seen, really = [0.0], [0.0], asyncio.sleep
+    slept, seen = [0.0], [0.0]
+    really: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def sleep(seconds: float) -> None:
         slept[0] += seconds
@@ -100,6 +101,7 @@ async def test_a_good_and_a_bad_edit_are_seen_in_time(tmp_path: Path, monkeypatc
     file.write_text(policy("a"))
     watcher = DirectoryWatcher(tmp_path, _loader.load_directory, told, told, now=lambda: MORNING, interval=INTERVAL)
     await watcher.refresh()
+    holds: Callable[[], bool]
     for mode, holds in (("warn", lambda: watcher.state.generation == 2), ("on", lambda: bool(watcher.state.problems))):
         file.write_text(policy("a", mode))
         edited = slept[0]

@@ -96,9 +96,11 @@ class Callers:
         for thread in self._threads:
             thread.join()
 
-    def with_it(self, replica: _processes.Replica) -> bool:
-        """Whether a caller has a connection to this replica."""
-        return replica.port in tuple(self._ports.values())
+    def wait_for(self, replica: _processes.Replica) -> None:
+        until(lambda: self.answered[replica.port] > 20, "it was hardly called")
+
+    def wait_without(self, replica: _processes.Replica) -> None:
+        until(lambda: replica.port not in tuple(self._ports.values()), "callers stayed with it")
 
     def _call(self, number: int) -> None:
         connection: http.client.HTTPSConnection | None = None
@@ -143,15 +145,15 @@ def test_a_rolling_restart_under_load_fails_no_call(tmp_path: Path) -> None:
             # One more than needed comes first, then one goes: maxSurge 1, maxUnavailable 0.
             endpoints.replicas.append(new)
             endpoints.wait_for(new)
-            until(lambda old=old: callers.answered[old.port] > 20, "it was hardly called")
+            callers.wait_for(old)
             old.process.send_signal(signal.SIGTERM)
             endpoints.wait_without(old)
-            until(lambda old=old: not callers.with_it(old), "callers stayed with it")
+            callers.wait_without(old)
             old.process.send_signal(signal.SIGTERM)
             assert old.process.wait(PATIENCE) == 0
             endpoints.replicas.remove(old)
         for new in news:
-            until(lambda new=new: callers.answered[new.port] > 20, "it was hardly called")
+            callers.wait_for(new)
         callers.__exit__()
 
     assert callers.failures == []
