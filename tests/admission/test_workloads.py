@@ -206,7 +206,10 @@ RUNTIMES: dict[str, tuple[dict[str, Any], str]] = {
         cron_job({"podgate.dev/expected-runtime": "1h"}, activeDeadlineSeconds=7200),
         "$2.00 a month (1 pod at a time for 1h as annotated",
     ),
-    "unknown": (cron_job(), "$200.00 a month (1 pod at a time for the whole month, no expected runtime is known"),
+    "unknown": (
+        cron_job(),
+        "$200.00 a month (1 pod at a time for the whole month, as no annotation podgate.dev/expected-runtime says less",
+    ),
     "malformed": (
         cron_job({"podgate.dev/expected-runtime": "soon"}),
         "$200.00 a month (1 pod at a time for the whole month",

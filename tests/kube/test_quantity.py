@@ -26,10 +26,11 @@ from webhook.kube.quantity import Quantity, QuantityError
     ],
 )
 def test_hostile_text_is_refused_at_once_with_a_short_line(text: str, kind: str) -> None:
-    begin = time.perf_counter()
+    # Time of this thread alone: what squares the length takes seconds, and a busy machine adds nothing.
+    begin = time.thread_time()
     with pytest.raises(QuantityError) as caught:
         quantity.parse(text)
-    assert time.perf_counter() - begin < 0.1
+    assert time.thread_time() - begin < 0.5
     assert caught.value.kind == kind
     assert len(str(caught.value)) < 240
     assert "\n" not in str(caught.value)

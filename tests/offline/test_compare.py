@@ -76,7 +76,7 @@ SCALES: dict[str, tuple[list[dict[str, Any]], int, int, str]] = {
         [job(2)],
         400,
         400,
-        "2 pods at a time for the whole month, no expected runtime is known",
+        "2 pods at a time for the whole month, as no annotation podgate.dev/expected-runtime says less",
     ),
     "a Job for its expected runtime": (
         [job(2, **{"podgate.dev/expected-runtime": "10h"})],
@@ -135,7 +135,11 @@ def test_added_removed_and_changed_workloads_are_told_dearest_first() -> None:
     assert [(item.change, item.name, item.scale) for item in result.changes] == [
         ("changed", "shop", "2 replicas -> 5 replicas"),
         ("added", "new", "1 replica"),
-        ("removed", "sums", "1 pod at a time for the whole month, no expected runtime is known"),
+        (
+            "removed",
+            "sums",
+            "1 pod at a time for the whole month, as no annotation podgate.dev/expected-runtime says less",
+        ),
     ]
     assert result.unchanged == 1
     assert result.before == Range(Decimal(800), Decimal(800))

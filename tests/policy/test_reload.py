@@ -3,9 +3,10 @@
 import asyncio
 import datetime as dt
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,7 +16,7 @@ from webhook.policy._reload import INTERVAL, DirectoryWatcher, PolicyState
 
 LIMIT = 1.5
 """Seconds within which an edit must be live at the usual interval."""
-PATIENCE = 5.0
+PATIENCE = 60.0
 """Seconds that other tests wait at most, so that a busy machine fails none of them."""
 EVERY = 0.03
 """Seconds between two looks where it does not matter how many there are."""
@@ -83,14 +84,34 @@ async def test_the_first_look_loads(tmp_path: Path) -> None:
     assert watched.loaded == [state]
 
 
-async def test_a_good_and_a_bad_edit_are_seen_in_time(tmp_path: Path) -> None:
+async def test_a_good_and_a_bad_edit_are_seen_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept, seen = [0.0], [0.0]
+    really: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        slept[0] += seconds
+        await really(0.001)
+
+    def told(_state: PolicyState) -> None:
+        seen[0] = slept[0]
+
+    # Seconds are those that the watcher sleeps: a machine that is busy must not count as a watcher that is slow.
+    monkeypatch.setattr(_reload, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
     file = tmp_path / "a.yaml"
     file.write_text(policy("a"))
-    async with watching(tmp_path, every=INTERVAL) as watched:
-        file.write_text(policy("a", "warn"))
-        await watched.until(lambda: watched.names == ["a=warn"], within=LIMIT)
-        file.write_text(policy("a", "on"))
-        await watched.until(lambda: bool(watched.state.problems), within=LIMIT)
+    watcher = DirectoryWatcher(tmp_path, _loader.load_directory, told, told, now=lambda: MORNING, interval=INTERVAL)
+    await watcher.refresh()
+    holds: Callable[[], bool]
+    for mode, holds in (("warn", lambda: watcher.state.generation == 2), ("on", lambda: bool(watcher.state.problems))):
+        file.write_text(policy("a", mode))
+        edited = slept[0]
+        watcher.start()
+        deadline = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < deadline
+            await really(0.002)
+        await watcher.stop()
+        assert 0 < seen[0] - edited <= LIMIT
 
 
 @pytest.mark.usefixtures("quick")
@@ -175,7 +196,9 @@ async def test_a_directory_that_vanishes_is_a_failure_and_recovers(tmp_path: Pat
         await watched.until(lambda: not watched.state.problems)
 
 
-async def test_a_half_written_file_raises_no_alarm(tmp_path: Path) -> None:
+async def test_a_half_written_file_raises_no_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Longer than the writing takes on a machine that has much else to do.
+    monkeypatch.setattr(_reload, "RECHECK", 2.0)
     file = tmp_path / "a.yaml"
     file.write_text(policy("a"))
     async with watching(tmp_path) as watched:

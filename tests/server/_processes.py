@@ -48,11 +48,11 @@ class Replica(NamedTuple):
 
     def connect(self) -> http.client.HTTPSConnection:
         """Return a connection to the admission port that is not open yet."""
-        return http.client.HTTPSConnection("localhost", self.port, context=self.trust, timeout=10)
+        return http.client.HTTPSConnection("localhost", self.port, context=self.trust, timeout=60)
 
     def get(self, path: str) -> tuple[int, str]:
         """Ask the operations port."""
-        connection = http.client.HTTPConnection("localhost", self.ops_port, timeout=5)
+        connection = http.client.HTTPConnection("localhost", self.ops_port, timeout=60)
         with contextlib.closing(connection):
             connection.request("GET", path)
             answer = connection.getresponse()

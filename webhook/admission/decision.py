@@ -11,9 +11,9 @@ audit      recorded            recorded                     recorded
 =========  ==================  ===========================  ==========================
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -270,8 +270,8 @@ def summary(operations: Sequence[Operation], most: int = 6) -> str:
             names[path.rsplit("/", 1)[0]] = str(value)
         elif path in ("/metadata/labels", "/metadata/annotations") and isinstance(value, dict):
             parts.extend(_words(f"{path}/{key}", item, names) for key, item in value.items())
-        elif value not in ({}, []):
-            parts.append(_words(path, value, names))
+        else:
+            parts.extend(_words(inner, item, names) for inner, item in _items(path, value))
     # What Podgate notes down for itself says nothing to people.
     parts = [part for part in parts if not part.startswith("annotation podgate.dev/")]
     shown = parts[:most]
@@ -280,7 +280,21 @@ def summary(operations: Sequence[Operation], most: int = 6) -> str:
     return ", ".join(shown)
 
 
+def _items(path: str, value: object) -> Iterator[tuple[str, object]]:
+    """Take apart what a patch adds as a whole because its parent was missing."""
+    if isinstance(value, list) and path in _LISTS:
+        for item in value:
+            yield f"{path}/-", item
+    elif isinstance(value, dict) and path in _PARENTS:
+        for key, item in value.items():
+            yield from _items(f"{path}/{key}", item)
+    elif value not in ({}, []):
+        yield path, value
+
+
 def _words(path: str, value: object, names: dict[str, str]) -> str:
+    if isinstance(value, dict) and path in _SAYERS:
+        return _SAYERS[path](value)
     parts = path.split("/", 4)
     name = names.get("/".join(parts[:4])) if len(parts) == 5 else None
     if name is not None:
@@ -290,6 +304,33 @@ def _words(path: str, value: object, names: dict[str, str]) -> str:
         if path.startswith(prefix):
             return f"{word}{_unescape(path[len(prefix) :])}={_short(value)}"
     return f"{_unescape(path.removeprefix('/spec/').removesuffix('/-').replace('/', '.'))}={_short(value)}"
+
+
+def _toleration(item: Mapping[str, Any]) -> str:
+    """As `kubectl describe` and `kubectl taint` write it."""
+    key = str(item.get("key") or "*")
+    value = f"={item['value']}" if item.get("value") else ""
+    return f"toleration {key}{value}:{item.get('effect') or '*'}"
+
+
+def _preference(item: Mapping[str, Any]) -> str:
+    terms = item.get("preference", {}).get("matchExpressions", ())
+    wanted = [f"{term['key']} {term['operator']} {','.join(term.get('values', ()))}".rstrip() for term in terms]
+    return f"prefers nodes with {' and '.join(wanted)}" if wanted else "a node preference"
+
+
+def _spread(item: Mapping[str, Any]) -> str:
+    return f"spread over {item.get('topologyKey')} (maxSkew {item.get('maxSkew')})"
+
+
+_PREFERRED: Final = "/spec/affinity/nodeAffinity/preferredDuringSchedulingIgnoredDuringExecution"
+_LISTS: Final = frozenset({"/spec/tolerations", "/spec/topologySpreadConstraints", _PREFERRED})
+_PARENTS: Final = frozenset({"/spec/affinity", "/spec/affinity/nodeAffinity"})
+_SAYERS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "/spec/tolerations/-": _toleration,
+    "/spec/topologySpreadConstraints/-": _spread,
+    f"{_PREFERRED}/-": _preference,
+}
 
 
 def _short(value: object) -> str:

@@ -105,7 +105,9 @@ def _job_scale(kind: str, job: JobSpec, metadata: Iterable[ObjectMeta | None]) -
         seconds = job.active_deadline_seconds
         hours = _hours(seconds)
         return WorkloadScale(kind, parallel, f"{pods} until activeDeadlineSeconds, {hours} h", hours, seconds)
-    return WorkloadScale(kind, parallel, f"{pods} for the whole month, no expected runtime is known")
+    return WorkloadScale(
+        kind, parallel, f"{pods} for the whole month, as no annotation {EXPECTED_RUNTIME_ANNOTATION} says less"
+    )
 
 
 def _suspended(scale: WorkloadScale) -> WorkloadScale:

@@ -16,6 +16,7 @@ from webhook.pricing import money
 
 _ORDER: Final = ("refused", "warned", "changed", "would refuse", "would change")
 _REASON_LENGTH: Final = 230
+_FIX: Final = "; to fix: "
 
 
 class _Row(NamedTuple):
@@ -102,7 +103,17 @@ def _money(row: _Row) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _REASON_LENGTH else text[: _REASON_LENGTH - 3] + "..."
+    """Cut a long text so that neither what is wrong nor how to mend it goes missing."""
+    message, fix, cure = text.partition(_FIX)
+    if not fix:
+        return _cut(text, _REASON_LENGTH)
+    room = _REASON_LENGTH - len(fix)
+    said = _cut(message, max(room // 2, room - len(cure)))
+    return f"{said}{fix}{_cut(cure, room - len(said))}"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def _totals(console: Console, results: Sequence[Replayed]) -> None:

@@ -45,6 +45,17 @@ def test_a_bare_pod_is_refused_in_the_words_of_the_api_server() -> None:
     assert not finding.notice
 
 
+def test_the_cure_says_that_the_fields_of_a_controllers_pod_stand_in_its_template() -> None:
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "u", "controller": True}
+    spec = pod(hostNetwork=True)["spec"]
+    [alone] = inspect({"metadata": {"name": "p"}, "spec": spec})
+    [made] = inspect({"metadata": {"name": "p", "ownerReferences": [owner]}, "spec": spec})
+    [kept] = inspect({"metadata": {"name": "p", "ownerReferences": [{**owner, "controller": False}]}, "spec": spec})
+    assert alone.cure == kept.cure == "remove hostNetwork from spec"
+    assert made.cure == f"in the pod template, {alone.cure}"
+    assert made.message == alone.message
+
+
 @pytest.mark.parametrize(
     "document", [pod(), {}, {"spec": {}}, {"metadata": {}}], ids=["secure", "empty", "spec", "meta"]
 )

@@ -51,7 +51,8 @@ def hpa_managed(container: str, resource: str, hpa: str) -> Finding:
         rule="hpaManaged",
         message=f"container {container!r}: {resource} is left as written, because HorizontalPodAutoscaler {hpa!r} "
         "follows its utilization",
-        cure=f"let {hpa!r} follow averageValue instead of averageUtilization, or set rightSizing.hpaManaged: resize",
+        cure=f"let {hpa!r} follow averageValue instead of averageUtilization, or set rightSizing.hpaManaged: resize in "
+        "the policy",
         notice=True,
     )
 
@@ -61,7 +62,8 @@ def guaranteed() -> Finding:
     return Finding(
         rule="guaranteed",
         message="the pod is of QoS class Guaranteed (every limit equals its request) and is left as written",
-        cure="set rightSizing.guaranteedPods: resize to change requests and limits together",
+        cure="set limits above requests, or set rightSizing.guaranteedPods: resize in the policy to have both changed "
+        "together",
         notice=True,
     )
 

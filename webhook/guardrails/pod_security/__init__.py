@@ -97,7 +97,7 @@ def inspect(rule: Rule, context: Context) -> Sequence[Finding]:
             rule=NAME,
             message=denial_text(rule.level, rule.version, found),
             would=would_text(rule.level, rule.version, found),
-            cure=cure_of(found),
+            cure=cure_of(found, context),
             paths=paths_of(found),
         ),
     )

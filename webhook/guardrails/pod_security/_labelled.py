@@ -96,7 +96,7 @@ def _judged(policies: Policies, context: Context, found: list[Finding], *, is_wo
                 rule=NAME,
                 message=denial_text(*policies.enforce, enforced),
                 would=would_text(*policies.enforce, enforced),
-                cure=_cure(policies, enforced),
+                cure=_cure(policies, enforced, context),
                 paths=paths_of(enforced),
             )
         )
@@ -108,7 +108,7 @@ def _judged(policies: Policies, context: Context, found: list[Finding], *, is_wo
             Finding(
                 rule=NAME,
                 message=would_text(*policies.warn, warned),
-                cure=_cure(policies, warned),
+                cure=_cure(policies, warned, context),
                 # Of a workload nothing is ever refused, so there it may count as what it is.
                 notice=not is_workload,
                 paths=paths_of(warned),
@@ -149,8 +149,8 @@ def _annotation(name: str, text: str) -> Finding:
     return Finding(rule="podSecurityPolicy", message=text, cure="", notice=True, annotation=name)
 
 
-def _cure(policies: Policies, violations: Sequence[Violation]) -> str:
-    cure = cure_of(violations)
+def _cure(policies: Policies, violations: Sequence[Violation], context: Context) -> str:
+    cure = cure_of(violations, context)
     if policies.errors:
         cure += f"; and correct the labels {PREFIX}* of the namespace, one of which is invalid"
     return cure
