@@ -30,7 +30,7 @@ MUTATING = {
 }
 WORDS = {
     "costLabels": "label cost-center=shared",
-    "spot": "tolerations",
+    "spot": "toleration spot:NoSchedule",
     "podSecurity": "securityContext",
     "binPacking": "schedulerName=packer",
     "rightSizing": "app requests.cpu=250m",
