@@ -180,7 +180,9 @@ def deployment(n: int) -> Object:
 def vertical_pod_autoscaler(n: int) -> Object:
     """Return a VPA with recommendations for two containers."""
     amounts = {"cpu": f"{50 + n % NAMESPACES}m", "memory": str(100_000_000 + n)}
-    every = dict.fromkeys(("target", "lowerBound", "upperBound", "uncappedTarget"), amounts)
+    more = {"cpu": f"{100 + n % 900}m", "memory": str(200_000_000 + n)}
+    less = {"cpu": f"{25 + n % 250}m", "memory": str(50_000_000 + n)}
+    every = {"target": amounts, "lowerBound": less, "upperBound": more, "uncappedTarget": amounts}
     recommended = [{"containerName": name, **every} for name in ("app", "sidecar")]
     return {
         "metadata": _metadata(f"app-{n}", n, "vpa00000"),
