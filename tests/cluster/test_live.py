@@ -85,6 +85,23 @@ def test_pods_of_one_template_share_what_they_have_in_common(running: Live) -> N
     assert running.view.sizes()["podSpecs"] == 1
 
 
+def test_what_has_not_changed_stays_what_it_was_when_everything_is_listed_anew(running: Live) -> None:
+    server, view = running.server, running.view
+    server.apply(obj("Pod", "p", {}, uid="u-1", labels=LABELS), obj("Pod", "q", {}, uid="u-2", labels=LABELS))
+    eventually(lambda: len(view.pods()) == 2)
+    before, web = dict(view.pods_by_uid.items), view.workloads["Deployment"].items[f"{NS}/web"]
+    keys = {key: key for key in before}
+    server.compact()
+    server.apply(obj("Pod", "q", {}, uid="u-2", labels={"app": "new"}))
+    server.drop_watches()
+    eventually(lambda: all(each.state.lists > 1 for each in running.watches.report()))
+    after = view.pods_by_uid.items
+    assert after["u-1"] is before["u-1"]
+    assert after["u-2"].labels == {"app": "new"}
+    assert all(keys[key] is key for key in after)
+    assert view.workloads["Deployment"].items[f"{NS}/web"] is web
+
+
 def test_a_workload_that_a_controller_owns_is_kept_without_its_template(running: Live) -> None:
     template = {"spec": {"nodeName": "n"}}
     running.server.apply(

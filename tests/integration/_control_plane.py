@@ -81,8 +81,13 @@ class Program:
 
 
 @contextlib.contextmanager
-def control_plane(directory: Path) -> Iterator[ControlPlane]:
-    """Run etcd and kube-apiserver in a directory of their own; skips the test where they are not installed."""
+def control_plane(directory: Path, *flags: str) -> Iterator[ControlPlane]:
+    """Run etcd and kube-apiserver in a directory of their own; skips the test where they are not installed.
+
+    Args:
+        directory: where they keep everything.
+        flags: further ones of the API server.
+    """
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     if not assets:
         pytest.skip(HOW)
@@ -106,8 +111,9 @@ def control_plane(directory: Path) -> Iterator[ControlPlane]:
         "--endpoint-reconciler-type=none --allow-privileged=true",
     }
     with contextlib.ExitStack() as stack:
-        for command, flags in commands.items():
-            program = Program([command, *flags.split()], directory)
+        for command, given in commands.items():
+            more = flags if command == apiserver else ()
+            program = Program([command, *given.split(), *more], directory)
             program.start()
             stack.callback(program.stop)
         plane = ControlPlane(directory, url, directory / "kubeconfig", program)

@@ -141,6 +141,22 @@ def test_recount_takes_running_pods_as_they_are_and_drops_those_that_are_gone(le
     assert (ledger.committed("a"), ledger.committed("b"), ledger.size()) == (30, 30, 1)
 
 
+def test_what_happens_while_the_pods_are_counted_is_not_lost(ledger: MemoryLedger) -> None:
+    ledger.recount([Booking("p", 50, ("a",), "web"), Booking("gone", 7, ("a",))])
+    found = ledger.compare([Booking("p", 50, ("a",), "web"), Booking("q", 30, ("b", "a", "b"))])
+    ledger.leave("p")
+    ledger.release("gone")
+    ledger.reserve("late", 5, [Charge("a", 100)])
+    ledger.take(found)
+    assert (ledger.committed("a"), ledger.committed("b"), ledger.size()) == (85, 30, 3)
+    assert ledger.runs("late") is None
+    assert ledger.runs("q") == Booking("q", 30, ("b", "a"))
+    left = ledger.runs("p")
+    assert left is not None
+    assert left.owner == ""
+    assert ledger.running(without={"q"}) == {"a": 50}
+
+
 def test_a_running_pod_that_is_resized_is_still_noticed_when_it_is_gone(ledger: MemoryLedger) -> None:
     ledger.recount([Booking("p", 50, ("a",))])
     ledger.reserve("p", 70, [Charge("a", 100)])

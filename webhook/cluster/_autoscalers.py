@@ -1,5 +1,6 @@
 """From manifests of autoscalers to the values of the cluster view."""
 
+import sys
 from typing import Any, TypeGuard
 
 import msgspec
@@ -121,12 +122,14 @@ def _container_policy(policy: _ContainerPolicy) -> view.ContainerPolicy:
 
 
 def _container_recommendation(each: _ContainerRecommendation) -> view.ContainerRecommendation:
+    target = each.target or {}
     return view.ContainerRecommendation(
-        container_name=each.container_name,
-        target=each.target or {},
+        container_name=sys.intern(each.container_name),
+        target=target,
         lower_bound=each.lower_bound or {},
         upper_bound=each.upper_bound or {},
-        uncapped_target=each.uncapped_target or {},
+        # Nearly always both are the same, and there are many of them.
+        uncapped_target=target if each.uncapped_target == target else each.uncapped_target or {},
     )
 
 

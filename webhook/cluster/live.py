@@ -16,6 +16,7 @@ from webhook.cluster import disruption, leases, matching, owners, view
 from webhook.cluster.projections import KnownWorkload, LimitRange, NamedLease, PodProjection, PodRecord
 from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Workload, controller_of
 from webhook.kube.stores import Grouped, Store
+from webhook.kube.watch_wire import Meta
 
 _Key = tuple[str, str, str]
 """(namespace, kind, name)"""
@@ -36,6 +37,12 @@ class PodStore(Store[PodRecord]):
         """By namespace and name of a claim: the (creation time, UID) of each pod that mounts it, the oldest first."""
         self.on_leave: Callable[[str], object] | None = None
         """Told the UID of each pod that is being deleted; its controller makes another one at once."""
+
+    def key_of(self, meta: Meta) -> str:
+        """Return the key of a pod; of one that is known, the text that is in memory already."""
+        key = meta.uid or f"{meta.namespace}/{meta.name}"
+        known = self.items.get(key)
+        return known.uid if known is not None else key
 
     def put(self, key: str, value: PodRecord) -> None:
         """Add or change one pod."""
@@ -60,8 +67,7 @@ class PodStore(Store[PodRecord]):
 
     def replace(self, items: Mapping[str, PodRecord], kept: frozenset[str] = frozenset()) -> None:
         """Be exactly `items`, and of what is there the keys in `kept`."""
-        # The key is the text that the record has anyway, which may be there since the last list.
-        super().replace({record.uid: record for record in items.values()}, kept)
+        super().replace(items, kept)
         mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
         for record in self.items.values():
             _mount(mounted, record)

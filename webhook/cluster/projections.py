@@ -183,6 +183,8 @@ def workload(api_version: str, kind: str) -> Callable[[msgspec.Raw, Meta], Known
 
 def _head_metadata(metadata: ObjectMeta, owner: OwnerReference | None) -> ObjectMeta:
     annotations = {key: text for key, text in (metadata.annotations or {}).items() if key.startswith(_OWN_PREFIX)}
+    if owner is not None:
+        owner.api_version, owner.kind = sys.intern(owner.api_version), sys.intern(owner.kind)
     return ObjectMeta(
         name=metadata.name,
         namespace=sys.intern(metadata.namespace or ""),

@@ -229,7 +229,7 @@ class Watches:
             Resource("pods", "/api/v1/pods", {"fieldSelector": _RUNNING}),
             view.pods_by_uid.project,
             view.pods_by_uid,
-            key=lambda meta: meta.uid or f"{meta.namespace}/{meta.name}",
+            key=view.pods_by_uid.key_of,
         )
 
 

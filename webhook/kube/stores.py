@@ -19,8 +19,8 @@ class Store(Generic[T]):
         """Grows with every change, so that a copy made of the items tells whether it is old."""
 
     def replace(self, items: Mapping[str, T], kept: frozenset[str] = frozenset()) -> None:
-        """Be exactly `items`, and of what is there the keys in `kept`."""
-        fresh = dict(items)
+        """Be exactly `items`, and of what is there the keys in `kept`. A dictionary is taken over as it is."""
+        fresh = items if isinstance(items, dict) else dict(items)
         for key in kept:
             if key in self.items:
                 fresh.setdefault(key, self.items[key])

@@ -22,6 +22,9 @@ CAPACITY: Final = 200_000
 """Most pods that are booked at a time; Kubernetes supports 150,000 pods in a cluster."""
 
 
+_NOWHERE: Final[frozenset[str]] = frozenset()
+
+
 class _Entry(msgspec.Struct, frozen=True, gc=False):
     """There is one of every pod of the cluster, so it is small."""
 
@@ -30,7 +33,7 @@ class _Entry(msgspec.Struct, frozen=True, gc=False):
     at: datetime
     is_confirmed: bool
     owner: str = ""
-    beyond: frozenset[str] = frozenset()
+    beyond: frozenset[str] = _NOWHERE
     """The budgets that had no room for it and let it in as a replacement."""
 
 
@@ -96,7 +99,7 @@ class MemoryLedger:
             is_confirmed = entry is not None and entry.is_confirmed
             # Whoever resizes a pod is not its controller, and the pod stays that controller's.
             uid = owner.uid if owner is not None else entry.owner if entry is not None else ""
-            self._add(key, _Entry(micros, budgets, now, is_confirmed, uid, frozenset(beyond)), now)
+            self._add(key, _Entry(micros, budgets, now, is_confirmed, uid, frozenset(beyond) or _NOWHERE), now)
         return Outcome(accepted=True)
 
     def is_replacement(self, budget: str, micros: int, owner: Owner, *, without: str = "") -> bool:
@@ -160,7 +163,9 @@ class MemoryLedger:
         found: dict[str, _Entry] = {}
         for pod in pods:
             known = self._entries.get(pod.key)
-            budgets = tuple(dict.fromkeys(pod.budgets)) if len(pod.budgets) > 1 else pod.budgets
+            # The tuple that came may be shared by many pods.
+            is_plain = len(set(pod.budgets)) == len(pod.budgets)
+            budgets = pod.budgets if is_plain else tuple(dict.fromkeys(pod.budgets))
             if known is None or known.budgets != budgets or not _is_true(known, pod):
                 known = _Entry(pod.micros, budgets, now, is_confirmed=True, owner=pod.owner)
             found[pod.key] = known
@@ -182,7 +187,9 @@ class MemoryLedger:
             for key, known in before.items():
                 entry = found[key]
                 owner = _owner(entry.owner, known)
-                beyond = known.beyond.intersection(entry.budgets) if known is not None else frozenset[str]()
+                beyond = known.beyond if known is not None else _NOWHERE
+                if beyond:
+                    beyond = beyond.intersection(entry.budgets)
                 confirmed = _Entry(entry.micros, entry.budgets, now, is_confirmed=True, owner=owner, beyond=beyond)
                 # What ran before the ledger knew it counts as approved; a booked pod was approved or not when it came,
                 # and takes that along where its controller was adopted by another one.
