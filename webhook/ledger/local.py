@@ -29,6 +29,8 @@ class LocalLedger:
         self._live: dict[str, Booking] = {}
         self._noted: dict[str, dict[str, Reservation]] = {}
         self._ended: dict[str, datetime] = {}
+        self._leaving: dict[str, datetime] = {}
+        """Pods that were seen to be deleted, and since when: news and counts of before still say otherwise."""
         self.counts = 0
         """How often the pods were counted."""
         self.counted_at: datetime | None = None
@@ -39,7 +41,8 @@ class LocalLedger:
         with self._lock:
             for key, found in reservations.items():
                 noted = self._noted.get(key)
-                if key in self._live or (noted is not None and noted.get(budget) == found):
+                # A ledger keeps a reservation for some seconds after its pod has come, and perhaps gone again.
+                if key in self._live or key in self._ended or (noted is not None and noted.get(budget) == found):
                     continue
                 if noted is None:
                     if len(self._noted) >= CAPACITY:
@@ -52,7 +55,7 @@ class LocalLedger:
         newest = max(noted.values(), key=lambda each: each.at)
         # No limit lets a pod in and approves it; a limit of nothing lets it in as a replacement.
         charges = [Charge(budget, 0 if each.is_replacement else None) for budget, each in noted.items()]
-        owner = Owner(newest.owner, _ANY_SURGE) if newest.owner else None
+        owner = Owner(newest.owner, _ANY_SURGE) if newest.owner and key not in self._leaving else None
         try:
             self.memory.reserve(key, newest.rate, charges, owner)
         except LedgerError:
@@ -62,23 +65,39 @@ class LocalLedger:
         """Take the pods that run as they are."""
         started = self._clock()
         listed = list(pods)
-        self.memory.recount(listed)
         with self._lock:
-            self._live = {pod.key: pod for pod in listed if pod.key not in self._ended}
+            # The count may have begun before their end, or before they were deleted.
+            running = [
+                pod._replace(owner="") if pod.key in self._leaving else pod
+                for pod in listed
+                if pod.key not in self._ended
+            ]
+        self.memory.recount(running)
+        with self._lock:
+            self._live = {pod.key: pod for pod in running if pod.key not in self._ended}
             self._noted = {
                 key: noted
                 for key, noted in self._noted.items()
                 if key not in self._live and any(started - each.at <= ttl for each in noted.values())
             }
             self._ended = {key: at for key, at in self._ended.items() if started - at <= ttl}
+            self._leaving = {key: at for key, at in self._leaving.items() if started - at <= ttl}
             self.counted_at = started
             self.counts += 1
+
+    def leave(self, key: str) -> None:
+        """Know that a pod is being deleted: it costs until it is gone, and its controller may replace it at once."""
+        with self._lock:
+            if len(self._leaving) < CAPACITY:
+                self._leaving[key] = self._clock()
+        self.memory.leave(key)
 
     def release(self, key: str) -> bool:
         """Forget a pod that has come to its end; False where it had booked nothing."""
         with self._lock:
             self._live.pop(key, None)
             self._noted.pop(key, None)
+            self._leaving.pop(key, None)
             if len(self._ended) < CAPACITY:
                 self._ended[key] = self._clock()
         return self.memory.release(key)
