@@ -5,7 +5,7 @@ memory that is told what was booked elsewhere, so it also serves alone where no 
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -29,6 +29,8 @@ class LocalLedger:
         """By budget: all pods that run."""
         self._noted: dict[str, dict[str, Reservation]] = {}
         self._ended: dict[str, datetime] = {}
+        self._leaving: dict[str, datetime] = {}
+        """Pods that were seen to be deleted, and since when: news and counts of before still say otherwise."""
         self.counted_at: datetime | None = None
         """When the pods were last counted; None before that."""
 
@@ -37,7 +39,9 @@ class LocalLedger:
         with self._lock:
             for key, found in reservations.items():
                 noted = self._noted.get(key)
-                if self._live(key) is not None or (noted is not None and noted.get(budget) == found):
+                # A ledger keeps a reservation for some seconds after its pod has come, and perhaps gone again.
+                is_past = self._live(key) is not None or key in self._ended
+                if is_past or (noted is not None and noted.get(budget) == found):
                     continue
                 if noted is None:
                     if len(self._noted) >= CAPACITY:
@@ -50,7 +54,7 @@ class LocalLedger:
         newest = max(noted.values(), key=lambda each: each.at)
         # No limit lets a pod in and approves it; a limit of nothing lets it in as a replacement.
         charges = [Charge(budget, 0 if each.is_replacement else None) for budget, each in noted.items()]
-        owner = Owner(newest.owner, _ANY_SURGE) if newest.owner else None
+        owner = Owner(newest.owner, _ANY_SURGE) if newest.owner and key not in self._leaving else None
         try:
             self.memory.reserve(key, newest.rate, charges, owner)
         except LedgerError:
@@ -59,7 +63,7 @@ class LocalLedger:
     def recount(self, pods: Iterable[Booking], ttl: timedelta) -> None:
         """Take the pods that run as they are."""
         started = self._clock()
-        found = self.memory.compare(pods)
+        found = self.memory.compare(self._believed(pods))
         with self._lock:
             # Both at once: who subtracts a pod from the total must find it there.
             self.memory.take(found)
@@ -70,7 +74,21 @@ class LocalLedger:
                 if self._live(key) is None and any(started - each.at <= ttl for each in noted.values())
             }
             self._ended = {key: at for key, at in self._ended.items() if started - at <= ttl}
+            self._leaving = {key: at for key, at in self._leaving.items() if started - at <= ttl}
             self.counted_at = started
+
+    def _believed(self, pods: Iterable[Booking]) -> Iterator[Booking]:
+        """Yield the pods of a count, which may have begun before their end, or before they were deleted."""
+        for pod in pods:
+            if pod.key not in self._ended:
+                yield pod._replace(owner="") if pod.key in self._leaving else pod
+
+    def leave(self, key: str) -> None:
+        """Know that a pod is being deleted: it costs until it is gone, and its controller may replace it at once."""
+        with self._lock:
+            if len(self._leaving) < CAPACITY:
+                self._leaving[key] = self._clock()
+        self.memory.leave(key)
 
     def release(self, key: str) -> bool:
         """Forget a pod that has come to its end; False where it had booked nothing."""
@@ -80,6 +98,7 @@ class LocalLedger:
                 for budget in pod.budgets:
                     self._totals[budget] = self._totals.get(budget, 0) - pod.micros
             self._noted.pop(key, None)
+            self._leaving.pop(key, None)
             if len(self._ended) < CAPACITY:
                 self._ended[key] = self._clock()
             return self.memory.release(key)

@@ -121,7 +121,7 @@ class SharedLedger:
 
     def leave(self, key: str) -> None:
         """Note that a pod is being deleted, so that its controller may replace it at once."""
-        self._local.memory.leave(key)
+        self._local.leave(key)
 
     def release(self, key: str) -> bool:
         """Note that a pod has come to its end; the next reconciling gives back what it had."""
@@ -324,7 +324,10 @@ class _Errand:
             sheet.give_back(key, verdict.before, now)
             return Verdict(Outcome(accepted=True), changed=sheet.is_changed)
 
+        def told(_job: Job, answer: Verdict | LedgerError) -> None:
+            # Not before: until then every version of the ledger brings it to mind again.
+            if verdict.before is None and isinstance(answer, Verdict):
+                self._shared.forget(key)
+
         # It may take a little longer than the review; what is not given back expires.
-        self._shared.submit(budget, Job(change, self._until + SYNC_SECONDS, lambda _job, _verdict: None))
-        if verdict.before is None:
-            self._shared.forget(key)
+        self._shared.submit(budget, Job(change, self._until + SYNC_SECONDS, told))
