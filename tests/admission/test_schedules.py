@@ -178,3 +178,14 @@ def test_a_cron_job_takes_its_share_of_a_shorter_period() -> None:
     # 50 of the 100 hours of a month, so half of the 168 hours of a week: 84 h at $2.
     (warning,) = scene.validate(scheduled("0 0 1 * *", "50h")).warnings
     assert "this CronJob adds $168.00" in warning
+
+
+@pytest.mark.parametrize("zone", ["TZ=UTC", "CRON_TZ=America/New_York", "TZ=Local  "])
+def test_a_zone_in_the_schedule_changes_no_rhythm(zone: str) -> None:
+    assert rhythm(f"{zone} */30 * * * *") == rhythm("*/30 * * * *")
+
+
+def test_a_schedule_that_is_longer_than_anybody_writes_counts_as_every_minute() -> None:
+    often = rhythm(",".join(["0"] * 300) + " * * * *")
+    assert often is not None
+    assert often == rhythm("* * * * *")

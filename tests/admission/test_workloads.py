@@ -230,6 +230,10 @@ RUNTIMES: dict[str, tuple[dict[str, Any], str]] = {
         "this CronJob costs $0.00 a month (suspended; resumed: 1 pod at a time",
     ),
     "a schedule of suspended jobs": (cron_job(suspend=True), "$0.00 a month (suspended; resumed: 1 pod at a time"),
+    "a schedule that never comes up": (
+        {**cron_job(), "spec": {**cron_job(activeDeadlineSeconds=3600)["spec"], "schedule": "0 0 31 2 *"}},
+        "$2.00 a month (1 pod at a time until activeDeadlineSeconds, 1 h, one run counted, as its schedule is rare or",
+    ),
     "suspended by parallelism": (cron_job(parallelism=0, activeDeadlineSeconds=3600), "$0.00 a month (0 pods"),
 }
 

@@ -32,6 +32,8 @@ _YEAR_SECONDS: Final = 365 * _DAY_SECONDS
 _DURATION_PART: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(h|m|s|d)")
 _SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _LONGEST_TEXT: Final = 256
+_ZONE: Final = re.compile(r"^(CRON_)?TZ=\S+\s+")
+"""The zone that older API servers took as a part of the schedule; objects made then still have it."""
 
 
 class Rhythm(NamedTuple):
@@ -58,12 +60,17 @@ def parse_duration(text: str) -> int | None:
     return total if position == len(text) and total > 0 else None
 
 
-@lru_cache(maxsize=512)
 def rhythm(schedule: str) -> Rhythm | None:
-    """Return how often a schedule runs; None where it cannot be read, or never runs."""
-    text = schedule.strip()
+    """Return how often a schedule runs; None where it cannot be read, or never runs. One that is longer than anybody
+    writes counts as every minute, so that length makes no CronJob cheaper."""
+    text = _ZONE.sub("", schedule.strip(), count=1)
     if len(text) > _LONGEST_TEXT:
-        return None
+        return _rhythm("* * * * *") if len(text.split()) == 5 else None
+    return _rhythm(text)
+
+
+@lru_cache(maxsize=512)
+def _rhythm(text: str) -> Rhythm | None:
     if text.startswith(_EVERY):
         seconds = parse_duration(text.removeprefix(_EVERY).strip())
         return Rhythm(Fraction(_YEAR_SECONDS, 12 * seconds), seconds) if seconds is not None else None

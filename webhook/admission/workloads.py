@@ -126,7 +126,7 @@ def _repeated(once: WorkloadScale, spec: WorkloadSpec) -> WorkloadScale:
     takes them all."""
     found = schedules.rhythm(spec.schedule or "")
     if found is None:
-        return once
+        return once._replace(source=f"{once.source}, one run counted, as its schedule is rare or cannot be read")
     runs = found.runs_per_month
     overlap = 1
     if spec.concurrency_policy in (None, "", "Allow"):
