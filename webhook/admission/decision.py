@@ -12,8 +12,7 @@ audit      recorded            recorded                     recorded
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -33,6 +32,22 @@ OutcomeName = Literal[
 """What became of one guardrail on one object; the closed list behind the metric label."""
 
 Severity = Literal["enforce", "warn", "audit"]
+
+
+T = TypeVar("T")
+
+
+class _kept(Generic[T]):  # noqa: N801  a decorator
+    """A property that is worked out once. That of functools takes a lock, which costs more than most of these."""
+
+    def __init__(self, work_out: Callable[[Any], T]) -> None:
+        self._work_out = work_out
+        self._name = work_out.__name__
+        self.__doc__ = work_out.__doc__
+
+    def __get__(self, instance: Any, owner: type | None = None) -> T:  # noqa: ANN401  of whichever class
+        value = instance.__dict__[self._name] = self._work_out(instance)
+        return value
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -97,27 +112,27 @@ class Decision(msgspec.Struct, frozen=True, dict=True):
     exceptions: tuple[ExceptionUse, ...] = ()
     """PolicyExceptions that loosened what was judged."""
 
-    @cached_property
+    @_kept
     def series(self) -> tuple[tuple[str, str, str, str], ...]:
         """Policy, guardrail, mode and outcome of each outcome: what metrics count."""
         return tuple((each.policy, each.guardrail, each.mode, each.outcome) for each in self.outcomes)
 
-    @cached_property
+    @_kept
     def unusual(self) -> tuple[Outcome, ...]:
         """The outcomes that are no plain passes."""
         return tuple(each for each in self.outcomes if each.outcome != "passed")
 
-    @cached_property
+    @_kept
     def outcomes_json(self) -> msgspec.Raw:
         """The outcomes as the log has them."""
         return msgspec.Raw(_ENCODER.encode(self.outcomes))
 
-    @cached_property
+    @_kept
     def audit_notes(self) -> Mapping[str, str]:
         """The audit annotations that depend on nothing else."""
         return _audit_notes(self)
 
-    @cached_property
+    @_kept
     def signature(self) -> int:
         """The same number for decisions of which the same is told."""
         told: list[object] = [self.message, self.patch, self.cost]
