@@ -27,12 +27,12 @@ from webhook.cluster.view import View
 from webhook.guardrails import budget
 from webhook.kube.objects import Pod, Volume
 
-MAXIMUM_BYTES: Final = 8 << 20
+MAXIMUM_BYTES: Final = 4 << 20
 """Bytes of pods that are kept as keys."""
 MAXIMUM_POD: Final = 64 << 10
 """Bytes of one such pod; larger ones are rare, and judged each time."""
-MAXIMUM_ENTRIES: Final = 2_048
-"""Decisions with long patches and findings take more than their pods do: some 10 KB."""
+MAXIMUM_ENTRIES: Final = 1_024
+"""Decisions with long patches and findings, and what is told of them, take more than their pods do: some 14 KB."""
 MAXIMUM_SEEN: Final = 16_384
 """Hashes of pods that were seen; beyond it they are forgotten, and what is kept stays."""
 
