@@ -25,10 +25,15 @@ def server() -> Iterator[FakeApiServer]:
         yield made
 
 
-def audit(server: FakeApiServer, *documents: str, seconds: float = 20.0) -> Report:
+def audit(server: FakeApiServer, *documents: str, seconds: float = 20.0, is_default: bool = False) -> Report:
     given = _scene.policies(*documents) if documents else None
     world = worlds.of_api(
-        client_of(server), given, _scene.now, sleep=lambda pause: time.sleep(min(pause, 0.02)), sync_seconds=seconds
+        client_of(server),
+        given,
+        _scene.now,
+        is_default=is_default,
+        sleep=lambda pause: time.sleep(min(pause, 0.02)),
+        sync_seconds=seconds,
     )
     try:
         return scanning.scan(world, title="audit", source="live", now=_scene.now)
@@ -74,6 +79,14 @@ def test_policies_may_be_custom_resources_alone(server: FakeApiServer) -> None:
     found = audit(server)
     assert found.total.refused == 3
     assert {line.policy for line in found.policies} == {"team"}
+
+
+def test_policies_of_the_default_directory_make_way_for_custom_resources(server: FakeApiServer) -> None:
+    # Of a directory that was asked for, a twin is a clash, and told.
+    assert not audit(server, _scene.LABELLED, is_default=True).has_failures
+    server.apply(yaml.safe_load(_scene.LABELLED))
+    assert not audit(server, _scene.LABELLED, is_default=True).has_failures
+    assert audit(server, _scene.LABELLED).has_failures
 
 
 def test_a_custom_resource_that_is_malformed_is_named(server: FakeApiServer) -> None:

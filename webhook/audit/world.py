@@ -93,6 +93,7 @@ def of_api(
     policies: PolicySet | None,
     now: Callable[[], datetime],
     *,
+    is_default: bool = False,
     sleep: Callable[[float], object] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
     sync_seconds: float = SYNC_SECONDS,
@@ -104,6 +105,8 @@ def of_api(
         api: the API server.
         policies: of a directory; custom resources are added to them.
         now: the time, with its zone.
+        is_default: whether nobody asked for `policies`: they only count in a cluster that has none of its own, where
+            they would most likely be twins of those.
         sleep: waits.
         monotonic: seconds of a clock that only goes forward.
         sync_seconds: longest wait for the first lists.
@@ -117,7 +120,7 @@ def of_api(
     watches.start()
     try:
         told = _await_lists(watches, unjudged, sleep, monotonic, sync_seconds)
-        combined = resources.combine(policies)
+        combined = resources.combine(None if is_default and len(resources) else policies)
         watches.follow_schedulers(combined.set.schedulers)
         _await_lists(watches, Unjudged(), sleep, monotonic, _PATIENCE_SECONDS)
     finally:

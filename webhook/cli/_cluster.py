@@ -155,7 +155,7 @@ def opened(cluster: str | None, kubeconfig: Path | None, policies: Path | None) 
     loaded = load(directory) if directory is not None else None
     made: Cluster
     if cluster == LIVE:
-        made = Live(connect(kubeconfig, loaded))
+        made = Live(connect(kubeconfig, loaded, is_default=policies is None))
     else:
         assert loaded is not None  # noqa: S101  without a live cluster there is always a directory
         made = Files(Path(cluster) if cluster is not None else None, loaded)
@@ -194,8 +194,9 @@ def load(directory: Path) -> PolicySet:
         raise Fault("\n".join(str(problem) for problem in error.problems)) from None
 
 
-def connect(kubeconfig: Path | None, policies: PolicySet | None) -> worlds.World:
-    """List what verdicts are made by; custom resources are added to the policies.
+def connect(kubeconfig: Path | None, policies: PolicySet | None, *, is_default: bool) -> worlds.World:
+    """List what verdicts are made by; custom resources are added to policies that were asked for, and stand in for
+    those of the default directory.
 
     Raises:
         Fault: there is no way to an API server.
@@ -203,6 +204,6 @@ def connect(kubeconfig: Path | None, policies: PolicySet | None) -> worlds.World
     # What watches log is named in the report, once.
     logging.getLogger("podgate").addHandler(logging.NullHandler())
     try:
-        return worlds.of_api(client.connect(kubeconfig), policies, assembly.utc_now)
+        return worlds.of_api(client.connect(kubeconfig), policies, assembly.utc_now, is_default=is_default)
     except client.ConfigError as error:
         raise Fault(str(error)) from None

@@ -28,6 +28,8 @@ class Flags(NamedTuple):
 
     policies: Path | None
     """None: custom resources alone."""
+    is_default: bool
+    """Whether nobody asked for that directory."""
     cluster: str
     kubeconfig: Path | None
     exclude: tuple[str, ...]
@@ -48,8 +50,9 @@ class Flags(NamedTuple):
     ) -> "Flags":
         """Check the flags against each other."""
         _cluster.check(cluster)
-        policies = _cluster.policy_directory(policies, cluster)
-        return cls(policies, cluster, kubeconfig, exclude, own_namespace, Grouping(cost_label, department_label))
+        directory = _cluster.policy_directory(policies, cluster)
+        grouping = Grouping(cost_label, department_label)
+        return cls(directory, policies is None, cluster, kubeconfig, exclude, own_namespace, grouping)
 
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -59,8 +62,8 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
             "--policies",
             type=click.Path(path_type=Path),
             metavar="DIR",
-            help="Policy YAML to judge by, default policies; with --cluster live, policies that are custom resources "
-            "are added to it.",
+            help="Policy YAML to judge by; with --cluster live, policies that are custom resources are added to it. "
+            "Default: with --cluster live those alone, if there are any, else the directory policies.",
         ),
         click.option(
             "--cluster",
@@ -157,7 +160,7 @@ def progress(objects: Iterable[_Object], size: int) -> Iterator[_Object]:
 def _world(flags: Flags) -> worlds.World:
     policies = _cluster.load(flags.policies) if flags.policies is not None else None
     if flags.cluster == LIVE:
-        return _cluster.connect(flags.kubeconfig, policies)
+        return _cluster.connect(flags.kubeconfig, policies, is_default=flags.is_default)
     if policies is None:
         raise Fault("--policies: is missing; give a directory of policy YAML")
     return worlds.of_directory(Path(flags.cluster), policies, assembly.utc_now)

@@ -42,8 +42,8 @@ def COMMAND() -> None:  # noqa: N802  the name by which the command line finds i
     "--policies",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Policy YAML to judge by, default policies; with --cluster live, policies that are custom resources are added "
-    "to it.",
+    help="Policy YAML to judge by; with --cluster live, policies that are custom resources are added to it. Default: "
+    "with --cluster live those alone, if there are any, else the directory policies.",
 )
 @_cluster.with_options
 @click.option(

@@ -40,8 +40,8 @@ _Found = Sequence[Manifest | ManifestError]
     "--policies",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Policy YAML to judge by, default policies; with --cluster live, policies that are custom resources are added "
-    "to it.",
+    help="Policy YAML to judge by; with --cluster live, policies that are custom resources are added to it. Default: "
+    "with --cluster live those alone, if there are any, else the directory policies.",
 )
 @_cluster.with_options
 @click.option(
