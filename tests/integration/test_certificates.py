@@ -2,13 +2,10 @@
 
 import contextlib
 import json
-import os
 import random
 import signal
 import socket
 import subprocess
-import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,7 +16,8 @@ from typing import Any
 import pytest
 
 from certs import bundle
-from tests.integration import _control_plane
+from tests.integration import _control_plane, _process
+from tests.integration._process import Load
 from webhook.kube import client
 from webhook.kube import rest as objects
 from webhook.kube.leader import Election
@@ -154,38 +152,8 @@ def test_one_of_two_candidates_leads_and_hands_over_when_it_stops(plane: _contro
 # --- everything together --------------------------------------------------------------------------------------------
 
 
-class Load:
-    """Pods that are created without a pause, each through both webhooks; dry runs, so nothing piles up."""
-
-    def __init__(self, plane: _control_plane.ControlPlane, threads: int = 3) -> None:
-        self._plane = plane
-        self._stopped = threading.Event()
-        self._threads = [threading.Thread(target=self._create) for _ in range(threads)]
-        self.created = 0
-        self.failures: list[str] = []
-
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _create(self) -> None:
-        api = self._plane.client()
-        while not self._stopped.is_set():
-            try:
-                create_pod(api)
-                self.created += 1
-            except client.ApiError as error:
-                self.failures.append(str(error))
-            time.sleep(0.01)
-
-
-def create_pod(api: client.Client) -> None:
+def create_pod(api: client.Client) -> str:
+    """Create a pod through both webhooks; a dry run, so nothing piles up."""
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -194,6 +162,7 @@ def create_pod(api: client.Client) -> None:
     }
     path = "/api/v1/namespaces/team-alpha/pods"
     api.request("POST", path, query={"dryRun": "All"}, body=json.dumps(pod).encode())
+    return ""
 
 
 def free_port() -> int:
@@ -202,34 +171,18 @@ def free_port() -> int:
         return port
 
 
-@contextlib.contextmanager
-def serving(plane: _control_plane.ControlPlane, port: int, ops_port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    flags = {
-        "cluster": "live",
-        "kubeconfig": plane.kubeconfig,
-        "policies": ROOT / "policies" / "baseline",
-        "mode": "audit",
-        "certs-secret": "podgate-certs",
-        "host": "127.0.0.1",
-        "port": port,
-        "ops-port": ops_port,
-        "dashboard-port": 0,
-        "shutdown-delay": 0,
-        "log-file": plane.directory / "decisions.jsonl",
-    }
-    arguments = [f"--{name}={value}" for name, value in flags.items()]
-    with (plane.directory / "podgate.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603  our own program
-            [sys.executable, "-c", PROGRAM, "serve", *arguments],
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
+def serving(
+    plane: _control_plane.ControlPlane, port: int, ops_port: int
+) -> "contextlib.AbstractContextManager[subprocess.Popen[bytes]]":
+    return _process.serving(
+        PROGRAM,
+        plane.directory,
+        kubeconfig=plane.kubeconfig,
+        policies=ROOT / "policies" / "baseline",
+        mode="audit",
+        port=port,
+        ops_port=ops_port,
+    )
 
 
 def is_ready(ops_port: int) -> bool:
@@ -265,7 +218,7 @@ def test_authorities_are_replaced_under_load_and_no_call_fails(plane: _control_p
     with serving(plane, port, ops_port) as process:
         eventually("readiness", lambda: is_ready(ops_port))
         eventually("the first pod", works)
-        with Load(plane) as load:
+        with Load(plane, create_pod) as load:
             time.sleep(0.5)
             first = anchors()
             path = "/api/v1/namespaces/podgate/secrets/podgate-certs"

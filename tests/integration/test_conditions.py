@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ import yaml
 
 from tests import factories
 from tests.fakes.apiserver import PATHS
-from tests.integration import _control_plane
+from tests.integration import _control_plane, _process
 from webhook.kube import client
 
 ROOT = Path(__file__).parents[2]
@@ -144,33 +143,17 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         api = plane.client()
         install(api)
         ops_port = free_port()
-        flags = {
-            "cluster": "live",
-            "kubeconfig": kubeconfig_of_account(plane, directory),
-            "policies": policies,
-            "certs-secret": "podgate-certs",
-            "host": "127.0.0.1",
-            "port": free_port(),
-            "ops-port": ops_port,
-            "dashboard-port": 0,
-            "shutdown-delay": 0,
-            "log-file": directory / "decisions.jsonl",
-        }
-        arguments = [f"--{name}={value}" for name, value in flags.items()]
-        with (directory / "podgate.log").open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603  our own program
-                [sys.executable, "-c", PROGRAM, "serve", *arguments],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-            )
-            try:
-                yield Running(plane, api, ops_port)
-                process.send_signal(signal.SIGTERM)
-                assert process.wait(20) == 0, (directory / "podgate.log").read_text()
-            finally:
-                process.kill()
-                process.wait()
+        with _process.serving(
+            PROGRAM,
+            directory,
+            kubeconfig=kubeconfig_of_account(plane, directory),
+            policies=policies,
+            port=free_port(),
+            ops_port=ops_port,
+        ) as process:
+            yield Running(plane, api, ops_port)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0, (directory / "podgate.log").read_text()
 
 
 def test_an_author_is_told_of_every_version_and_all_is_quiet_in_between(running: Running) -> None:

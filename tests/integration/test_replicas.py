@@ -3,7 +3,6 @@ one of them alone may do goes to another when it is gone."""
 
 import contextlib
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 from tests.integration import _admission as at
 from tests.integration import _control_plane
 from tests.integration._admission import Installation, Podgate, eventually
+from tests.integration._process import Load
 from tests.integration._service import Service
 from webhook.kube import client
 
@@ -20,45 +20,21 @@ DELAY = 2
 """Seconds that a replica goes on serving after SIGTERM: longer than a Service takes to notice."""
 
 
-class Load:
-    """Threads that create pods without a pause. Every call to Podgate must succeed, for all of its entries refuse what
-    they cannot judge; a pod that was stored without being judged would lack its label."""
+def load(plane: _control_plane.ControlPlane, namespace: str) -> Load:
+    """Create pods without a pause. Every call to Podgate must succeed, for all of its entries refuse what they cannot
+    judge; a pod that was stored without being judged would lack its label."""
+    document = at.pod(namespace)
+    del document["metadata"]["name"]
+    document["metadata"]["generateName"] = "load-"
+    body = json.dumps(document).encode()
 
-    def __init__(self, plane: _control_plane.ControlPlane, namespace: str, threads: int = 3) -> None:
-        self._plane = plane
-        self._path = f"/api/v1/namespaces/{namespace}/pods"
-        self._namespace = namespace
-        self._stopped = threading.Event()
-        self._threads = [threading.Thread(target=self._create) for _ in range(threads)]
-        self.created = 0
-        self.failures: list[str] = []
+    def create(api: client.Client) -> str:
+        stored = json.loads(api.request("POST", f"/api/v1/namespaces/{namespace}/pods", body=body))
+        labels = stored["metadata"]["labels"]
+        is_judged = labels.get("cost-center") == "engineering-alpha"
+        return "" if is_judged else f"{stored['metadata']['name']} was not judged: {labels}"
 
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _create(self) -> None:
-        api = self._plane.client()
-        document = at.pod(self._namespace)
-        del document["metadata"]["name"]
-        document["metadata"]["generateName"] = "load-"
-        body = json.dumps(document).encode()
-        while not self._stopped.is_set():
-            try:
-                stored = json.loads(api.request("POST", self._path, body=body))
-            except client.ApiError as error:
-                self.failures.append(str(error))
-            else:
-                self.created += 1
-                if stored["metadata"]["labels"].get("cost-center") != "engineering-alpha":
-                    self.failures.append(f"{stored['metadata']['name']} was not judged: {stored['metadata']['labels']}")
-            time.sleep(0.01)
+    return Load(plane, create)
 
 
 @pytest.fixture
@@ -101,21 +77,21 @@ def test_replicas_are_replaced_one_after_the_other_under_load_and_no_call_fails(
             service.add(each)
         eventually("the bundle is published", lambda: at.trusts(cluster.kubectl))
         eventually("pods are judged", lambda: cluster.kubectl.apply(at.pod(team, "first")).is_done)
-        with Load(cluster.plane, team) as load:
+        with load(cluster.plane, team) as made:
             time.sleep(1)
             for old, new in ((first, third), (second, fourth)):
                 # One more than needed comes first, then one goes: maxSurge 1, maxUnavailable 0.
                 stack.callback(new.kill)
                 new.start()
                 service.add(new)
-                before = load.created
+                before = made.created
                 assert old.stop() == 0
                 service.remove(old)
-                assert load.created > before, "the load goes on meanwhile"
+                assert made.created > before, "the load goes on meanwhile"
             time.sleep(1)
-        assert load.failures == []
-        assert load.created > 100
-        eventually("every decision is written down", lambda: sum(judged(cluster).values()) >= load.created)
+        assert made.failures == []
+        assert made.created > 100
+        eventually("every decision is written down", lambda: sum(judged(cluster).values()) >= made.created)
         assert min(judged(cluster).values()) > 5, judged(cluster)
         assert min(service.connections.values()) > 0
 

@@ -6,7 +6,6 @@ import shutil
 import signal
 import ssl
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests import factories
-from tests.integration import _control_plane
+from tests.integration import _control_plane, _process
 from tests.integration.test_conditions import (
     CRDS,
     ROOT,
@@ -90,36 +89,21 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             for each in documents(path):
                 api.request("POST", CRDS, body=json.dumps(each).encode())
         eventually("reports are served", lambda: all(_is_served(api, each.path) for each in DIALECTS))
-        flags = {
-            "cluster": "live",
-            "kubeconfig": kubeconfig_of_account(plane, directory),
-            "policies": policies,
-            "certs-secret": "podgate-certs",
-            "host": "127.0.0.1",
-            "port": free_port(),
-            "ops-port": free_port(),
-            "dashboard-port": 0,
-            "shutdown-delay": 0,
-            "scan-interval": 2,
-            "log-file": directory / "decisions.jsonl",
-        }
-        arguments = [f"--{name}={value}" for name, value in flags.items()]
-        with (directory / "podgate.log").open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603  our own program
-                [sys.executable, "-c", PROGRAM, "serve", *arguments],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-            )
-            try:
-                made = Running(plane, api, int(str(flags["port"])), int(str(flags["ops-port"])))
-                eventually("it is ready", lambda: _is_ready(made.ops_port))
-                yield made
-                process.send_signal(signal.SIGTERM)
-                assert process.wait(20) == 0, (directory / "podgate.log").read_text()
-            finally:
-                process.kill()
-                process.wait()
+        port, ops_port = free_port(), free_port()
+        with _process.serving(
+            PROGRAM,
+            directory,
+            kubeconfig=kubeconfig_of_account(plane, directory),
+            policies=policies,
+            port=port,
+            ops_port=ops_port,
+            scan_interval=2,
+        ) as process:
+            made = Running(plane, api, port, ops_port)
+            eventually("it is ready", lambda: _is_ready(made.ops_port))
+            yield made
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0, (directory / "podgate.log").read_text()
 
 
 def _is_ready(port: int) -> bool:
