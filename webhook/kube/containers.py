@@ -22,11 +22,6 @@ class ContainerRef(msgspec.Struct, frozen=True, gc=False):
     container: Container
 
     @property
-    def is_sidecar(self) -> bool:
-        """Whether it is a native sidecar: an init container that keeps running beside the others."""
-        return self.list == "initContainers" and self.container.restart_policy == "Always"
-
-    @property
     def path(self) -> str:
         """Field path as people write it: ``spec.containers[0]``."""
         return f"spec.{self.list}[{self.index}]"
