@@ -41,7 +41,11 @@ def test_every_rule_of_the_shipped_objects_is_required(resource: str) -> None:
                     cut = copy.deepcopy(whole)
                     kept = cut["webhooks"][number]["rules"][at]
                     others = [each for each in rule["resources"] if each != name]
-                    less = {**rule, "resources": [name], "operations": [o for o in rule["operations"] if o != operation]}
+                    less = {
+                        **rule,
+                        "resources": [name],
+                        "operations": [o for o in rule["operations"] if o != operation],
+                    }
                     cut["webhooks"][number]["rules"][at : at + 1] = [{**kept, "resources": others}, less]
                     (line,) = problems(resource, "podgate", cut)
                     assert f"for {operation} {name};" in line

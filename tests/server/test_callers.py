@@ -76,9 +76,7 @@ VERSIONS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVe
         pytest.param((), "anything", (), id="no name is asked for"),
         pytest.param(("kube-apiserver",), "kube-apiserver", (), id="common name"),
         pytest.param(("a", "api.example"), "x", (x509.DNSName("api.example"),), id="DNS name"),
-        pytest.param(
-            ("spiffe://c/api",), "x", (x509.UniformResourceIdentifier("spiffe://c/api"),), id="URI"
-        ),
+        pytest.param(("spiffe://c/api",), "x", (x509.UniformResourceIdentifier("spiffe://c/api"),), id="URI"),
     ],
 )
 def test_a_certificate_of_the_authority_with_a_given_name_may_call(

@@ -93,7 +93,13 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
         ],
         health,
         shutdown_delay=chosen.shutdown_delay,
-        background=[assembly.watching(parts), *made.background, *_watching(made.callers), *telling, admission_lane.lag.watching()],
+        background=[
+            assembly.watching(parts),
+            *made.background,
+            *_watching(made.callers),
+            *telling,
+            admission_lane.lag.watching(),
+        ],
         announce=partial(click.echo, err=True),
     )
 
@@ -121,9 +127,7 @@ def _own_certificates(chosen: settings.Settings, registry: prometheus_client.Col
     )
     for part in keeper.seconds_left():
         expiry.labels(part).set_function(partial(_seconds_left, keeper, part))
-    return _Certificates(
-        server_tls, keeper.problem, keeper.notices, keeper.seconds_left, [keeper.watching()], verified
-    )
+    return _Certificates(server_tls, keeper.problem, keeper.notices, keeper.seconds_left, [keeper.watching()], verified)
 
 
 def _shared_certificates(
