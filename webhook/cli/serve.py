@@ -168,10 +168,8 @@ def _caller_notices(chosen: settings.Settings, verified: callers.Callers | None)
     if verified is not None:
         return verified.notices()
     means = "reserve and free the money of budgets" if chosen.mode == "enforce" else "fill the decision log"
-    return [
-        f"anybody who reaches port {chosen.port} may {means}: callers are not verified; give --client-ca, or let a "
-        "NetworkPolicy name the addresses of the API servers"
-    ]
+    cure = "give --client-ca, or let a NetworkPolicy name the addresses of the API servers"
+    return [f"anybody who reaches port {chosen.port} may {means}: callers are not verified; {cure}"]
 
 
 def _refusals(rest: Client, told: list[Refusals], view: LiveView) -> Refusals:

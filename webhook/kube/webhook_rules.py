@@ -1,4 +1,4 @@
-"""What our two webhook objects have to say so that every guardrail is asked, and what is missing in those that are there.
+"""What our two webhook objects have to say so that every guardrail is asked, and what is missing in the live ones.
 
 Pure: documents in, one line each out. Which namespaces are excluded, and what happens while nobody answers, is up to
 whoever installs, so neither is judged here.

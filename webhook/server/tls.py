@@ -109,7 +109,7 @@ class ServerTls:
         def hand_over(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
             connection.context = verifying
 
-        self.context.sni_callback = hand_over  # type: ignore[assignment]  # typeshed knows sockets only
+        self.context.sni_callback = hand_over
 
 
 class CertificateKeeper:
