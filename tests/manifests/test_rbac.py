@@ -43,6 +43,7 @@ FOLLOWED = {
     ("batch", "jobs"): "from a pod to its CronJob",
     ("batch", "cronjobs"): "owners of pods",
     ("autoscaling", "horizontalpodautoscalers"): "requests that an autoscaler steers by",
+    ("keda.sh", "scaledobjects"): "what KEDA makes autoscalers of",
     ("autoscaling.k8s.io", "verticalpodautoscalers"): "recommendations",
     ("coordination.k8s.io", "leases"): "whether a scheduler lives",
     ("podgate.dev", "guardrailpolicies"): "policies as custom resources",

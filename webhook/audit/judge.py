@@ -135,7 +135,7 @@ class Judge:
             info,
             limits,
             today,
-            view.vertical_pod_autoscaler(namespace, owner, labels),
+            view.vertical_pod_autoscalers(namespace, owner, labels),
             view.horizontal_pod_autoscalers(namespace, owner),
             view.nodes() if owner.kind == "DaemonSet" else (),
             Owner(namespace, owner.kind, owner.name) in self._running,

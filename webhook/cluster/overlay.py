@@ -67,5 +67,6 @@ _STORES: Final[Mapping[str, Callable[[LiveView], Store[Any]]]] = {
     "ResourceQuota": lambda view: view.quotas_by_namespace,
     "VerticalPodAutoscaler": lambda view: view.vertical,
     "HorizontalPodAutoscaler": lambda view: view.horizontal,
+    "ScaledObject": lambda view: view.scaled,
 }
 """Leases are not among them: a scheduler runs where it holds one in the cluster, not where a manifest says so."""

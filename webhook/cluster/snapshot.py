@@ -49,6 +49,7 @@ class Snapshot:
         pods: list[view.ClusterPod] = []
         vertical: list[view.VerticalPodAutoscaler] = []
         horizontal: list[view.HorizontalPodAutoscaler] = []
+        scaled: list[view.HorizontalPodAutoscaler] = []
         counts = {"limitRanges": 0, "disruptionBudgets": 0, "resourceQuotas": 0, "leases": 0}
         for item in items:
             if item.kind == "Namespace":
@@ -61,6 +62,8 @@ class Snapshot:
                 vertical.append(item.value)
             elif item.kind == "HorizontalPodAutoscaler":
                 horizontal.append(item.value)
+            elif item.kind == "ScaledObject":
+                scaled.append(item.value)
             elif item.kind == "LimitRange":
                 self._limit_ranges[item.namespace] = self._limit_ranges.get(item.namespace, ()) + item.value
                 counts["limitRanges"] += 1
@@ -76,8 +79,12 @@ class Snapshot:
             elif item.kind == "Lease":
                 self._leases[item.name] = self._leases.get(item.name, False) or bool(item.value.holder_identity)
                 counts["leases"] += 1
-        self._vertical = {key: matching.oldest_first(found) for key, found in _by_target(vertical).items()}
-        self._horizontal = {key: tuple(found) for key, found in _by_target(horizontal).items()}
+        self._vertical = {key: matching.in_order(found) for key, found in _by_target(vertical).items()}
+        by_hpa, by_scaled = _by_target(horizontal), _by_target(scaled)
+        self._horizontal = {
+            key: tuple(matching.with_scaled_objects(by_hpa.get(key, ()), by_scaled.get(key, ())))
+            for key in (*by_hpa, *(each for each in by_scaled if each not in by_hpa))
+        }
         self._nodes = tuple(nodes)
         self._nodes_by_name = {node.name: node for node in nodes}
         self._pods = tuple(pods)
@@ -88,6 +95,7 @@ class Snapshot:
             "workloads": len(self._workloads),
             "verticalPodAutoscalers": len(vertical),
             "horizontalPodAutoscalers": len(horizontal),
+            "scaledObjects": len(scaled),
             "nodes": len(nodes),
             "persistentVolumeClaims": len(self._claims),
             **counts,
@@ -206,17 +214,28 @@ class Snapshot:
         self, namespace: str, controller: view.Controller, labels: Mapping[str, str]
     ) -> view.VerticalPodAutoscaler | None:
         """Return the VPA of a controller's pods; see `webhook.cluster.matching`."""
+        found = self.vertical_pod_autoscalers(namespace, controller, labels)
+        return found[0] if found else None
+
+    def vertical_pod_autoscalers(
+        self, namespace: str, controller: view.Controller, labels: Mapping[str, str]
+    ) -> Sequence[view.VerticalPodAutoscaler]:
+        """Return the VPAs of a controller's pods, the one that counts first."""
         key = (namespace, controller.kind, controller.name)
         found = self._vertical.get(key)
         if found is None:
-            return None
+            return ()
         selects = self._predicates.get(key)
-        return found[0] if selects is None or selects(labels) else None
+        return found if selects is None or selects(labels) else ()
+
+    def contested_targets(self) -> Sequence[Sequence[view.VerticalPodAutoscaler]]:
+        """Return the VPAs of each target that has several, the one that counts first."""
+        return tuple(found for found in self._vertical.values() if len(found) > 1)
 
     def horizontal_pod_autoscalers(
         self, namespace: str, controller: view.Controller
     ) -> Sequence[view.HorizontalPodAutoscaler]:
-        """Return the HPAs whose target is `controller`."""
+        """Return the HPAs whose target is `controller`, those that KEDA makes included."""
         return self._horizontal.get((namespace, controller.kind, controller.name), ())
 
     def disruption_budgets(self, namespace: str, labels: Mapping[str, str]) -> Sequence[view.PodDisruptionBudget]:

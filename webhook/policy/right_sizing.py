@@ -171,7 +171,7 @@ class RightSizingSection(Section):
         Literal["skip", "resize"],
         Field(
             description="A resource whose utilisation drives a HorizontalPodAutoscaler of the same workload: `skip` "
-            "leaves it alone; `resize` sizes it as well. Default `skip`, because a smaller request raises utilisation, "
+            "leaves it alone, but fills it in where it is absent; `resize` sizes it as well. Default `skip`, because a smaller request raises utilisation, "
             "and with it the number of replicas."
         ),
     ] = "skip"

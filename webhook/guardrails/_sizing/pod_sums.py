@@ -7,10 +7,21 @@ the recommendations had lowered, then from the recommendations in proportion.
 Source: Kubernetes, plugin/pkg/admission/limitranger (podRequests, podLimits).
 """
 
+from collections.abc import Callable
+from typing import Final
+
 from webhook.guardrails._sizing import decide
 from webhook.guardrails._sizing.cells import Cell, Member
 from webhook.guardrails._sizing.limit_range import Bounds, Ranges
 from webhook.guardrails._sizing.rule import CPU, RESOURCES, RightSizingRule
+from webhook.kube import quantity
+from webhook.kube.objects import RawQuantity, ResourceMap
+
+Pair = tuple[int, int]
+"""Of cpu in millicores and of memory in bytes."""
+
+UNITS: Final = (1_000_000, 1_000_000_000)
+"""Nano-units in a millicore and in a byte."""
 
 
 def steps(members: list[Member]) -> list[list[Member]]:
@@ -24,6 +35,32 @@ def steps(members: list[Member]) -> list[list[Member]]:
         elif member.kind == "init":
             groups.append([*sidecars, member])
     return groups
+
+
+def largest(groups: list[list[Member]], amount: Callable[[Cell], int | None], overhead: Pair = (0, 0)) -> Pair:
+    """Return the largest sum of any step, of cpu and of memory, and the overhead."""
+    cpu, memory = (
+        max(sum(amount(member.cells[resource]) or 0 for member in group) for group in groups) for resource in (0, 1)
+    )
+    return cpu + overhead[0], memory + overhead[1]
+
+
+def overhead(values: ResourceMap | None) -> Pair:
+    """Return what a pod needs beside its containers."""
+    if not values:
+        return 0, 0
+    cpu, memory = (-(-(nano(values.get(name)) or 0) // unit) for name, unit in zip(RESOURCES, UNITS, strict=True))
+    return cpu, memory
+
+
+def nano(raw: RawQuantity | None) -> int | None:
+    """Return a quantity; absent is zero, and None is what no API server could have stored."""
+    if raw is None:
+        return 0
+    try:
+        return quantity.of(raw).nano
+    except quantity.QuantityError:
+        return None
 
 
 def raise_requests(rule: RightSizingRule, members: list[Member], resource: int, ranges: Ranges) -> None:

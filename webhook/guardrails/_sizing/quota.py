@@ -11,23 +11,22 @@ same moment the API server may still refuse the second.
 Source: Kubernetes, pkg/quota/v1/evaluator/core/pods.go and the admission plugin ResourceQuota.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 from webhook.cluster.view import QuotaScope, ResourceQuota
 from webhook.guardrails._contract import Finding
 from webhook.guardrails._sizing import notices, pod_sums
+from webhook.guardrails._sizing.advice import Advised
 from webhook.guardrails._sizing.cells import Cell, Member
 from webhook.guardrails._sizing.limit_range import NO_BOUNDS, Ranges
-from webhook.guardrails._sizing.rule import RESOURCES, RightSizingRule
-from webhook.kube import quantity
-from webhook.kube.objects import PodSpec, RawQuantity, ResourceMap
+from webhook.guardrails._sizing.rule import RightSizingRule
+from webhook.kube.objects import PodSpec, ResourceMap
 
 Field = Literal["requests", "limits"]
-Pair = tuple[int, int]
+Pair = pod_sums.Pair
 
-_UNITS: Final = (1_000_000, 1_000_000_000)
-"""Nano-units in a millicore and in a byte."""
+_UNITS: Final = pod_sums.UNITS
 _KEYS: Final[dict[str, tuple[Field, int]]] = {
     "cpu": ("requests", 0),
     "requests.cpu": ("requests", 0),
@@ -87,6 +86,7 @@ def fit(
     ranges: Ranges | None,
     quotas: Sequence[ResourceQuota],
     overhead: ResourceMap | None,
+    advised: Advised,
 ) -> tuple[list[Finding], str | None]:
     """Cut what the plan would add until the quotas have a place for the pod.
 
@@ -97,12 +97,14 @@ def fit(
         ranges: the merged LimitRanges.
         quotas: from `counting`.
         overhead: of the pod.
+        advised: what bounds the recommendation, for the cure.
 
     Returns:
         What to say, and the name of a quota that nothing but the pod as it was received would fit.
     """
     before = _sums(received)
-    used = _overhead(overhead)
+    used = pod_sums.overhead(overhead)
+    bound = notices.bound(advised.name, acts=advised.acts, is_capped=rule.recommendation != "uncappedTarget")
     said: list[Finding] = []
     for resource in (0, 1):
         found = [each for each in _excesses(quotas, before, _sums(members), used) if each.resource == resource]
@@ -116,7 +118,9 @@ def fit(
                 continue
         for member in members:
             _leave(member.cells[resource], ranges, resource)
-        said.append(notices.quota_left(found[0].quota, found[0].key, resource))
+        # Where both are short it is the requests that have to shrink: limits follow from them.
+        worst = next((each for each in found if each.field == "requests"), found[0])
+        said.append(notices.quota_left(worst.quota, worst.key, resource, bound, is_limit=worst.field == "limits"))
     rest = _excesses(quotas, before, _sums(members), used)
     return said, rest[0].quota if rest else None
 
@@ -130,7 +134,7 @@ def _excesses(quotas: Sequence[ResourceQuota], before: Sums, after: Sums, overhe
         is_new = not _counts(quota, before)
         for key, raw in quota.hard.items():
             counted = _KEYS.get(key)
-            hard, used = _nano(raw), _nano(quota.used.get(key))
+            hard, used = pod_sums.nano(raw), pod_sums.nano(quota.used.get(key))
             if hard is None or used is None:
                 continue
             if counted is None:
@@ -151,8 +155,8 @@ def _sums(members: list[Member]) -> Sums:
     groups = pod_sums.steps(members)
     cells = [cell for member in members for cell in member.cells]
     return Sums(
-        requests=_largest(groups, lambda cell: cell.request),
-        limits=_largest(groups, lambda cell: cell.limit),
+        requests=pod_sums.largest(groups, lambda cell: cell.request),
+        limits=pod_sums.largest(groups, lambda cell: cell.limit),
         is_best_effort=not any(cell.request or cell.limit for cell in cells),
         lacking=frozenset(
             (field, resource)
@@ -168,13 +172,6 @@ def _amounts(cell: Cell) -> tuple[tuple[Field, int | None], tuple[Field, int | N
     return ("requests", cell.request), ("limits", cell.limit)
 
 
-def _largest(groups: list[list[Member]], amount: Callable[[Cell], int | None]) -> Pair:
-    cpu, memory = (
-        max(sum(amount(member.cells[resource]) or 0 for member in group) for group in groups) for resource in (0, 1)
-    )
-    return cpu, memory
-
-
 def _cut_limits(rule: RightSizingRule, members: list[Member], resource: int, ranges: Ranges | None, room: int) -> None:
     bounds = ranges.container[resource] if ranges is not None else NO_BOUNDS
     for group in pod_sums.steps(members):
@@ -188,23 +185,6 @@ def _leave(cell: Cell, ranges: Ranges | None, resource: int) -> None:
     """Go on with what stands in the pod."""
     cell.computes_limit = cell.is_movable = cell.is_sized = False
     cell.settle(ranges.container[resource] if ranges is not None else NO_BOUNDS)
-
-
-def _overhead(overhead: ResourceMap | None) -> Pair:
-    if not overhead:
-        return 0, 0
-    cpu, memory = (-(-(_nano(overhead.get(name)) or 0) // unit) for name, unit in zip(RESOURCES, _UNITS, strict=True))
-    return cpu, memory
-
-
-def _nano(raw: RawQuantity | None) -> int | None:
-    """Return a quantity; absent is zero, and None is what no API server could have stored."""
-    if raw is None:
-        return 0
-    try:
-        return quantity.of(raw).nano
-    except quantity.QuantityError:
-        return None
 
 
 def _counts(quota: ResourceQuota, sums: Sums) -> bool:
