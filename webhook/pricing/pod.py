@@ -73,6 +73,8 @@ class PodPrice(NamedTuple):
     """Units, or bytes, of other priced resources, by name."""
     storage: int = 0
     """Bytes of the volumes that are paid for with it."""
+    unpriced: tuple[str, ...] = ()
+    """What it asks for that the price list has no price of, sorted: ``4 nvidia.com/mig-7g.80gb``."""
 
 
 def price_pod(
