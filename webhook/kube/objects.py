@@ -295,8 +295,26 @@ class PodSpec(Object):
     resources: ResourceRequirements | None = None
 
 
+class ContainerStatus(Object):
+    """What a container that runs has; it differs from its spec while the pod is resized in place."""
+
+    name: str = ""
+    resources: ResourceRequirements | None = None
+    allocated_resources: ResourceMap | None = None
+
+
+class PodCondition(Object):
+    type: str = ""
+    reason: str | None = None
+
+
 class PodStatus(Object):
     phase: str | None = None
+    container_statuses: list[ContainerStatus] | None = None
+    init_container_statuses: list[ContainerStatus] | None = None
+    resources: ResourceRequirements | None = None
+    allocated_resources: ResourceMap | None = None
+    conditions: list[PodCondition] | None = None
 
 
 class Pod(Object):
