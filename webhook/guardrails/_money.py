@@ -66,8 +66,12 @@ def compile_pool(name: str, spec: PriceListSpec, default: book.PriceBook) -> boo
 
 
 def _rates(model: RatesModel, otherwise: book.Rates | None = None) -> book.Rates:
-    made = book.rates(model.cpu_core_hour, model.memory_gib_hour, model.gpu_hour, model.resources)
-    return made if otherwise is None else made._replace(resources={**otherwise.resources, **made.resources})
+    made = book.rates(model.cpu_core_hour, model.memory_gib_hour, model.gpu_hour, model.resources, model.claims)
+    if otherwise is None:
+        return made
+    return made._replace(
+        resources={**otherwise.resources, **made.resources}, claims={**otherwise.claims, **made.claims}
+    )
 
 
 def context_price(context: Context) -> PodPrice:

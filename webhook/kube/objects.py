@@ -265,6 +265,14 @@ class TopologySpreadConstraint(Object):
     when_unsatisfiable: str | None = None
 
 
+class PodResourceClaim(Object):
+    """A claim for devices: one that exists, or a template of which the pod gets one of its own."""
+
+    name: str = ""
+    resource_claim_name: str | None = None
+    resource_claim_template_name: str | None = None
+
+
 class PodOS(Object):
     name: str | None = None
 
@@ -293,6 +301,14 @@ class PodSpec(Object):
     os: PodOS | None = None
     overhead: ResourceMap | None = None
     resources: ResourceRequirements | None = None
+    resource_claims: list[PodResourceClaim] | None = None
+
+
+class PodClaimStatus(Object):
+    """Which ResourceClaim was made for an entry of ``spec.resourceClaims``; none where none is needed."""
+
+    name: str = ""
+    resource_claim_name: str | None = None
 
 
 class ContainerStatus(Object):
@@ -315,6 +331,7 @@ class PodStatus(Object):
     resources: ResourceRequirements | None = None
     allocated_resources: ResourceMap | None = None
     conditions: list[PodCondition] | None = None
+    resource_claim_statuses: list[PodClaimStatus] | None = None
 
 
 class Pod(Object):
