@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from webhook.cluster import _read, disruption, matching, owners, view
+from webhook.cluster import _read, disruption, matching, owners, pod_claims, view
+from webhook.cluster.snapshot_devices import DEVICE_KINDS, SnapshotDevices
 from webhook.kube import manifests
 from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Pod, Workload, controller_of
 from webhook.kube.selectors import LabelPredicate
@@ -30,7 +31,7 @@ class SnapshotError(ValueError):
         self.errors = tuple(errors)
 
 
-class Snapshot:
+class Snapshot(SnapshotDevices):
     """A `webhook.cluster.view.View` that does not change."""
 
     def __init__(self, items: Iterable[_read.Item], ignored: int = 0) -> None:
@@ -45,6 +46,7 @@ class Snapshot:
         self._quotas: dict[str, tuple[view.ResourceQuota, ...]] = {}
         self._leases: dict[str, bool] = {}
         self._claims: dict[tuple[str, str], view.Claim] = {}
+        of_devices: list[_read.Item] = []
         nodes: list[view.Node] = []
         pods: list[view.ClusterPod] = []
         vertical: list[view.VerticalPodAutoscaler] = []
@@ -73,6 +75,8 @@ class Snapshot:
                 nodes.append(item.value)
             elif item.kind == "PersistentVolumeClaim":
                 self._claims[item.namespace, item.name] = item.value
+            elif item.kind in DEVICE_KINDS:
+                of_devices.append(item)
             elif item.kind == "Lease":
                 self._leases[item.name] = self._leases.get(item.name, False) or bool(item.value.holder_identity)
                 counts["leases"] += 1
@@ -82,6 +86,7 @@ class Snapshot:
         self._nodes_by_name = {node.name: node for node in nodes}
         self._pods = tuple(pods)
         self._payers = _payers(pods)
+        super().__init__(of_devices, pods)
         self._sizes = {
             "namespaces": len(self._namespaces),
             "pods": len(pods),
@@ -90,6 +95,7 @@ class Snapshot:
             "horizontalPodAutoscalers": len(horizontal),
             "nodes": len(nodes),
             "persistentVolumeClaims": len(self._claims),
+            **self.sizes_of_devices(),
             **counts,
             "ignored": ignored,
         }
@@ -286,7 +292,8 @@ def _add_pod(pods: list[view.ClusterPod], item: _read.Item) -> None:
     volumes = (spec.volumes or ()) if spec is not None else ()
     claims = tuple(each.persistent_volume_claim.claim_name for each in volumes if each.persistent_volume_claim)
     node = spec.node_name or "" if spec is not None else ""
-    pods.append(view.ClusterPod(uid, item.namespace, pod, node, claims))
+    made = pod_claims.made_by(pod.status) if pod.status is not None else ()
+    pods.append(view.ClusterPod(uid, item.namespace, pod, node, claims, made))
 
 
 def _payers(pods: Iterable[view.ClusterPod]) -> dict[tuple[str, str], str]:

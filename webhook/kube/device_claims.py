@@ -27,8 +27,8 @@ class Alternative(NamedTuple):
     """Devices of one class, all of which a request gets if it gets this."""
 
     device_class: str
-    count: int
-    """Devices; of mode ``All`` the most that there can be; 0 where the mode is not known."""
+    devices: int
+    """How many; of mode ``All`` the most that there can be; 0 where the mode is not known."""
     is_all: bool = False
     """Whether it asks for every device of the pool."""
     cpu: RawQuantity | None = None
@@ -158,11 +158,11 @@ def _allocated(written: _Request, request: DeviceRequest, results: Iterable[_Res
         count = taken[written.name]
         if not request.alternatives or not count:
             return request
-        return request._replace(alternatives=(request.alternatives[0]._replace(count=count, is_all=False),))
+        return request._replace(alternatives=(request.alternatives[0]._replace(devices=count, is_all=False),))
     for offered, alternative in zip(written.first_available, request.alternatives, strict=True):
         count = taken[f"{written.name}/{offered.name}"]
         if count:
-            return DeviceRequest((alternative._replace(count=count, is_all=False),))
+            return DeviceRequest((alternative._replace(devices=count, is_all=False),))
     return request
 
 
@@ -173,7 +173,7 @@ def counted(requests: Requests) -> dict[str, int]:
     for request in requests:
         most: dict[str, int] = {}
         for each in request.alternatives:
-            most[each.device_class] = max(most.get(each.device_class, 0), each.count)
+            most[each.device_class] = max(most.get(each.device_class, 0), each.devices)
         for name, count in most.items():
             total[name] = total.get(name, 0) + count
     return total

@@ -311,6 +311,12 @@ class PodClaimStatus(Object):
     resource_claim_name: str | None = None
 
 
+class ExtendedClaimStatus(Object):
+    """The ResourceClaim that was made for the extended resources of a pod."""
+
+    resource_claim_name: str = ""
+
+
 class ContainerStatus(Object):
     """What a container that runs has; it differs from its spec while the pod is resized in place."""
 
@@ -332,6 +338,7 @@ class PodStatus(Object):
     allocated_resources: ResourceMap | None = None
     conditions: list[PodCondition] | None = None
     resource_claim_statuses: list[PodClaimStatus] | None = None
+    extended_resource_claim_status: ExtendedClaimStatus | None = None
 
 
 class Pod(Object):

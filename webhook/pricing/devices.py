@@ -58,7 +58,7 @@ class _Option(NamedTuple):
     cpu: int
     memory: int
     device_class: str
-    count: int
+    devices: int
 
 
 class _Sum:
@@ -90,11 +90,11 @@ class _Sum:
             self.cpu += best.cpu * times
             self.memory += best.memory * times
             if best.pico or not best.cpu:
-                self.add(best.device_class, best.count * times)
+                self.add(best.device_class, best.devices * times)
 
     def _option(self, asked: Alternative, missing: dict[str, int]) -> _Option | None:
         name = asked.device_class
-        count = self.inventory.every(name) if asked.is_all else asked.count
+        count = self.inventory.every(name) if asked.is_all else asked.devices
         if not count:
             self.unknown.append(f"devices of class {_named(name)} by an unknown allocationMode")
             return None
