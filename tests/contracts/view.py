@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from webhook.cluster.view import Claim, Controller, QuotaScope, Share, View
+from webhook.cluster.view import Claim, Controller, QuotaScope, RuntimeClass, Share, View
 from webhook.kube.objects import OwnerReference
 
 Object = dict[str, Any]
@@ -34,8 +34,9 @@ def obj(kind: str, name: str, spec: Object | None = None, /, **metadata: object)
         "VerticalPodAutoscaler": "autoscaling.k8s.io/v1",
         "HorizontalPodAutoscaler": "autoscaling/v2",
         "Lease": "coordination.k8s.io/v1",
+        "RuntimeClass": "node.k8s.io/v1",
     }.get(kind, "apps/v1")
-    place = {} if kind in ("Namespace", "Node") else {"namespace": NS}
+    place = {} if kind in ("Namespace", "Node", "RuntimeClass") else {"namespace": NS}
     return {"apiVersion": version, "kind": kind, "metadata": {"name": name, **place, **metadata}, "spec": spec or {}}
 
 
@@ -87,6 +88,7 @@ class ViewContract:
         assert view.node("n") is None
         assert view.claim(NS, "data") is None
         assert view.claim_payer(NS, "data") is None
+        assert view.runtime_class("kata") is None
         assert not view.pods()
         assert not view.is_scheduler_alive("bin-packing-scheduler")
         assert not view.knows_scheduler("bin-packing-scheduler")
@@ -362,6 +364,17 @@ class ViewContract:
         assert found.spec.template is not None
         assert found.spec.template.spec is not None
         assert found.spec.template.spec.node_name == "n"
+
+    def test_a_runtime_class_has_the_overhead_of_its_pods(self, make_view: MakeView) -> None:
+        view = make_view(
+            [
+                {**obj("RuntimeClass", "kata"), "handler": "kata", "overhead": {"podFixed": {"cpu": "2"}}},
+                {**obj("RuntimeClass", "runc"), "handler": "runc"},
+            ]
+        )
+        assert view.runtime_class("kata") == RuntimeClass("kata", {"cpu": "2"})
+        assert view.runtime_class("runc") == RuntimeClass("runc")
+        assert view.runtime_class("other") is None
 
     def test_stateful_sets_tell_which_claims_they_make(self, make_view: MakeView) -> None:
         made = {"metadata": {"name": "data", "labels": {"a": "b"}}, "spec": {"storageClassName": "gp3"}}

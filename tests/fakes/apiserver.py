@@ -32,6 +32,7 @@ PATHS = {
     "PodDisruptionBudget": "/apis/policy/v1/poddisruptionbudgets",
     "HorizontalPodAutoscaler": "/apis/autoscaling/v2/horizontalpodautoscalers",
     "VerticalPodAutoscaler": "/apis/autoscaling.k8s.io/v1/verticalpodautoscalers",
+    "RuntimeClass": "/apis/node.k8s.io/v1/runtimeclasses",
     "Lease": "/apis/coordination.k8s.io/v1/leases",
     "GuardrailPolicy": "/apis/podgate.dev/v1alpha1/guardrailpolicies",
     "Budget": "/apis/podgate.dev/v1alpha1/budgets",

@@ -127,6 +127,7 @@ class LiveView:
         self.namespaces: Store[view.Namespace] = Store()
         self.nodes_by_name: Store[view.Node] = Store()
         self.claims: Store[view.Claim] = Store()
+        self.runtime_classes: Store[view.RuntimeClass] = Store()
         self.pods_by_uid = PodStore()
         self.workloads: dict[str, Store[KnownWorkload]] = {kind: Store() for kind in sorted(WORKLOAD_KINDS)}
         self.replica_sets: Grouped[KnownWorkload] = Grouped(_owner_uid)
@@ -239,6 +240,10 @@ class LiveView:
         users = self.pods_by_uid.mounted.get((namespace, name))
         return users[0][1] if users else None
 
+    def runtime_class(self, name: str) -> view.RuntimeClass | None:
+        """Return the RuntimeClass, or None where it is not known (yet)."""
+        return self.runtime_classes.items.get("/" + name)
+
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether the scheduler of that name holds a fresh Lease; see `webhook.cluster.leases`."""
         followed = self.leases.get(name)
@@ -274,6 +279,7 @@ class LiveView:
             "resourceQuotas": len(self.quotas_by_namespace),
             "nodes": len(self.nodes_by_name),
             "persistentVolumeClaims": len(self.claims),
+            "runtimeClasses": len(self.runtime_classes),
             "leases": sum(len(store) for store in list(self.leases.values())),
         }
 

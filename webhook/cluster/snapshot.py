@@ -45,6 +45,7 @@ class Snapshot:
         self._quotas: dict[str, tuple[view.ResourceQuota, ...]] = {}
         self._leases: dict[str, bool] = {}
         self._claims: dict[tuple[str, str], view.Claim] = {}
+        self._runtime_classes: dict[str, view.RuntimeClass] = {}
         nodes: list[view.Node] = []
         pods: list[view.ClusterPod] = []
         vertical: list[view.VerticalPodAutoscaler] = []
@@ -73,6 +74,8 @@ class Snapshot:
                 nodes.append(item.value)
             elif item.kind == "PersistentVolumeClaim":
                 self._claims[item.namespace, item.name] = item.value
+            elif item.kind == "RuntimeClass":
+                self._runtime_classes[item.name] = item.value
             elif item.kind == "Lease":
                 self._leases[item.name] = self._leases.get(item.name, False) or bool(item.value.holder_identity)
                 counts["leases"] += 1
@@ -90,6 +93,7 @@ class Snapshot:
             "horizontalPodAutoscalers": len(horizontal),
             "nodes": len(nodes),
             "persistentVolumeClaims": len(self._claims),
+            "runtimeClasses": len(self._runtime_classes),
             **counts,
             "ignored": ignored,
         }
@@ -255,6 +259,10 @@ class Snapshot:
     def claim_payer(self, namespace: str, name: str) -> str | None:
         """Return the UID of the oldest pod that mounts the claim."""
         return self._payers.get((namespace, name))
+
+    def runtime_class(self, name: str) -> view.RuntimeClass | None:
+        """Return the RuntimeClass, or None where there is none of that name."""
+        return self._runtime_classes.get(name)
 
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether a Lease of that name has a holder; files do not age, so held is fresh."""

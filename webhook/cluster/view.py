@@ -166,6 +166,13 @@ class Claim(msgspec.Struct, frozen=True):
     storage_class: str = ""
 
 
+class RuntimeClass(msgspec.Struct, frozen=True):
+    """A RuntimeClass: what each of its pods takes beside its containers."""
+
+    name: str
+    overhead: ResourceMap = {}
+
+
 class View(Protocol):
     """Read-only answers about the cluster. All of them are dictionary look-ups."""
 
@@ -229,6 +236,9 @@ class View(Protocol):
     def claim_payer(self, namespace: str, name: str) -> str | None:
         """Return the UID of the pod that a claim is counted with: of those that mount it, the oldest, then the smallest
         UID. None where no pod mounts it."""
+
+    def runtime_class(self, name: str) -> RuntimeClass | None:
+        """Return the RuntimeClass, or None where it is not known (yet)."""
 
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether the scheduler of that name holds a fresh Lease."""
