@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from webhook.cluster.view import Claim, ClaimUser, Controller, DeviceClaim, QuotaScope, Share, View
+from webhook.cluster.view import Claim, ClaimUser, Controller, DeviceClaim, QuotaScope, RuntimeClass, Share, View
 from webhook.kube.device_claims import Alternative, DeviceRequest
 from webhook.kube.objects import OwnerReference
 
@@ -39,8 +39,9 @@ def obj(kind: str, name: str, spec: Object | None = None, /, **metadata: object)
         "ResourceClaimTemplate": "resource.k8s.io/v1",
         "DeviceClass": "resource.k8s.io/v1",
         "ResourceSlice": "resource.k8s.io/v1",
+        "RuntimeClass": "node.k8s.io/v1",
     }.get(kind, "apps/v1")
-    place = {} if kind in ("Namespace", "Node", "DeviceClass", "ResourceSlice") else {"namespace": NS}
+    place = {} if kind in ("Namespace", "Node", "RuntimeClass", "DeviceClass", "ResourceSlice") else {"namespace": NS}
     return {"apiVersion": version, "kind": kind, "metadata": {"name": name, **place, **metadata}, "spec": spec or {}}
 
 
@@ -96,6 +97,7 @@ class ViewContract:
         assert view.device_claim_template(NS, "gpus") is None
         assert not list(view.device_claim_users(NS, "gpus"))
         assert view.device_inventory() == ({}, {}, {}, {})
+        assert view.runtime_class("kata") is None
         assert not view.pods()
         assert not view.is_scheduler_alive("bin-packing-scheduler")
         assert not view.knows_scheduler("bin-packing-scheduler")
@@ -459,6 +461,17 @@ class ViewContract:
         assert found.spec.template is not None
         assert found.spec.template.spec is not None
         assert found.spec.template.spec.node_name == "n"
+
+    def test_a_runtime_class_has_the_overhead_of_its_pods(self, make_view: MakeView) -> None:
+        view = make_view(
+            [
+                {**obj("RuntimeClass", "kata"), "handler": "kata", "overhead": {"podFixed": {"cpu": "2"}}},
+                {**obj("RuntimeClass", "runc"), "handler": "runc"},
+            ]
+        )
+        assert view.runtime_class("kata") == RuntimeClass("kata", {"cpu": "2"})
+        assert view.runtime_class("runc") == RuntimeClass("runc")
+        assert view.runtime_class("other") is None
 
     def test_stateful_sets_tell_which_claims_they_make(self, make_view: MakeView) -> None:
         made = {"metadata": {"name": "data", "labels": {"a": "b"}}, "spec": {"storageClassName": "gp3"}}

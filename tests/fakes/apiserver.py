@@ -36,6 +36,7 @@ PATHS = {
     "ResourceClaim": "/apis/resource.k8s.io/v1/resourceclaims",
     "ResourceClaimTemplate": "/apis/resource.k8s.io/v1/resourceclaimtemplates",
     "ResourceSlice": "/apis/resource.k8s.io/v1/resourceslices",
+    "RuntimeClass": "/apis/node.k8s.io/v1/runtimeclasses",
     "Lease": "/apis/coordination.k8s.io/v1/leases",
     "GuardrailPolicy": "/apis/podgate.dev/v1alpha1/guardrailpolicies",
     "Budget": "/apis/podgate.dev/v1alpha1/budgets",

@@ -21,6 +21,7 @@ from webhook.cluster.view import (
     PodDisruptionBudget,
     QuotaScope,
     ResourceQuota,
+    RuntimeClass,
     VerticalPodAutoscaler,
 )
 from webhook.guardrails import right_sizing
@@ -215,6 +216,9 @@ class World:
         return None
 
     def claim_payer(self, namespace: str, name: str) -> str | None:
+        return None
+
+    def runtime_class(self, name: str) -> RuntimeClass | None:
         return None
 
     def is_scheduler_alive(self, name: str) -> bool:

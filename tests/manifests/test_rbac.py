@@ -44,6 +44,7 @@ FOLLOWED = {
     ("batch", "cronjobs"): "owners of pods",
     ("autoscaling", "horizontalpodautoscalers"): "requests that an autoscaler steers by",
     ("autoscaling.k8s.io", "verticalpodautoscalers"): "recommendations",
+    ("node.k8s.io", "runtimeclasses"): "what a pod takes beside its containers",
     ("coordination.k8s.io", "leases"): "whether a scheduler lives",
     ("podgate.dev", "guardrailpolicies"): "policies as custom resources",
     ("podgate.dev", "budgets"): "policies as custom resources",

@@ -119,6 +119,7 @@ def what_speaks_for(subject: Subject, around: Surroundings) -> tuple[Context, li
         controller=subject.controller,
         claim_templates=subject.claim_templates,
     )
+    context.budget_scopes = rules.budget_scopes
     entries = rules.matcher.resolve(subject.namespace, info, context.labels, subject.requester)
     exempt = rules.exempt(context, entries, around.now) if rules.has_exceptions(subject.namespace) else _NOTHING
     return context, entries, exempt

@@ -86,6 +86,7 @@ class Ruleset:
         self.budgets = tuple(
             rule._replace(mode=stricter_cap(rule.mode, cap)) for rule in compiled if rule.mode != "off"
         )
+        self.budget_scopes = tuple(rule.covers for rule in self.budgets)
         self.prices = _prices(policies)
         self.has_price_list = any(item.name == DEFAULT_PRICE_LIST for item in policies.price_lists)
         """Whether prices come from a PriceList, and are not the built-in ones."""

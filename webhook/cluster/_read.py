@@ -76,6 +76,14 @@ class _ClaimDocument(Object):
     status: _ClaimStatus | None = None
 
 
+class _Overhead(Object):
+    pod_fixed: ResourceMap | None = None
+
+
+class _RuntimeClassDocument(Object):
+    overhead: _Overhead | None = None
+
+
 class _LimitRangeItem(Object):
     type: str = ""
     max: ResourceMap | None = None
@@ -137,6 +145,11 @@ def _claim(metadata: ObjectMeta, document: dict[str, Any]) -> view.Claim:
         storage=held if held is not None else asked,
         storage_class=spec.storage_class_name or "",
     )
+
+
+def _runtime_class(metadata: ObjectMeta, document: dict[str, Any]) -> view.RuntimeClass:
+    overhead = msgspec.convert(document, _RuntimeClassDocument).overhead
+    return view.RuntimeClass(metadata.name or "", (overhead.pod_fixed if overhead is not None else None) or {})
 
 
 def _limit_range(_metadata: ObjectMeta, document: dict[str, Any]) -> tuple[view.LimitRangeItem, ...]:
@@ -201,6 +214,7 @@ _KINDS: Mapping[str, _Kind] = {
     "ResourceClaimTemplate": _Kind(_DEVICES, _devices.claim_template),
     "DeviceClass": _Kind(_DEVICES, _devices.device_class, namespaced=False),
     "ResourceSlice": _Kind(_DEVICES, _devices.pool, namespaced=False),
+    "RuntimeClass": _Kind(frozenset({"node.k8s.io"}), _runtime_class, namespaced=False),
     "Lease": _Kind(frozenset({"coordination.k8s.io"}), _lease),
 }
 

@@ -146,6 +146,7 @@ class LiveView(LiveDevices):
         self.namespaces: Store[view.Namespace] = Store()
         self.nodes_by_name: Store[view.Node] = Store()
         self.claims: Store[view.Claim] = Store()
+        self.runtime_classes: Store[view.RuntimeClass] = Store()
         self.pods_by_uid = PodStore()
         super().__init__(self.pods_by_uid, self.pods_by_uid.users_of)
         self.workloads: dict[str, Store[KnownWorkload]] = {kind: Store() for kind in sorted(WORKLOAD_KINDS)}
@@ -259,6 +260,10 @@ class LiveView(LiveDevices):
         users = self.pods_by_uid.mounted.get((namespace, name))
         return users[0][1] if users else None
 
+    def runtime_class(self, name: str) -> view.RuntimeClass | None:
+        """Return the RuntimeClass, or None where it is not known (yet)."""
+        return self.runtime_classes.items.get("/" + name)
+
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether the scheduler of that name holds a fresh Lease; see `webhook.cluster.leases`."""
         followed = self.leases.get(name)
@@ -295,6 +300,7 @@ class LiveView(LiveDevices):
             "nodes": len(self.nodes_by_name),
             "persistentVolumeClaims": len(self.claims),
             **self.sizes_of_devices(),
+            "runtimeClasses": len(self.runtime_classes),
             "leases": sum(len(store) for store in list(self.leases.values())),
         }
 

@@ -62,6 +62,7 @@ _STORES: Final[Mapping[str, Callable[[LiveView], Store[Any]]]] = {
     "Namespace": lambda view: view.namespaces,
     "Node": lambda view: view.nodes_by_name,
     "PersistentVolumeClaim": lambda view: view.claims,
+    "RuntimeClass": lambda view: view.runtime_classes,
     "LimitRange": lambda view: view.limit_ranges_by_namespace,
     "PodDisruptionBudget": lambda view: view.disruption_budgets_by_namespace,
     "ResourceQuota": lambda view: view.quotas_by_namespace,

@@ -46,6 +46,8 @@ class Snapshot(SnapshotDevices):
         self._quotas: dict[str, tuple[view.ResourceQuota, ...]] = {}
         self._leases: dict[str, bool] = {}
         self._claims: dict[tuple[str, str], view.Claim] = {}
+        self._runtime_classes: dict[str, view.RuntimeClass] = {}
+        by_name: dict[str, dict[str, Any]] = {"Namespace": self._namespaces, "RuntimeClass": self._runtime_classes}
         of_devices: list[_read.Item] = []
         nodes: list[view.Node] = []
         pods: list[view.ClusterPod] = []
@@ -53,8 +55,8 @@ class Snapshot(SnapshotDevices):
         horizontal: list[view.HorizontalPodAutoscaler] = []
         counts = {"limitRanges": 0, "disruptionBudgets": 0, "resourceQuotas": 0, "leases": 0}
         for item in items:
-            if item.kind == "Namespace":
-                self._namespaces[item.name] = item.value
+            if item.kind in by_name:
+                by_name[item.kind][item.name] = item.value
             elif item.kind == "Pod":
                 _add_pod(pods, item)
             elif item.kind in WORKLOAD_KINDS:
@@ -96,6 +98,7 @@ class Snapshot(SnapshotDevices):
             "nodes": len(nodes),
             "persistentVolumeClaims": len(self._claims),
             **self.sizes_of_devices(),
+            "runtimeClasses": len(self._runtime_classes),
             **counts,
             "ignored": ignored,
         }
@@ -261,6 +264,10 @@ class Snapshot(SnapshotDevices):
     def claim_payer(self, namespace: str, name: str) -> str | None:
         """Return the UID of the oldest pod that mounts the claim."""
         return self._payers.get((namespace, name))
+
+    def runtime_class(self, name: str) -> view.RuntimeClass | None:
+        """Return the RuntimeClass, or None where there is none of that name."""
+        return self._runtime_classes.get(name)
 
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether a Lease of that name has a holder; files do not age, so held is fresh."""

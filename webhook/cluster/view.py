@@ -189,6 +189,13 @@ class Claim(msgspec.Struct, frozen=True):
     storage_class: str = ""
 
 
+class RuntimeClass(msgspec.Struct, frozen=True):
+    """A RuntimeClass: what each of its pods takes beside its containers."""
+
+    name: str
+    overhead: ResourceMap = {}
+
+
 class View(Protocol):
     """Read-only answers about the cluster. All of them are dictionary look-ups."""
 
@@ -265,6 +272,9 @@ class View(Protocol):
 
     def device_inventory(self) -> Inventory:
         """Return what DeviceClasses and ResourceSlices say; the same object until they change."""
+
+    def runtime_class(self, name: str) -> RuntimeClass | None:
+        """Return the RuntimeClass, or None where it is not known (yet)."""
 
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether the scheduler of that name holds a fresh Lease."""

@@ -224,6 +224,13 @@ class Watches:
             projections.reader("v1", "PersistentVolumeClaim"),
             view.claims,
         )
+        # Pods come with their overhead; without the classes, only workloads are priced too low, and say so.
+        self.add(
+            Resource("runtimeclasses", "/apis/node.k8s.io/v1/runtimeclasses", may_be_absent=True),
+            projections.reader("node.k8s.io/v1", "RuntimeClass"),
+            view.runtime_classes,
+            is_spare=True,
+        )
         for kind, version, plural in _WORKLOADS:
             path = f"/api/v1/{plural}" if version == "v1" else f"/apis/{version}/{plural}"
             self.add(Resource(plural, path), projections.workload(version, kind), view.workloads[kind])

@@ -17,7 +17,7 @@ from typing import Final
 from webhook.guardrails._contract import Context
 from webhook.kube.device_claims import Requests
 from webhook.kube.objects import Pod, PodResourceClaim
-from webhook.pricing import devices
+from webhook.pricing import devices, words
 from webhook.pricing.devices import NO_CLAIMS, Claims
 
 __all__ = ["NO_CLAIMS", "claims_of"]
@@ -43,8 +43,7 @@ class _Found:
         self._context = context
         self._pod = pod
         self._requests: dict[Requests, int] = {}
-        self._missing: dict[str, set[str]] = {"claim": set(), "claim template": set()}
-        self._nameless: set[str] = set()
+        self._unknown: set[str] = set()
         self._named: set[str] = set()
         self._made = _made_for(context, pod)
 
@@ -63,23 +62,21 @@ class _Found:
             name = entry.resource_claim_template_name
             template = self._context.view.device_claim_template(self._context.namespace, name)
             if template is None:
-                self._missing["claim template"].add(name)
+                self._unknown.add(devices.missing("claim template", name))
             else:
                 self._count(template)
         else:
-            self._nameless.add(entry.name)
+            self._unknown.add(f"claim {words.short(entry.name)}, which names no ResourceClaim and no template")
 
     def claims(self) -> Claims:
         """Return all that was added."""
-        unknown = [text for kind, names in self._missing.items() for text in devices.missing(kind, sorted(names))]
-        unknown += devices.nameless(sorted(self._nameless))
-        return Claims(self._requests, devices.bounded(unknown))
+        return Claims(self._requests, devices.bounded(self._unknown))
 
     def _add_named(self, name: str) -> None:
         context = self._context
         claim = context.view.device_claim(context.namespace, name)
         if claim is None:
-            self._missing["claim"].add(name)
+            self._unknown.add(devices.missing("claim", name))
         elif _pays(context, self._pod, name):
             self._count(claim.requests)
 

@@ -78,9 +78,7 @@ def read(spec: PodSpec, *, completed: bool = True) -> Resources:
         return Resources(parts, requests, limits, overhead)
     if limits:
         requests, limits = _completed_pod_level(parts, requests, limits)
-    rounded = tuple(
-        each._replace(requests=_rounded(each.requests), limits=_rounded(each.limits)) for each in parts
-    )
+    rounded = tuple(each._replace(requests=_rounded(each.requests), limits=_rounded(each.limits)) for each in parts)
     return Resources(rounded, _rounded(requests), _rounded(limits), _rounded(overhead))
 
 
@@ -93,7 +91,7 @@ def amounts(resources: ResourceMap | None) -> dict[str, int]:
     return {name: quantity.of(raw).nano for name, raw in (resources or {}).items()}
 
 
-def _part(container: Container, is_from_init_list: bool, *, completed: bool) -> Part:  # noqa: FBT001  a mere fact
+def _part(container: Container, is_from_init_list: bool, *, completed: bool) -> Part:
     resources = container.resources
     requests = amounts(resources.requests) if resources is not None else _NO_AMOUNTS
     limits = amounts(resources.limits) if resources is not None else _NO_AMOUNTS
@@ -167,17 +165,26 @@ def requests(resources: Resources, status: PodStatus | None = None, *, with_over
     Raises:
         QuantityError: a quantity of the status is malformed.
     """
-    total = together(_with_status(resources.parts, status, lambda part: part.requests, _held_requests))
-    level: Amounts = resources.requests
-    if level and status is not None:
-        held = [amounts(status.allocated_resources)] if status.allocated_resources is not None else []
-        if status.resources is not None:
-            held.append(amounts(status.resources.requests))
-        level = _effective_level(status, level, held)
-    total.update({name: amount for name, amount in level.items() if is_of_pods(name)})
+    total = together(counted_requests(resources, status))
+    total.update({name: amount for name, amount in level_requests(resources, status).items() if is_of_pods(name)})
     if with_overhead:
         _add(total, resources.overhead)
     return total
+
+
+def counted_requests(resources: Resources, status: PodStatus | None = None) -> Iterable[tuple[Part, Amounts]]:
+    """Return each container with what counts as its request; arguments and errors as of `requests`."""
+    return _with_status(resources.parts, status, lambda part: part.requests, _held_requests)
+
+
+def level_requests(resources: Resources, status: PodStatus | None = None) -> Amounts:
+    """Return what counts as requested at pod level; arguments and errors as of `requests`."""
+    if not resources.requests or status is None:
+        return resources.requests
+    held = [amounts(status.allocated_resources)]
+    if status.resources is not None:
+        held.append(amounts(status.resources.requests))
+    return _effective_level(status, resources.requests, held)
 
 
 def limits(resources: Resources, status: PodStatus | None = None, *, with_overhead: bool = True) -> dict[str, int]:

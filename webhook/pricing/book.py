@@ -38,6 +38,18 @@ class Rates(NamedTuple):
     claims: Mapping[str, int] = {}
     """Per hour and device, by device class."""
 
+    def price_of(self, resource: str) -> int | None:
+        """Return the price of a resource beside cpu and memory; None where the list has none.
+
+        What the list does not name costs what it is a part of: a GPU of any vendor, or memory as huge pages are.
+        """
+        price = self.resources.get(resource)
+        if price is not None:
+            return price
+        if resource.endswith("/gpu"):
+            return self.gpu
+        return self.memory if resource.startswith("hugepages-") else None
+
 
 class Storage(NamedTuple):
     """Prices of volumes, in whole pico-units of the currency per GiB and month."""

@@ -12,19 +12,18 @@ of the extended resource of its class, so that the same GPU costs the same howev
 * What has no price is named and adds nothing; beside cpu that was asked for it is priced by that.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from webhook.kube.device_claims import Alternative, DeviceRequest, Requests
 from webhook.kube.device_classes import IMPLICIT, Inventory
 from webhook.kube.objects import RawQuantity
 from webhook.kube.quantity import QuantityError, cpu_milli, memory_bytes
+from webhook.pricing import words
 from webhook.pricing.book import Rates
 
 MOST_NAMED: Final = 8
 """Things without a price that are named one by one."""
-_LONGEST: Final = 253
-"""Letters of a name in Kubernetes."""
 
 
 class Claims(NamedTuple):
@@ -51,6 +50,9 @@ class Priced(NamedTuple):
     """Devices that have a price, by class."""
     unpriced: tuple[str, ...]
     """What has none, sorted and bounded: ``2 devices of class gold``."""
+
+
+NOTHING: Final = Priced(0, 0, 0, (), ())
 
 
 class _Option(NamedTuple):
@@ -96,7 +98,7 @@ class _Sum:
         name = asked.device_class
         count = self.inventory.every(name) if asked.is_all else asked.devices
         if not count:
-            self.unknown.append(f"devices of class {_named(name)} by an unknown allocationMode")
+            self.unknown.append(f"devices of class {words.short(name)} by an unknown allocationMode")
             return None
         price = self.price_of(name)
         if price:
@@ -118,8 +120,10 @@ class _Sum:
         """Return the price of a device of a class; None where there is none."""
         if name not in self._known:
             price = self.rates.claims.get(name)
-            for resource in (IMPLICIT + name, self.inventory.resources.get(name, "")):
-                price = resource_price(resource, self.rates) if price is None and resource else price
+            if price is None:
+                price = self.rates.resources.get(IMPLICIT + name)
+            if price is None and name in self.inventory.resources:
+                price = self.rates.price_of(self.inventory.resources[name])
             self._known[name] = price
         return self._known[name]
 
@@ -152,7 +156,7 @@ def price(claims: Claims, by_resource: Mapping[str, int], rates: Rates, inventor
         else:
             total.pico += one * count
             total.add(name, count)
-    unpriced = [*(_devices(name, count) for name, count in total.unpriced.items() if count), *total.unknown]
+    unpriced = [*(amount(name, count) for name, count in total.unpriced.items() if count), *total.unknown]
     return Priced(
         total.pico,
         total.cpu,
@@ -162,47 +166,44 @@ def price(claims: Claims, by_resource: Mapping[str, int], rates: Rates, inventor
     )
 
 
-def resource_price(resource: str, rates: Rates) -> int | None:
-    """Return what a unit of an extended resource costs per hour; None where the list has no price of it."""
-    price = rates.resources.get(resource)
-    is_gpu = resource.endswith("/gpu") and not resource.startswith(IMPLICIT)
-    return rates.gpu if price is None and is_gpu else price
+def resource_price(resource: str, rates: Rates, inventory: Callable[[], Inventory]) -> int | None:
+    """Return what a unit of an extended resource costs per hour; None where the list has no price of it.
+
+    What the list says of the resource by its name counts, else what it says of the device class behind it, else what it
+    says of resources of the kind.
+    """
+    if rates.claims and resource not in rates.resources:
+        price = rates.claims.get(inventory().classes.get(resource, ""))
+        if price is not None:
+            return price
+    return rates.price_of(resource)
 
 
-def words(name: str, count: int, most: int) -> str:
-    """Return a number of devices in words: ``8 devices of class gpu.nvidia.com``; beyond `most` it is not told."""
-    shown = str(count) if count < most else "very many"
-    return f"{shown} device{'' if count == 1 else 's'} of class {_named(name)}"
+def amount(name: str, count: int) -> str:
+    """Return a number of devices in words: ``8 devices of class gpu.nvidia.com``."""
+    shown = str(count) if count < words.PRINTABLE else "over 10^15"
+    return f"{shown} device{'' if count == 1 else 's'} of class {words.short(name)}"
+
+
+def missing(kind: str, name: str) -> str:
+    """Return what is said of a ``claim`` or a ``claim template`` that is asked for and does not exist."""
+    return f"{kind} {words.short(name)}, which does not exist"
 
 
 def bounded(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return texts sorted and once each; of many only the first and how many more there are."""
+    """Return texts sorted and once each; of many only the first, and how many there are beside them."""
     found = sorted(set(texts))
     if len(found) <= MOST_NAMED:
         return tuple(found)
     return (*found[:MOST_NAMED], f"{len(found) - MOST_NAMED} more")
 
 
-def missing(kind: str, names: Sequence[str]) -> list[str]:
-    """Return what is said of claims that are asked for and do not exist; `kind` is ``claim`` or ``claim template``."""
-    return [f"{kind} {_named(name)}, which does not exist" for name in names]
-
-
-def _devices(name: str, count: int) -> str:
-    return words(name, count, 10**15)
-
-
-def _named(name: str) -> str:
-    """Return a name as it may be shown; one that no API server takes is cut."""
-    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
-
-
 def _capacity(raw: RawQuantity | None, read: Callable[[RawQuantity | None], int], device_class: str) -> int:
     try:
         amount = read(raw)
     except QuantityError as error:
-        raise QuantityError(error.kind, f"capacity of class {_named(device_class)}: {error}") from None
+        raise QuantityError(error.kind, f"capacity of class {words.short(device_class)}: {error}") from None
     if amount < 0:
-        what = f"capacity of class {_named(device_class)}: must not be negative; remove the minus sign"
+        what = f"capacity of class {words.short(device_class)}: must not be negative; remove the minus sign"
         raise QuantityError("numeric", what)
     return amount
