@@ -36,11 +36,13 @@ _MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 _NODE_USER_PREFIX = "system:node:"
 _NODES_GROUP = "system:nodes"
 
+_GPU = Decimal("0.95")
+_GPU_CLASSES = dict.fromkeys(("gpu.nvidia.com", "gpu.amd.com", "gpu.intel.com"), _GPU)
 DEFAULT_PRICES = PriceBook(
     currency="USD",
     hours_per_month=730,
-    on_demand=rates(Decimal("0.031611"), Decimal("0.004237"), Decimal("0.95")),
-    spot=rates(Decimal("0.006655"), Decimal("0.000892"), Decimal("0.95")),
+    on_demand=rates(Decimal("0.031611"), Decimal("0.004237"), _GPU, claims=_GPU_CLASSES),
+    spot=rates(Decimal("0.006655"), Decimal("0.000892"), _GPU, claims=_GPU_CLASSES),
     assumed_cpu=100,
     assumed_memory=128 << 20,
     name="built in",

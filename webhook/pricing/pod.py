@@ -118,9 +118,7 @@ def price_pod(
         denominator *= book.hours_per_month
     micros = (2 * pico + denominator) // (2 * denominator)
     gpus, parts = divmod(sum(thousandths for name, thousandths in asked.others.items() if _is_gpu(name)), 1000)
-    return PodPrice(
-        min(micros, MAX_MICROS), source, cpu, memory, gpus, others, storage, unpriced, parts, found.devices
-    )
+    return PodPrice(min(micros, MAX_MICROS), source, cpu, memory, gpus, others, storage, unpriced, parts, found.devices)
 
 
 def _others(
