@@ -75,6 +75,8 @@ class Cost(NamedTuple):
     source: str
     hours: int
     """Hours of a month that it is expected to run."""
+    once: int = 0
+    """Of `after` what all its pods share."""
 
 
 class Decision(msgspec.Struct, frozen=True, dict=True):
@@ -269,7 +271,8 @@ def workload_line(scale: WorkloadScale, cost: Cost, currency: str) -> str:
         saved = money.format_money(money.over_hours(cost.before - cost.after, cost.hours), currency)
         text += f", {saved} less than as written"
     if scale.most > scale.replicas and cost.pods:
-        most = money.format_money(money.over_hours(cost.after // cost.pods * scale.most, cost.hours), currency)
+        all_of_them = (cost.after - cost.once) // cost.pods * scale.most + cost.once
+        most = money.format_money(money.over_hours(all_of_them, cost.hours), currency)
         text += f", and up to {most} at {scale.most} replicas, the {scale.most_source}"
     return text
 

@@ -43,6 +43,7 @@ class _Found:
         self._context = context
         self._pod = pod
         self._requests: dict[Requests, int] = {}
+        self._shared: dict[Requests, int] = {}
         self._unknown: set[str] = set()
         self._named: set[str] = set()
         self._made = _made_for(context, pod)
@@ -52,7 +53,7 @@ class _Found:
         if entry.name in self._made:
             requests = self._made[entry.name]
             if requests is not None:
-                self._count(requests)
+                _count(self._requests, requests)
         elif entry.resource_claim_name:
             # Two entries that name one claim get the same devices.
             if entry.resource_claim_name not in self._named:
@@ -64,24 +65,27 @@ class _Found:
             if template is None:
                 self._unknown.add(devices.missing("claim template", name))
             else:
-                self._count(template)
+                _count(self._requests, template)
         else:
             self._unknown.add(f"claim {words.short(entry.name)}, which names no ResourceClaim and no template")
 
     def claims(self) -> Claims:
         """Return all that was added."""
-        return Claims(self._requests, devices.bounded(self._unknown))
+        return Claims(self._requests, self._shared, devices.bounded(self._unknown))
 
     def _add_named(self, name: str) -> None:
         context = self._context
         claim = context.view.device_claim(context.namespace, name)
         if claim is None:
             self._unknown.add(devices.missing("claim", name))
+        elif context.scale is not None:
+            _count(self._shared, claim.requests)
         elif _pays(context, self._pod, name):
-            self._count(claim.requests)
+            _count(self._requests, claim.requests)
 
-    def _count(self, requests: Requests) -> None:
-        self._requests[requests] = self._requests.get(requests, 0) + 1
+
+def _count(found: dict[Requests, int], requests: Requests) -> None:
+    found[requests] = found.get(requests, 0) + 1
 
 
 def _made_for(context: Context, pod: Pod) -> dict[str, Requests | None]:

@@ -141,7 +141,7 @@ def _price(context: Context, pod: Pod, *, is_old: bool = False) -> PodPrice:
     ]
     # Where the scheduler may choose, the dearest counts, so that its choice never breaks a budget; and what one of the
     # lists has no price of may land there.
-    price = max(prices, key=lambda each: each.micros)
+    price = max(prices, key=lambda each: each.of(1))
     if len(prices) > 1:
         price = price._replace(unpriced=tuple(sorted({text for each in prices for text in each.unpriced})))
     return _noted(price, overhead, volumes.unknown)
@@ -267,7 +267,7 @@ def how_to_cost_less(context: Context) -> str:
     whole = context_price(context)
     if whole.storage and whole.micros > 2 * price_pod(spec, context.prices, limit_range_defaults=defaults).micros:
         return "ask for smaller volumes, or a cheaper storage class"
-    if whole.devices and whole.micros > 2 * price_pod(spec, context.prices, limit_range_defaults=defaults).micros:
+    if whole.devices and whole.of(1) > 2 * price_pod(spec, context.prices, limit_range_defaults=defaults).micros:
         return "claim fewer devices, or devices of a cheaper class"
     runtime = _dearer_runtime(context, spec, whole)
     if runtime:

@@ -194,7 +194,7 @@ def added_rate(rule: BudgetRule, context: Context) -> int:
     """
     price = _money.context_price(context)
     scale = context.scale
-    now_costs = price.micros * (scale.replicas if scale is not None else 1)
+    now_costs = price.of(scale.replicas if scale is not None else 1)
     if context.operation != "UPDATE" or context.old_pod is None or not _covered_before(rule, context):
         return now_costs
     if scale is None and context.subresource != "resize":
@@ -204,10 +204,10 @@ def added_rate(rule: BudgetRule, context: Context) -> int:
         return max(0, price.micros - (old.micros if old is not None else 0))
     pods_before = context.old_scale.replicas if context.old_scale is not None else 1
     if context.subresource == "scale":
-        return max(0, price.micros * (scale.replicas - pods_before))
+        return max(0, price.of(scale.replicas) - price.of(pods_before))
     # Compared as received: what proposals do to the pods is no change that the author makes.
     received = context.received_price or price
-    return max(0, received.micros * scale.replicas - (old.micros if old is not None else 0) * pods_before)
+    return max(0, received.of(scale.replicas) - (old.of(pods_before) if old is not None else 0))
 
 
 def charge(rule: BudgetRule, hours_per_month: int, now: datetime | None, *, spent_micros: int = 0) -> Charge:

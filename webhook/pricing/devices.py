@@ -22,6 +22,8 @@ from webhook.kube.quantity import QuantityError, cpu_milli, memory_bytes
 from webhook.pricing import words
 from webhook.pricing.book import Rates
 
+SCALE: Final = 1000 << 30
+"""Millicores x GiB: the common denominator of all prices."""
 MOST_NAMED: Final = 8
 """Things without a price that are named one by one."""
 
@@ -31,6 +33,8 @@ class Claims(NamedTuple):
 
     requests: Mapping[Requests, int] = {}
     """What claims ask for, and how many claims ask for just that."""
+    shared: Mapping[Requests, int] = {}
+    """The same of claims that all pods of a workload share, which are paid for once."""
     unknown: tuple[str, ...] = ()
     """Claims of which that is not known: ``claim gpus, which does not exist``."""
 
@@ -50,6 +54,8 @@ class Priced(NamedTuple):
     """Devices that have a price, by class."""
     unpriced: tuple[str, ...]
     """What has none, sorted and bounded: ``2 devices of class gold``."""
+    once: int = 0
+    """Of all pods of a workload together, beside what each of them costs: pico-units per hour by `SCALE`."""
 
 
 NOTHING: Final = Priced(0, 0, 0, (), ())
@@ -73,7 +79,17 @@ class _Sum:
         self.unknown: list[str] = []
         self._known: dict[str, int | None] = {}
 
-    def add_request(self, request: DeviceRequest, times: int) -> None:
+    def add_claims(self, claims: Mapping[Requests, int]) -> None:
+        """Add claims, so many of each."""
+        for requests, times in claims.items():
+            for request in requests:
+                self._add_request(request, times)
+
+    def worth(self) -> int:
+        """Return what was added so far costs, in pico-units per hour by `SCALE`."""
+        return self._worth(_Option(self.pico, self.cpu, self.memory, "", 0))
+
+    def _add_request(self, request: DeviceRequest, times: int) -> None:
         if request.is_admin:
             return
         if not request.alternatives:
@@ -112,9 +128,9 @@ class _Sum:
         return _Option(0, cpu, memory, name, 0 if price is None else count)
 
     def _worth(self, option: _Option) -> int:
-        """Return what an option costs, in pico-units by 1000 << 30."""
+        """Return what an option costs, in pico-units per hour by `SCALE`."""
         rates = self.rates
-        return option.pico * (1000 << 30) + option.cpu * rates.cpu * (1 << 30) + option.memory * rates.memory * 1000
+        return option.pico * SCALE + option.cpu * rates.cpu * (1 << 30) + option.memory * rates.memory * 1000
 
     def price_of(self, name: str) -> int | None:
         """Return the price of a device of a class; None where there is none."""
@@ -146,9 +162,10 @@ def price(claims: Claims, by_resource: Mapping[str, int], rates: Rates, inventor
         QuantityError: a capacity is malformed or negative; the text names the class.
     """
     total = _Sum(rates, inventory)
-    for requests, times in claims.requests.items():
-        for request in requests:
-            total.add_request(request, times)
+    total.add_claims(claims.shared)
+    once, total.pico = total.worth(), 0
+    total.cpu = total.memory = 0
+    total.add_claims(claims.requests)
     for name, count in by_resource.items():
         one = total.price_of(name)
         if one is None:
@@ -163,6 +180,7 @@ def price(claims: Claims, by_resource: Mapping[str, int], rates: Rates, inventor
         total.memory,
         tuple(sorted(total.devices.items())),
         bounded([*claims.unknown, *unpriced]),
+        once,
     )
 
 

@@ -23,8 +23,7 @@ from webhook.pricing.devices import NO_CLAIMS, Claims
 MAX_MICROS: Final = 2**63 - 1
 """A price saturates here, about 9 trillion units per hour: what fits every log and metric."""
 
-_SCALE: Final = 1000 << 30
-"""Millicores x GiB: the common denominator of all prices."""
+_SCALE: Final = devices.SCALE
 _DENOMINATOR: Final = _SCALE * 10**6
 _NONE: Final[Mapping[str, RawQuantity | None]] = {}
 
@@ -62,6 +61,12 @@ class PodPrice(NamedTuple):
     """Parts of GPUs, beside the whole ones."""
     devices: tuple[tuple[str, int], ...] = ()
     """Priced devices by device class; those that a resource of its own name stands for are among the others."""
+    once: int = 0
+    """Of a workload's template: what all its pods share, paid for once beside `micros` for each of them."""
+
+    def of(self, pods: int) -> int:
+        """Return what so many pods of a workload cost, micro-units per hour."""
+        return self.micros * pods + self.once if pods > 0 else 0
 
 
 def price_pod(
@@ -118,7 +123,20 @@ def price_pod(
         denominator *= book.hours_per_month
     micros = (2 * pico + denominator) // (2 * denominator)
     gpus, parts = divmod(sum(thousandths for name, thousandths in asked.others.items() if _is_gpu(name)), 1000)
-    return PodPrice(min(micros, MAX_MICROS), source, cpu, memory, gpus, others, storage, unpriced, parts, found.devices)
+    once = (2 * found.once + _DENOMINATOR) // (2 * _DENOMINATOR)
+    return PodPrice(
+        min(micros, MAX_MICROS),
+        source,
+        cpu,
+        memory,
+        gpus,
+        others,
+        storage,
+        unpriced,
+        parts,
+        found.devices,
+        min(once, MAX_MICROS),
+    )
 
 
 def _others(
