@@ -112,13 +112,16 @@ def _judge_workload(
         return ()
     currency = context.prices.currency
     shown, bound = _apart(cost, ceiling, currency)
-    each = money.format_money(money.over_hours(price.micros, hours_priced(context)), currency)
+    hours = hours_priced(context)
+    each = f"{money.format_money(money.over_hours(price.micros, hours), currency)} a pod"
+    if price.once:
+        each += f", and {money.format_money(money.over_hours(price.once, hours), currency)} for claims that they share"
     return (
         Finding(
             rule="workloadMonthly",
             message=(
                 f"costs {shown} a {_span(context)} ({_money.pods(scale)}), above the ceiling of {bound} "
-                f"({each} a pod: {_money.quantities(price)})"
+                f"({each}: {_money.quantities(price)})"
             ),
             cure=(
                 f"run fewer pods, {_money.how_to_cost_less(context)}, or ask the platform team to raise "
