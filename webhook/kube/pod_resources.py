@@ -159,13 +159,16 @@ def requests(resources: Resources, status: PodStatus | None = None, *, with_over
 
     Args:
         resources: from `read`.
-        status: of a pod that runs; it also counts what is allocated, and what the pod has until it is resized.
+        status: of a pod that runs; it also counts what is allocated, what the pod has until it is resized, and the cpu
+            and memory that it takes through resource claims.
         with_overhead: whether ``spec.overhead`` counts.
 
     Raises:
         QuantityError: a quantity of the status is malformed.
     """
     total = together(counted_requests(resources, status))
+    for each in (status.node_allocatable_resource_claim_statuses if status is not None else None) or ():
+        _add(total, amounts(each.resources))
     total.update({name: amount for name, amount in level_requests(resources, status).items() if is_of_pods(name)})
     if with_overhead:
         _add(total, resources.overhead)
