@@ -11,7 +11,7 @@ same moment the API server may still refuse the second.
 Whom a scope is about says `webhook.kube.pod_quota`; the rest is the admission plugin ResourceQuota of Kubernetes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 from webhook.cluster.view import ResourceQuota
@@ -153,11 +153,11 @@ def _excesses(quotas: Sequence[ResourceQuota], before: Sums, after: Sums, overhe
 
 
 def _sums(members: list[Member]) -> Sums:
-    groups = pod_sums.steps(members)
+    requests, limits = pod_sums.totals(members)
     cells = [cell for member in members for cell in member.cells]
     return Sums(
-        requests=_largest(groups, lambda cell: cell.request),
-        limits=_largest(groups, lambda cell: cell.limit),
+        requests=(requests.get("cpu", 0), requests.get("memory", 0)),
+        limits=(limits.get("cpu", 0), limits.get("memory", 0)),
         is_best_effort=not any(cell.request or cell.limit for cell in cells),
         lacking=frozenset(
             (field, resource)
@@ -171,13 +171,6 @@ def _sums(members: list[Member]) -> Sums:
 
 def _amounts(cell: Cell) -> tuple[tuple[Field, int | None], tuple[Field, int | None]]:
     return ("requests", cell.request), ("limits", cell.limit)
-
-
-def _largest(groups: list[list[Member]], amount: Callable[[Cell], int | None]) -> Pair:
-    cpu, memory = (
-        max(sum(amount(member.cells[resource]) or 0 for member in group) for group in groups) for resource in (0, 1)
-    )
-    return cpu, memory
 
 
 def _cut_limits(rule: RightSizingRule, members: list[Member], resource: int, ranges: Ranges | None, room: int) -> None:
