@@ -75,6 +75,8 @@ class Cost(NamedTuple):
     source: str
     hours: int
     """Hours of a month that it is expected to run."""
+    unpriced: tuple[str, ...] = ()
+    """What it asks for that has no price, and is not in these figures."""
     once: int = 0
     """Of `after` what all its pods share."""
 
@@ -135,6 +137,13 @@ class Decision(msgspec.Struct, frozen=True, dict=True):
         return _audit_notes(self)
 
     @_kept
+    def without_price(self) -> tuple[str, ...]:
+        """The guardrails that were asked about something without a price: what a metric counts."""
+        return tuple(
+            each.guardrail for each in self.outcomes if any(found.rule == "unpriced" for found in each.findings)
+        )
+
+    @_kept
     def signature(self) -> int:
         """The same number for decisions of which the same is told."""
         told: list[object] = [self.message, self.patch, self.cost]
@@ -143,6 +152,8 @@ class Decision(msgspec.Struct, frozen=True, dict=True):
         return hash(tuple(told))
 
 
+_SAID_ONCE: Final = frozenset({"unpriced", "runtimeClass"})
+"""Rules of notices about the price itself."""
 _WOULD_REFUSE = frozenset({"refused", "warned", "would_refuse", "fault_denied"})
 
 ALLOWED = Decision(allowed=True)
@@ -160,6 +171,7 @@ def decide(
     denials: list[str] = []
     warnings: list[str] = list(extra_warnings)
     would_allow = True
+    told: set[str] = set()
     for outcome in outcomes:
         if outcome.outcome == "passed" and not outcome.findings:
             continue
@@ -173,6 +185,11 @@ def decide(
             if finding.quiet or finding.annotation:
                 continue
             severity = "warn" if finding.notice and outcome.severity == "enforce" else outcome.severity
+            if severity == "warn" and finding.rule in _SAID_ONCE:
+                # A ceiling and each budget say the same of it.
+                if finding.message in told:
+                    continue
+                told.add(finding.message)
             if severity == "enforce":
                 denials.append(line(outcome, finding, finding.message))
             elif severity == "warn":

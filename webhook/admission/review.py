@@ -272,7 +272,7 @@ class _Run:
             hours = self.context.prices.hours_per_month
             if scale is not None and scale.hours is not None:
                 hours = min(scale.hours, hours)
-            cost = Cost(before.of(pods), after.of(pods), pods, after.source, hours, after.once)
+            cost = Cost(before.of(pods), after.of(pods), pods, after.source, hours, after.unpriced, after.once)
         extra: tuple[str, ...] = ()
         if cost is not None and self.context.scale is not None:
             extra = (workload_line(self.context.scale, cost, self.context.prices.currency),)

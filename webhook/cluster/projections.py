@@ -29,6 +29,9 @@ _WORKLOAD = msgspec.json.Decoder(Workload)
 _TEMPLATE = msgspec.json.Decoder(objects.PodTemplate)
 _JOB_TEMPLATE = msgspec.json.Decoder(objects.JobTemplate)
 _SPEC = msgspec.json.Decoder(PodSpec)
+_STATUS = msgspec.json.Decoder(objects.PodStatus)
+_RESIZE_PENDING: Final = "PodResizePending"
+_NO_RESOURCES: Final[objects.ResourceMap] = {}
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
@@ -221,6 +224,8 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     """Those of `_ANNOTATIONS` alone."""
     made_claims: tuple[tuple[str, str], ...] = ()
     """See `webhook.cluster.view.ClusterPod`."""
+    status: objects.PodStatus | None = None
+    """What it has, only while that is other than what its spec asks for."""
 
     def device_claims(self) -> frozenset[str]:
         """Return the names of the ResourceClaims that it uses."""
@@ -236,7 +241,7 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
             owner_references=[self.owner] if self.owner is not None else None,
             deletion_timestamp=self.deletion_timestamp,
         )
-        pod = objects.Pod(metadata=metadata, spec=self.spec)
+        pod = objects.Pod(metadata=metadata, spec=self.spec, status=self.status)
         return view.ClusterPod(self.uid, self.namespace, pod, self.node, self.claims, self.made_claims)
 
 
@@ -292,8 +297,13 @@ class _PodMeta(Object):
     deletion_timestamp: str | None = None
 
 
-class _PodStatus(Object):
+class _PodStatus(Object, omit_defaults=True):
     phase: str = ""
+    container_statuses: list[objects.ContainerStatus] | None = None
+    init_container_statuses: list[objects.ContainerStatus] | None = None
+    resources: objects.ResourceRequirements | None = None
+    allocated_resources: objects.ResourceMap | None = None
+    conditions: list[objects.PodCondition] | None = None
     resource_claim_statuses: list[objects.PodClaimStatus] | None = None
     extended_resource_claim_status: objects.ExtendedClaimStatus | None = None
 
@@ -305,6 +315,45 @@ class _Pod(Object):
 
 
 _POD = msgspec.json.Decoder(_Pod)
+
+
+def _resized(spec: _WholePodSpec, status: _PodStatus) -> objects.PodStatus | None:
+    """Return what a pod has where that is other than what it asks for: while it is resized in place."""
+    asked = {each.name: each.resources for each in (*(spec.containers or ()), *(spec.init_containers or ()))}
+    listed = (*(status.container_statuses or ()), *(status.init_container_statuses or ()))
+    differs = any(
+        each.resources is not None and not _has_what_it_asks_for(asked.get(each.name), each) for each in listed
+    )
+    if not differs and status.resources is not None and spec.resources is not None and spec.resources.requests:
+        differs = _differs(spec.resources.requests, status.resources.requests) or _differs(
+            spec.resources.requests, status.allocated_resources
+        )
+    if not differs:
+        return None
+    kept = _PodStatus(
+        "",
+        status.container_statuses,
+        status.init_container_statuses,
+        status.resources,
+        status.allocated_resources,
+        [each for each in status.conditions or () if each.type == _RESIZE_PENDING] or None,
+    )
+    return _STATUS.decode(_ENCODER.encode(kept))
+
+
+def _has_what_it_asks_for(asked: objects.ResourceRequirements | None, status: objects.ContainerStatus) -> bool:
+    requests = (asked.requests if asked is not None else None) or _NO_RESOURCES
+    held = status.resources.requests if status.resources is not None else None
+    return not _differs(requests, held) and not _differs(requests, status.allocated_resources)
+
+
+def _differs(asked: objects.ResourceMap, held: objects.ResourceMap | None) -> bool:
+    """Whether cpu or memory that a pod has is other than what it asks for; what is not told is as asked."""
+    return any(
+        (name in asked or held[name] is not None) and held[name] != asked.get(name)
+        for name in ("cpu", "memory")
+        if held is not None and name in held
+    )
 
 
 class PodProjection:
@@ -357,6 +406,7 @@ class PodProjection:
             deletion_timestamp=pod.metadata.deletion_timestamp,
             annotations=self.labels.get(_ENCODER.encode(annotations), _labels) if annotations else None,
             made_claims=made,
+            status=_resized(spec, pod.status) if pod.status is not None else None,
         )
 
     def sweep(self, records: Callable[[], Iterable[PodRecord]]) -> None:

@@ -305,6 +305,38 @@ def _advice(name: str, resources: ResourceRequirements | None) -> str:
     return f'give container "{name}" lower requests of its own'
 
 
+def unpriced(context: Context, *, denies: bool, is_new: bool = False) -> Sequence[Finding]:
+    """Return the finding that a part of the object has no price, and that its overhead is not known; empty where it
+    has been told before of the stored object.
+
+    Args:
+        context: the object; its price can be computed.
+        is_new: whether it was nobody's business before, although it is stored.
+        denies: whether what has no price is refused; never of a workload, whose pods are judged by themselves.
+    """
+    price = context_price(context)
+    spec = context.pod.spec
+    runtime = spec.runtime_class_name if spec is not None else None
+    if not price.unpriced and not runtime:
+        return ()
+    found: list[Finding] = []
+    if spec is not None and runtime and context.operation != "UPDATE":
+        unknown = class_overhead(context, spec).unknown
+        if unknown:
+            text = f'RuntimeClass "{unknown}" is not known, so its overhead is not in the price'
+            cure = "create the RuntimeClass, or correct spec.runtimeClassName"
+            found.append(Finding(rule="runtimeClass", message=text, cure=cure, notice=True))
+    if price.unpriced:
+        old = old_price(context) if context.operation == "UPDATE" and not is_new else None
+        if old is None or old.unpriced != price.unpriced:
+            names = words.listed(text.partition(" ")[2] for text in price.unpriced)
+            is_notice = not denies or context.scale is not None
+            text = f"asks for {words.listed(price.unpriced)}, which the price list has no price of"
+            cure = f"add a price of {names} to the PriceList, or remove the request"
+            found.append(Finding(rule="unpriced", message=text, cure=cure, notice=is_notice))
+    return tuple(found)
+
+
 def not_priced(error: QuantityError, *, notice: bool) -> Finding:
     """Return the finding that a pod cannot be priced because a quantity is malformed."""
     return Finding(

@@ -3,17 +3,21 @@
 Rule
     ``podMonthly``: the monthly price of one pod is not above the ceiling; exactly at it is within.
     ``workloadMonthly``: the number of pods times the price of one is not above the ceiling.
+    ``unpriced``: where it is ``deny``, the pod asks for nothing that the price list has no price of; by default that is
+    only told.
 
-    The price is what the scheduler sets aside for the pod, at the prices of the PriceList of the nodes that it runs
-    on, and the volumes that come with it. Of a container it is the request, else the limit, else the namespace's
-    LimitRange default, else ``assumedRequest``; the message says which, and names the PriceList. A Deployment counts
-    its replicas, a DaemonSet the nodes it matches, a Job its parallelism. A Job is priced for its expected running
-    time where that is known, at most for a month; a CronJob for that of all runs of a month, those that overlap side by
-    side. While it is suspended, a Job or CronJob costs nothing; what it will cost once it is resumed is told. Where a
-    HorizontalPodAutoscaler may raise a workload above the ceiling, it is told.
+    The price is what the scheduler sets aside for the pod, the overhead of its RuntimeClass included, at the prices
+    of the PriceList of the nodes that it runs on, and the volumes that come with it. Of a container it is the
+    request, else the limit, else the namespace's LimitRange default, else ``assumedRequest``; the message says
+    which, and names the PriceList. A Deployment counts its replicas, a DaemonSet the nodes it matches, a Job its
+    parallelism. A Job is priced for its expected running time where that is known, at most for a month; a CronJob
+    for that of all runs of a month, those that overlap side by side. While it is suspended, a Job or CronJob costs
+    nothing; what it will cost once it is resumed is told. Where a HorizontalPodAutoscaler may raise a workload
+    above the ceiling, it is told.
 
 Fields
     ``podMonthly``, ``workloadMonthly``: decimal strings in the price list's currency; at least one of them.
+    ``unpriced``: ``allow`` or ``deny``.
 
 When
     * pod CREATE and ``pods/resize``; a resize only where it makes the pod dearer than it was;
@@ -49,11 +53,13 @@ class CostCeilingRule(NamedTuple):
 
     pod_monthly: int | None
     workload_monthly: int | None
+    denies_unpriced: bool = False
+    """Whether it refuses what has no price."""
 
 
 def compile_rule(section: CostCeilingSection) -> CostCeilingRule:
     """Compile the section."""
-    return CostCeilingRule(_micros(section.pod_monthly), _micros(section.workload_monthly))
+    return CostCeilingRule(_micros(section.pod_monthly), _micros(section.workload_monthly), section.unpriced == "deny")
 
 
 def _micros(amount: Decimal | None) -> int | None:
@@ -74,7 +80,7 @@ def inspect(rule: CostCeilingRule, context: Context) -> Sequence[Finding]:
     except QuantityError as error:
         return (_money.not_priced(error, notice=context.scale is not None),)
     old = _money.old_price(context) if context.operation == "UPDATE" else None
-    findings: list[Finding] = []
+    findings = list(_money.unpriced(context, denies=rule.denies_unpriced))
     received = context.received_price or price
     if rule.pod_monthly is not None and (old is None or received.of(1) > old.of(1)):
         findings.extend(_judge_pod(rule.pod_monthly, context, price))

@@ -255,8 +255,32 @@ class NodeAffinity(Object):
     )
 
 
+class PodAffinityTerm(Object):
+    """Which namespaces a term looks into; neither field means the pod's own."""
+
+    namespaces: list[str] | None = None
+    namespace_selector: Present | None = None
+
+
+class WeightedPodAffinityTerm(Object):
+    pod_affinity_term: PodAffinityTerm | None = None
+
+
+class PodAffinity(Object):
+    """What a pod wants to be near; as anti-affinity, what it wants to be far from."""
+
+    required: list[PodAffinityTerm] | None = msgspec.field(
+        name="requiredDuringSchedulingIgnoredDuringExecution", default=None
+    )
+    preferred: list[WeightedPodAffinityTerm] | None = msgspec.field(
+        name="preferredDuringSchedulingIgnoredDuringExecution", default=None
+    )
+
+
 class Affinity(Object):
     node_affinity: NodeAffinity | None = None
+    pod_affinity: PodAffinity | None = None
+    pod_anti_affinity: PodAffinity | None = None
 
 
 class TopologySpreadConstraint(Object):
@@ -330,6 +354,12 @@ class PodCondition(Object):
     reason: str | None = None
 
 
+class ClaimedResources(Object):
+    """What a pod takes of its node through a resource claim."""
+
+    resources: ResourceMap | None = None
+
+
 class PodStatus(Object):
     phase: str | None = None
     container_statuses: list[ContainerStatus] | None = None
@@ -339,6 +369,7 @@ class PodStatus(Object):
     conditions: list[PodCondition] | None = None
     resource_claim_statuses: list[PodClaimStatus] | None = None
     extended_resource_claim_status: ExtendedClaimStatus | None = None
+    node_allocatable_resource_claim_statuses: list[ClaimedResources] | None = None
 
 
 class Pod(Object):

@@ -17,7 +17,7 @@ Source: Kubernetes 1.36, component-helpers/resource (PodRequests, PodLimits) and
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from webhook.kube import quantity
 from webhook.kube.objects import Container, ContainerStatus, PodSpec, PodStatus, ResourceMap
@@ -33,13 +33,15 @@ _NO_STATUSES: Final[Mapping[str, ContainerStatus]] = {}
 _HUGE_PAGES: Final = "hugepages-"
 
 
+Kind = Literal["init", "sidecar", "regular"]
+"""Of a container: an init container runs to its end before the others start, a native sidecar goes on beside them."""
+
+
 class Part(NamedTuple):
     """A container and what it asks for."""
 
     container: Container
-    is_init: bool
-    """Whether it runs to completion before the others start; False for native sidecars."""
-    is_sidecar: bool
+    kind: Kind
     requests: Amounts
     limits: Amounts
 
@@ -65,10 +67,12 @@ def read(spec: PodSpec, *, completed: bool = True) -> Resources:
     Raises:
         QuantityError: a quantity is malformed.
     """
-    parts = tuple(
-        _part(container, is_from_init_list, completed=completed)
-        for is_from_init_list, listed in ((True, spec.init_containers), (False, spec.containers))
-        for container in listed or ()
+    parts = (
+        *(
+            _part(each, "sidecar" if each.restart_policy == "Always" else "init", completed=completed)
+            for each in spec.init_containers or ()
+        ),
+        *(_part(each, "regular", completed=completed) for each in spec.containers or ()),
     )
     own = spec.resources
     requests = amounts(own.requests) if own is not None else _NO_AMOUNTS
@@ -91,23 +95,22 @@ def amounts(resources: ResourceMap | None) -> dict[str, int]:
     return {name: quantity.of(raw).nano for name, raw in (resources or {}).items()}
 
 
-def _part(container: Container, is_from_init_list: bool, *, completed: bool) -> Part:
+def _part(container: Container, kind: Kind, *, completed: bool) -> Part:
     resources = container.resources
     requests = amounts(resources.requests) if resources is not None else _NO_AMOUNTS
     limits = amounts(resources.limits) if resources is not None else _NO_AMOUNTS
     if completed and limits:
         requests = {**limits, **requests}
-    is_sidecar = is_from_init_list and container.restart_policy == "Always"
-    return Part(container, is_from_init_list and not is_sidecar, is_sidecar, requests, limits)
+    return Part(container, kind, requests, limits)
 
 
 def _completed_pod_level(parts: Iterable[Part], requests: Amounts, limits: Amounts) -> tuple[Amounts, Amounts]:
     """Return what a pod with limits at pod level requests and limits there."""
     parts = tuple(parts)
-    asked = together((each, each.requests) for each in parts)
+    asked = together((each.kind, each.requests) for each in parts)
     pages = {
         name: amount
-        for name, amount in together((each, each.limits) for each in parts).items()
+        for name, amount in together((each.kind, each.limits) for each in parts).items()
         if name.startswith(_HUGE_PAGES) and name not in requests
     }
     limits = {**pages, **limits}
@@ -134,21 +137,21 @@ def _round(amount: int) -> int:
 # --- sums -----------------------------------------------------------------------------------------------------------
 
 
-def together(asked: Iterable[tuple[Part, Amounts]]) -> dict[str, int]:
+def together(asked: Iterable[tuple[Kind, Amounts]]) -> dict[str, int]:
     """Return what containers ask for together: all that keep running, or the highest moment of the init phase.
 
     Args:
-        asked: each container of the pod, in the order of `Resources.parts`, and its amounts in whatever unit.
+        asked: kind and amounts, in whatever unit, of each container; init containers and sidecars in their order.
     """
     running: dict[str, int] = {}
     sidecars: dict[str, int] = {}
     highest: dict[str, int] = {}
-    for part, given in asked:
-        if part.is_init:
+    for kind, given in asked:
+        if kind == "init":
             _raise_to(highest, _sum(sidecars, given))
             continue
         _add(running, given)
-        if part.is_sidecar:
+        if kind == "sidecar":
             _add(sidecars, given)
     _raise_to(running, highest)
     return running
@@ -159,13 +162,16 @@ def requests(resources: Resources, status: PodStatus | None = None, *, with_over
 
     Args:
         resources: from `read`.
-        status: of a pod that runs; it also counts what is allocated, and what the pod has until it is resized.
+        status: of a pod that runs; it also counts what is allocated, what the pod has until it is resized, and the cpu
+            and memory that it takes through resource claims.
         with_overhead: whether ``spec.overhead`` counts.
 
     Raises:
         QuantityError: a quantity of the status is malformed.
     """
-    total = together(counted_requests(resources, status))
+    total = together((part.kind, counted) for part, counted in counted_requests(resources, status))
+    for each in (status.node_allocatable_resource_claim_statuses if status is not None else None) or ():
+        _add(total, amounts(each.resources))
     total.update({name: amount for name, amount in level_requests(resources, status).items() if is_of_pods(name)})
     if with_overhead:
         _add(total, resources.overhead)
@@ -189,7 +195,8 @@ def level_requests(resources: Resources, status: PodStatus | None = None) -> Amo
 
 def limits(resources: Resources, status: PodStatus | None = None, *, with_overhead: bool = True) -> dict[str, int]:
     """Return what the pod is limited to; arguments and errors as of `requests`."""
-    total = together(_with_status(resources.parts, status, lambda part: part.limits, _held_limits))
+    counted = _with_status(resources.parts, status, lambda part: part.limits, _held_limits)
+    total = together((part.kind, each) for part, each in counted)
     level: Amounts = resources.limits
     if status is not None and status.resources is not None and level:
         level = _effective_level(status, level, [amounts(status.resources.limits)])
@@ -213,7 +220,7 @@ def _with_status(
     for part in parts:
         own = stated(part)
         found = known.get(part.container.name)
-        if found is not None and found.resources is not None and not part.is_init:
+        if found is not None and found.resources is not None and part.kind != "init":
             counted: dict[str, int] = {} if is_refused else dict(own)
             for each in held(found):
                 _raise_to(counted, amounts(each))

@@ -80,7 +80,7 @@ def _of_any(
         for part, counted in pod_resources.counted_requests(stated, status)
     ]
     total = _together(priced)
-    running = [each for each in priced if not each[0].is_init]
+    running = [each for each in priced if each[0].kind != "init"]
     sources = _sources(running)
     if total != _together(running):
         sources |= _sources(priced)
@@ -95,7 +95,7 @@ _Priced = tuple[int, int, Mapping[str, int], int]
 
 
 def _together(priced: list[tuple[Part, _Priced]]) -> dict[str, int]:
-    return pod_resources.together((part, {"cpu": one[0], "memory": one[1], **one[2]}) for part, one in priced)
+    return pod_resources.together((part.kind, {"cpu": one[0], "memory": one[1], **one[2]}) for part, one in priced)
 
 
 def _sources(priced: list[tuple[Part, _Priced]]) -> int:
