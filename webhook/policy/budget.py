@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from webhook.policy._base import Day, FieldError, Many, Mode, Model, Money, OnFault
+from webhook.policy._base import Day, FieldError, Many, Mode, Model, Money, OnFault, Unpriced
 from webhook.policy._match import SelectorModel
 from webhook.policy._names import Glob, LabelKey, LabelValue, compile_globs
 from webhook.policy.price_list import Currency
@@ -167,6 +167,14 @@ class BudgetSpec(Model):
         Field(
             description="What a ledger that cannot be written means: allow books the pod as unreserved, deny refuses "
             "it. Default allow."
+        ),
+    ] = "allow"
+
+    unpriced: Annotated[
+        Unpriced,
+        Field(
+            description="What becomes of a pod that asks for a resource which the price list has no price of: allow "
+            "lets it in and says so, deny refuses it. Default allow."
         ),
     ] = "allow"
 
