@@ -1,7 +1,7 @@
 """What of a custom resource is in force where its newest version is malformed, and how that is written down.
 
 The sections of a GuardrailPolicy do not depend on each other, so those that are valid hold, and a malformed one stays
-as it last was. What is said of the policy as a whole (``mode``, ``match``, ``exceptions``, ``priority``) says whom every
+as it last was. What is said of the policy as a whole (``mode``, ``match``, ``exceptions``, ``priority``) says whom each
 section is for: where that is malformed, the whole last version stays. A field that nobody knows may be a misspelt one,
 so what is missing beside it counts as malformed rather than as removed. Other kinds are one piece.
 
