@@ -22,6 +22,7 @@ _STRUCTURAL = frozenset(_structural.COPIED) | {
     "default",
     "not",
     "anyOf",
+    "nullable",
     "x-kubernetes-preserve-unknown-fields",
     "x-kubernetes-int-or-string",
     "x-kubernetes-list-type",

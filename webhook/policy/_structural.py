@@ -65,7 +65,10 @@ def structural(node: Schema, root: Schema) -> Schema:
         made["items"] = structural(node["items"], root)
         made.setdefault("maxItems", MAX_ITEMS)
     if "properties" in node:
-        made["properties"] = {name: structural(each, root) for name, each in node["properties"].items()}
+        made["properties"] = {
+            name: _optional(structural(each, root), is_required=name in node.get("required", ()))
+            for name, each in node["properties"].items()
+        }
     for each in _values(node):
         # A structural schema cannot look at keys; the loader does.
         made["additionalProperties"] = structural(each, root)
@@ -73,6 +76,12 @@ def structural(node: Schema, root: Schema) -> Schema:
     if made["type"] == "string" and not {"enum", "format"} & made.keys():
         made.setdefault("maxLength", MAX_LENGTH)
     return _quoted(made)
+
+
+def _optional(made: Schema, *, is_required: bool) -> Schema:
+    """Let a field without a value be kept. The API server drops it otherwise, and nobody could tell a section whose
+    lines were commented out from one that was taken out."""
+    return made if is_required or "enum" in made or "type" not in made else {**made, "nullable": True}
 
 
 def _values(node: Schema) -> list[Schema]:
