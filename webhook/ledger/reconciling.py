@@ -80,8 +80,8 @@ class Reconciler:
         """Keep a ledger for exactly these budgets; see `SharedLedger.follow`."""
         self._followed, self._kept = dict(budgets), frozenset(kept)
 
-    def look(self, leads: Callable[[], bool]) -> None:
-        """Make every ledger true, and delete those of budgets that are gone; blocking. Never raises an `ApiError`."""
+    def look(self, leads: Callable[[], bool], seconds: float = SYNC_SECONDS) -> None:
+        """Make every ledger true, and delete those of budgets that are gone; see `SharedLedger.reconcile`."""
         followed, counted = self._followed, self._local.counted_at
         if followed is None or counted is None or self._around.is_absent() or not self._is_healthy():
             return
@@ -102,7 +102,7 @@ class Reconciler:
             until = self._around.monotonic() + SYNC_SECONDS
             self._writer.submit(budget, Job(change, until, lambda _job, _verdict, done=is_done: done.set()))  # type: ignore[misc]  # of this turn
         for is_done in waiting:
-            is_done.wait(SYNC_SECONDS)
+            is_done.wait(seconds)
         self._clear(followed, leads)
 
     def _is_healthy(self) -> bool:

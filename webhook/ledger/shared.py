@@ -189,15 +189,20 @@ class SharedLedger:
         """
         self._reconciler.follow(budgets, kept)
 
-    def reconcile(self, leads: Callable[[], bool]) -> None:
-        """Make every ledger true, and delete those of budgets that are gone; blocking. Never raises an `ApiError`."""
-        self._reconciler.look(leads)
-
-    def flush(self, seconds: float = SYNC_SECONDS) -> None:
-        """Write down what was booked without a write, and give back what is held and not needed; blocking.
+    def reconcile(self, leads: Callable[[], bool], *, seconds: float = SYNC_SECONDS) -> None:
+        """Make every ledger true, and delete those of budgets that are gone. Never raises an `ApiError`.
 
         Args:
-            seconds: how long to wait for it at most.
+            leads: whether this replica may do so; asked again before every write.
+            seconds: how long to wait until it is done, at most.
+        """
+        self._reconciler.look(leads, seconds)
+
+    def flush(self, seconds: float = SYNC_SECONDS) -> None:
+        """Write down what was booked without a write, and give back what is held and not needed.
+
+        Args:
+            seconds: how long to wait until it is done, at most.
         """
         waiting: list[threading.Event] = []
         for budget in self._escrow.budgets():
@@ -205,7 +210,7 @@ class SharedLedger:
                 continue
             is_done = threading.Event()
             waiting.append(is_done)
-            self._touch(budget, seconds, is_done.set)
+            self._touch(budget, is_done.set)
         for is_done in waiting:
             is_done.wait(seconds)
 
@@ -216,9 +221,9 @@ class SharedLedger:
         share = sheet.shares.get(self._escrow.holder) if sheet is not None else None
         return share is not None and (not share.rate or self._escrow.is_idle(budget))
 
-    def _touch(self, budget: str, seconds: float, then: Callable[[], object]) -> None:
+    def _touch(self, budget: str, then: Callable[[], object]) -> None:
         """Write a ledger although nothing is to be booked."""
-        until = self._around.monotonic() + seconds
+        until = self._around.monotonic() + SYNC_SECONDS
         self._writer.submit(budget, Job(_nothing, until, lambda _job, _verdict: then()))
 
     def _heard(self, copy: Copy) -> None:
@@ -229,7 +234,7 @@ class SharedLedger:
             return
         if budget not in self._yielding:
             self._yielding.add(budget)
-            self._touch(budget, SYNC_SECONDS, lambda: self._yielding.discard(budget))
+            self._touch(budget, lambda: self._yielding.discard(budget))
 
     def notices(self) -> list[str]:
         """Return what an operator should know; one line each."""
