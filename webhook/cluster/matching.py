@@ -42,15 +42,12 @@ def in_order(autoscalers: Iterable[VerticalPodAutoscaler]) -> tuple[VerticalPodA
     return tuple(sorted(autoscalers, key=lambda each: (not each.acts, created(each.creation_timestamp), each.name)))
 
 
-def with_scaled_objects(
-    autoscalers: Sequence[HorizontalPodAutoscaler], scaled: Sequence[HorizontalPodAutoscaler]
-) -> Sequence[HorizontalPodAutoscaler]:
-    """Return the HPAs of one target, those of ScaledObjects instead of what KEDA has made of them: only the
-    ScaledObject says that there may be no pod at all."""
-    if not scaled:
-        return autoscalers
-    made = {each.name for each in scaled}
-    return (*(each for each in autoscalers if each.name not in made), *scaled)
+def without_made(autoscalers: Iterable[HorizontalPodAutoscaler]) -> tuple[HorizontalPodAutoscaler, ...]:
+    """Return the HPAs of one target without those that KEDA has made of a ScaledObject which is known as well: only
+    the ScaledObject says that there may be no pod at all."""
+    found = tuple(autoscalers)
+    made = {each.name for each in found if each.scaled_object}
+    return tuple(each for each in found if each.scaled_object or each.name not in made) if made else found
 
 
 class ReplicaRange(NamedTuple):

@@ -8,6 +8,7 @@ from webhook.cluster.view import VerticalPodAutoscaler
 from webhook.guardrails._contract import Finding
 from webhook.guardrails._sizing.rooms import Room
 from webhook.guardrails._sizing.rule import RESOURCES
+from webhook.kube.containers import MOST_CONTAINERS
 from webhook.kube.quantity import format_cpu, format_memory
 
 RULES: Final = (
@@ -28,10 +29,6 @@ RULES: Final = (
     "aboveEveryNode",
 )
 """Every rule a notice may carry."""
-
-MOST_CONTAINERS: Final = 500
-"""Of a pod that is sized. Init steps are added up with the sidecars before them, which takes time and memory with the
-square of their number, so that one pod of many thousands, which nobody means to run, could hold up all reviews."""
 
 
 def no_recommendation(vpa: str) -> Finding:

@@ -29,6 +29,7 @@ from webhook.guardrails._sizing.limit_range import NO_BOUNDS, Ranges
 from webhook.guardrails._sizing.rooms import Room
 from webhook.guardrails._sizing.rule import CPU, RESOURCES, RightSizingRule
 from webhook.guardrails._sizing.written import Plan
+from webhook.kube.containers import is_crowded
 from webhook.kube.objects import Pod, PodSpec
 
 _NO_BOUNDS: Final = (NO_BOUNDS, NO_BOUNDS)
@@ -166,7 +167,7 @@ def _skipped(spec: PodSpec) -> Finding | None:
         selector and "windows" in (selector.get("kubernetes.io/os"), selector.get("beta.kubernetes.io/os"))
     ):
         return notices.windows()
-    if len(spec.containers or ()) + len(spec.init_containers or ()) > notices.MOST_CONTAINERS:
+    if is_crowded(spec):
         return notices.too_many_containers()
     resources = spec.resources
     if resources is not None and (resources.requests or resources.limits):
@@ -225,13 +226,9 @@ def _without_place(
     rule: RightSizingRule, members: list[Member], spec: PodSpec, nodes: tuple[Room, ...], advised: Advised
 ) -> list[Finding]:
     """Say that no node can hold the pod, where it is the recommended requests that are too large."""
-    groups = pod_sums.steps(members)
     overhead = pod_sums.overhead(spec.overhead)
-    asked = pod_sums.largest(groups, lambda cell: cell.request, overhead)
-    if rooms.fits(nodes, asked):
-        return []
-    rest = pod_sums.largest(groups, lambda cell: None if cell.is_sized else cell.request, overhead)
-    if not rooms.fits(nodes, rest):
+    asked = pod_sums.asked(members, overhead)
+    if rooms.fits(nodes, asked) or not rooms.fits(nodes, pod_sums.asked(members, overhead, without_sized=True)):
         return []
     return [notices.above_every_node(asked, rooms.nearest(nodes, asked), _bound(rule, advised))]
 
