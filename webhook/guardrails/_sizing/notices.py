@@ -101,7 +101,7 @@ def several_vpas(found: Sequence[VerticalPodAutoscaler], target: str) -> Finding
     first, others = found[0], found[1:]
     return Finding(
         rule="severalVpas",
-        message=f"{contest(found)} have {target} as target; {first.name!r} counts, because {why_first(found)}",
+        message=f"{contest(found)} have {target} as target; {first.name!r} counts, {why_first(found)}",
         cure="keep one of them, or give the others another targetRef",
         notice=True,
         quiet=first.acts and all(each.update_mode == "Off" for each in others),
@@ -123,10 +123,10 @@ def why_first(found: Sequence[VerticalPodAutoscaler]) -> str:
     """Return why the first of several VPAs counts."""
     first, second = found[0], found[1]
     if first.acts and not second.acts:
-        return f"it acts (updateMode {first.update_mode or 'Recreate'}), and {second.name!r} only recommends"
+        return f"because it acts (updateMode {first.update_mode or 'Recreate'}), and {second.name!r} only recommends"
     if created(first.creation_timestamp) != created(second.creation_timestamp):
-        return f"it is older than {second.name!r}"
-    return "its name comes first"
+        return f"because it is older than {second.name!r}"
+    return "because its name comes first"
 
 
 def bound(vpa: str, *, acts: bool, is_capped: bool) -> str:
