@@ -273,6 +273,8 @@ class _Run:
             if scale is not None and scale.hours is not None:
                 hours = min(scale.hours, hours)
             cost = Cost(before.of(pods), after.of(pods), pods, after.source, hours, after.unpriced, after.once)
+            if scale is not None and scale.most > pods:
+                cost = cost._replace(most_pods=scale.most, most=after.of(scale.most))
         extra: tuple[str, ...] = ()
         if cost is not None and self.context.scale is not None:
             extra = (workload_line(self.context.scale, cost, self.context.prices.currency),)

@@ -55,8 +55,9 @@ class ReplicaRange(NamedTuple):
 
     low: int
     high: int
-    names: str
-    """The autoscalers, as people name them."""
+    lowest: HorizontalPodAutoscaler
+    """The autoscaler that sets the smaller number."""
+    highest: HorizontalPodAutoscaler
 
 
 def replica_range(autoscalers: Sequence[HorizontalPodAutoscaler]) -> ReplicaRange | None:
@@ -64,9 +65,15 @@ def replica_range(autoscalers: Sequence[HorizontalPodAutoscaler]) -> ReplicaRang
     known = [each for each in autoscalers if each.max_replicas > 0]
     if not known:
         return None
-    low = min(1 if each.min_replicas is None else max(each.min_replicas, 0) for each in known)
-    high = max(low, *(each.max_replicas for each in known))
-    return ReplicaRange(low, high, ", ".join(each.label for each in known))
+    lowest = min(known, key=_fewest)
+    highest = max(known, key=lambda each: each.max_replicas)
+    low = _fewest(lowest)
+    return ReplicaRange(low, max(low, highest.max_replicas), lowest, highest)
+
+
+def _fewest(autoscaler: HorizontalPodAutoscaler) -> int:
+    # The API server's own default.
+    return 1 if autoscaler.min_replicas is None else max(autoscaler.min_replicas, 0)
 
 
 def selector_of(workload: Workload) -> LabelSelector | None:

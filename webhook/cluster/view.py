@@ -98,11 +98,15 @@ class HorizontalPodAutoscaler(msgspec.Struct, frozen=True):
     """Name of the ScaledObject that it is made of; `name` is then that of the HPA which KEDA makes."""
 
     @property
+    def written(self) -> tuple[str, str]:
+        """Kind and name of the object that people wrote."""
+        return ("ScaledObject", self.scaled_object) if self.scaled_object else ("HorizontalPodAutoscaler", self.name)
+
+    @property
     def label(self) -> str:
         """The object that people wrote: ``HorizontalPodAutoscaler 'web'``."""
-        return (
-            f"ScaledObject {self.scaled_object!r}" if self.scaled_object else f"HorizontalPodAutoscaler {self.name!r}"
-        )
+        kind, name = self.written
+        return f"{kind} {name!r}"
 
     def drives(self, container: str, resource: str) -> bool:
         """Whether it follows the utilisation of a container's resource."""

@@ -92,12 +92,19 @@ class WorkloadScale(NamedTuple):
     whole month."""
     run_seconds: int = 0
     """Expected running time of one run; 0 where it is not known."""
+    asked: int = 0
+    """Pods that the workload itself asks for, and has at once, where an autoscaler brings it to `replicas`; else 0."""
     most: int = 0
     """Pods that an autoscaler may raise it to; 0 where there is none."""
     most_source: str = ""
     """Where that number comes from."""
     resumed: int = 0
     """Pods of a suspended Job or CronJob once it is resumed; 0 where it is not suspended."""
+
+    @property
+    def at_once(self) -> int:
+        """Pods that there may be before an autoscaler has looked at the workload: what a ceiling is held against."""
+        return max(self.replicas, self.asked)
 
     @property
     def is_monthly(self) -> bool:

@@ -258,6 +258,11 @@ def pods(scale: WorkloadScale) -> str:
     return scale.source or f"{scale.replicas} pod{'' if scale.replicas == 1 else 's'}"
 
 
+def pods_at_once(scale: WorkloadScale) -> str:
+    """Return how many pods a ceiling is held against, in words."""
+    return f"{scale.asked} replicas as written" if scale.asked > scale.replicas else pods(scale)
+
+
 def how_to_cost_less(context: Context) -> str:
     """Return which field to change for a lower price: that of the container that costs most."""
     spec = context.pod.spec or PodSpec()

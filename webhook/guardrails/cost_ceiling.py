@@ -13,7 +13,9 @@ Rule
     parallelism. A Job is priced for its expected running time where that is known, at most for a month; a CronJob
     for that of all runs of a month, those that overlap side by side. While it is suspended, a Job or CronJob costs
     nothing; what it will cost once it is resumed is told. Where a HorizontalPodAutoscaler may raise a workload
-    above the ceiling, it is told.
+    above the ceiling, it is told; such a workload costs what its fewest pods cost, and what its author asks for
+    beyond them is held against the ceiling all the same. A ScaledObject counts as the HorizontalPodAutoscaler that
+    KEDA makes of it.
 
 Fields
     ``podMonthly``, ``workloadMonthly``: decimal strings in the price list's currency; at least one of them.
@@ -111,7 +113,7 @@ def _judge_workload(
 ) -> Sequence[Finding]:
     scale = context.scale
     assert scale is not None  # noqa: S101  the caller has looked
-    cost = price.of(scale.replicas) * hours_priced(context)
+    cost = price.of(scale.at_once) * hours_priced(context)
     if cost <= ceiling:
         return _judge_most(ceiling, context, price)
     if old is not None and context.old_scale is not None and not _rises(context, price, old):
@@ -126,7 +128,7 @@ def _judge_workload(
         Finding(
             rule="workloadMonthly",
             message=(
-                f"costs {shown} a {_span(context)} ({_money.pods(scale)}), above the ceiling of {bound} "
+                f"costs {shown} a {_span(context)} ({_money.pods_at_once(scale)}), above the ceiling of {bound} "
                 f"({each}: {_money.quantities(price)})"
             ),
             cure=(
@@ -159,7 +161,7 @@ def _judge_most(ceiling: int, context: Context, price: _money.PodPrice) -> Seque
             f"would cost {shown} a {_span(context)} at {scale.most} replicas, the {scale.most_source}: above the "
             f"ceiling of {bound}, where scaling ends"
         )
-        cure = f"lower maxReplicas, {cure}"
+        cure = f"lower {scale.most_source.partition(' ')[0]}, {cure}"
     return (Finding(rule="workloadMonthly", message=message, cure=cure, notice=True),)
 
 
@@ -172,8 +174,8 @@ def _rises(context: Context, price: _money.PodPrice, old: _money.PodPrice) -> bo
         return scale.replicas > before.replicas
     month = context.prices.hours_per_month
     received = context.received_price or price
-    now_costs = received.of(scale.replicas) * hours_priced(context)
-    return now_costs > old.of(before.replicas) * _hours(before.hours, month)
+    now_costs = received.of(scale.at_once) * hours_priced(context)
+    return now_costs > old.of(before.at_once) * _hours(before.hours, month)
 
 
 def _apart(cost: int, ceiling: int, currency: str) -> tuple[str, str]:
