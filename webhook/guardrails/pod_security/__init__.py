@@ -12,7 +12,9 @@ ones included. A resize is never judged.
 Example: ``violates PodSecurity "restricted:latest": runAsNonRoot != true (pod or container "web" must set
 securityContext.runAsNonRoot=true)``.
 How to comply: set what the message names, or let the platform team switch ``harden`` on, which fills in
-runAsNonRoot, the seccomp profile, allowPrivilegeEscalation and dropped capabilities where they are unset.
+runAsNonRoot, the seccomp profile, allowPrivilegeEscalation and dropped capabilities where they are unset. Where
+something else keeps such a pod out, the message names that alone. Of a pod that runs nothing but a new debug container
+can be mended (``kubectl debug --profile=restricted``); for all else the pod has to be recreated, and the cure says so.
 
 Labels of namespaces: with ``fromNamespaceLabels: true`` the namespace's labels
 ``pod-security.kubernetes.io/{enforce,audit,warn}`` and their ``-version`` take the place of ``level`` and ``version``,
@@ -39,10 +41,10 @@ from typing import NamedTuple
 from webhook.guardrails._contract import Context, Finding, Guardrail, is_creation
 from webhook.guardrails.pod_security import _labelled
 from webhook.guardrails.pod_security._check import Violation
+from webhook.guardrails.pod_security._cures import cure_of
 from webhook.guardrails.pod_security._evaluation import (
     NAME,
     Leave,
-    cure_of,
     denial_text,
     evaluate,
     judge,
@@ -50,7 +52,7 @@ from webhook.guardrails.pod_security._evaluation import (
     violation_text,
     would_text,
 )
-from webhook.guardrails.pod_security._harden import harden
+from webhook.guardrails.pod_security._harden import harden, left_to_authors
 from webhook.guardrails.pod_security._registry import Plan, plan
 from webhook.guardrails.pod_security._significance import judges
 from webhook.kube.patch import Draft
@@ -88,10 +90,12 @@ def compile_section(section: PodSecuritySection) -> Rule:
 def inspect(rule: Rule, context: Context) -> Sequence[Finding]:
     """Judge the pod; all violations together are one finding, as in the API server's message."""
     if rule.labels is not None:
-        return _labelled.inspect(rule.labels, context)
+        return _labelled.inspect(rule.labels, context, hardens=rule.harden)
     found = judge(rule.checks, context)
     if not found:
         return ()
+    if rule.harden:
+        found = left_to_authors(found, context)
     return (
         Finding(
             rule=NAME,

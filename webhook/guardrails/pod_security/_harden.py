@@ -15,8 +15,10 @@ A pod of more than 500 containers is left as it is: the patch would be megabytes
 from collections.abc import Callable
 from functools import partial
 
+from webhook.guardrails._contract import Context, is_creation
 from webhook.guardrails.pod_security import _usual
-from webhook.guardrails.pod_security._evaluation import Leave
+from webhook.guardrails.pod_security._check import Violation
+from webhook.guardrails.pod_security._evaluation import NAME, Leave
 from webhook.guardrails.pod_security._registry import Plan
 from webhook.guardrails.pod_security._visitor import Seat, Visit
 from webhook.guardrails.pod_security.capabilities_restricted import ALL, added_beyond, drops_all
@@ -27,6 +29,9 @@ from webhook.kube.patch import Draft
 Step = Callable[[], None]
 _SYS_ADMIN = frozenset({"SYS_ADMIN", "CAP_SYS_ADMIN"})
 _RUNTIME_DEFAULT = "RuntimeDefault"
+_ESCALATION = "allowPrivilegeEscalation"
+_BESIDE_ESCALATION = frozenset({"privileged", "capabilities_baseline", "capabilities_restricted"})
+"""Checks that forbid what escalation may not be forbidden beside."""
 
 
 def harden(draft: Draft, checks: Plan, leave: Leave | None) -> bool:
@@ -51,6 +56,33 @@ def harden(draft: Draft, checks: Plan, leave: Leave | None) -> bool:
         if checks.ids == _usual.CHECKS and _usual.applies(everything):
             return _harden_usual(draft, checks, everything)
     return _harden_any(draft, checks, leave, everything, spec)
+
+
+def left_to_authors(found: list[Violation], context: Context) -> list[Violation]:
+    """Return the violations that somebody has to mend: without those that are filled in once the others are gone.
+
+    All of them, where nothing else keeps the pod out: then it was not filled in, for whatever reason.
+    """
+    spec = context.pod.spec
+    if spec is None or is_crowded(spec) or not is_creation(context):
+        return found
+    exemptions = context.exemptions.get(NAME)
+    leave = Leave(exemptions) if exemptions else None
+    draft, everything = Draft(context.pod), Visit(context.pod.metadata, spec, is_silent=True)
+    left: list[Violation] = []
+    escalating: list[Violation] = []
+    for violation in found:
+        check, visit = violation.check, everything
+        if leave is not None:
+            visit = Visit(context.pod.metadata, spec, leave.containers(check), is_silent=True)
+        plan = _PLANS.get(check)
+        if plan is None or plan(draft, visit) is None:
+            is_unset = not any(seat.context.allow_privilege_escalation for seat in visit.seats)
+            (escalating if check == _ESCALATION and is_unset else left).append(violation)
+    # Unset, and yet not to be filled in: because of what another check forbids, if that is among them.
+    if escalating and not any(violation.check in _BESIDE_ESCALATION for violation in left):
+        return [each for each in found if each in left or each in escalating]
+    return left or found
 
 
 def _harden_any(draft: Draft, checks: Plan, leave: Leave | None, everything: Visit, spec: PodSpec) -> bool:
@@ -164,7 +196,7 @@ def _has_forbidden_profile(seat: Seat) -> bool:
 
 
 _PLANS: dict[str, Callable[[Draft, Visit], list[Step] | None]] = {
-    "allowPrivilegeEscalation": _forbid_escalation,
+    _ESCALATION: _forbid_escalation,
     "capabilities_restricted": _drop_capabilities,
     "runAsNonRoot": _demand_non_root,
     "seccompProfile_restricted": _set_seccomp_profile,

@@ -10,7 +10,9 @@ from typing import Final, NamedTuple
 
 from webhook.guardrails._contract import Context, Finding
 from webhook.guardrails.pod_security._check import Violation
-from webhook.guardrails.pod_security._evaluation import NAME, cure_of, denial_text, judge, paths_of, would_text
+from webhook.guardrails.pod_security._cures import cure_of
+from webhook.guardrails.pod_security._evaluation import NAME, denial_text, judge, paths_of, would_text
+from webhook.guardrails.pod_security._harden import left_to_authors
 from webhook.guardrails.pod_security._namespace_labels import PREFIX, Policies, Standard, policies_of
 from webhook.guardrails.pod_security._registry import Plan, plan
 from webhook.guardrails.pod_security._text import go_quote
@@ -51,8 +53,14 @@ def enforced_checks(rule: Labelled, context: Context) -> Plan:
     return policies_of(info.labels, rule.defaults).enforce.checks
 
 
-def inspect(rule: Labelled, context: Context) -> Sequence[Finding]:
-    """Judge a pod, or the template of a workload, in the order of the built-in plugin; the first hit answers."""
+def inspect(rule: Labelled, context: Context, *, hardens: bool = False) -> Sequence[Finding]:
+    """Judge a pod, or the template of a workload, in the order of the built-in plugin; the first hit answers.
+
+    Args:
+        rule: the compiled section.
+        context: of the review.
+        hardens: whether what is unset is filled in, as far as enforce asks for it.
+    """
     is_workload = context.scale is not None
     if is_workload and context.subresource:
         return ()
@@ -75,10 +83,12 @@ def inspect(rule: Labelled, context: Context) -> Sequence[Finding]:
         found.append(_annotation("error", f"Failed to parse policy: {policies.error_text}"))
     if not is_workload:
         found.append(_annotation("enforce-policy", str(policies.enforce)))
-    return _judged(policies, context, found, is_workload=is_workload)
+    return _judged(policies, context, found, is_workload=is_workload, hardens=hardens)
 
 
-def _judged(policies: Policies, context: Context, found: list[Finding], *, is_workload: bool) -> list[Finding]:
+def _judged(
+    policies: Policies, context: Context, found: list[Finding], *, is_workload: bool, hardens: bool
+) -> list[Finding]:
     known: dict[Standard, list[Violation]] = {}
 
     def violations_of(standard: Standard) -> list[Violation]:
@@ -91,6 +101,8 @@ def _judged(policies: Policies, context: Context, found: list[Finding], *, is_wo
         found.append(_annotation("audit-violations", would_text(*policies.audit, audited)))
     enforced = [] if is_workload else violations_of(policies.enforce)
     if enforced:
+        if hardens:
+            enforced = left_to_authors(enforced, context)
         found.append(
             Finding(
                 rule=NAME,
