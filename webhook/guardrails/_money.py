@@ -343,10 +343,11 @@ def unpriced(context: Context, *, denies: bool, is_new: bool = False) -> Sequenc
 
 
 def not_priced(error: QuantityError, *, notice: bool) -> Finding:
-    """Return the finding that a pod cannot be priced because a quantity is malformed."""
+    """Return the finding that a pod cannot be priced because a quantity is malformed; the error says what to write."""
+    what, _, cure = str(error).rpartition("; ")
     return Finding(
         rule="quantity",
-        message=f"cannot be priced: {error}",
-        cure="write the quantity as Kubernetes does, such as 500m or 128Mi",
+        message=f"cannot be priced: {what or error}",
+        cure=cure if what else "write the quantity as Kubernetes does, such as 500m or 128Mi",
         notice=notice,
     )
