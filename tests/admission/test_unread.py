@@ -127,10 +127,8 @@ def test_what_is_never_judged_passes_without_a_word(path: str, name: str) -> Non
 def test_a_namespace_that_no_policy_names_is_warned() -> None:
     answer = by_head(world("enforce", match="match: {namespaces: [other]}"), "/validate", TOO_LARGE)
     assert answer.allowed
-    assert answer.warnings == [
-        "Podgate: not judged, because the review is larger than 32 MiB; to fix: shorten what is written into it: "
-        "commands, environment, annotations and managedFields"
-    ]
+    (warning,) = answer.warnings
+    assert warning.startswith("Podgate: not judged, because the review is larger than 32 MiB; to fix: shorten ")
 
 
 @pytest.mark.parametrize(
