@@ -15,6 +15,12 @@ from webhook.server import bodies, flight, lane, ops, wire
 MIB = 1 << 20
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine is, it is not the body that is late."""
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 600.0)
+
+
 def review(size: int = 0, **request: Any) -> bytes:  # noqa: ANN401
     """Return a review of `size` bytes."""
     body = json.dumps(factories.review(factories.pod(factories.container(command=["@"])), **request)).encode()
@@ -89,7 +95,7 @@ async def test_up_to_the_limit_a_body_is_judged(size: int, declared: bool) -> No
 
 
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
-@pytest.mark.parametrize("size", [32 * MIB + 1, 33 * MIB, 70 * MIB])
+@pytest.mark.parametrize("size", [32 * MIB + 1, 33 * MIB])
 async def test_beyond_it_a_review_is_answered_by_its_head_when_all_of_it_has_passed(size: int, declared: bool) -> None:
     caller = Caller()
 
