@@ -2,7 +2,9 @@
 
 import functools
 import json
+from collections.abc import Sequence
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -10,6 +12,8 @@ from tests import factories
 from tests.factories import World, policy
 from webhook.admission import request
 from webhook.admission.engine import PHASES
+from webhook.guardrails._contract import Finding
+from webhook.kube import shallow
 
 SECTIONS = """
 match: {namespaces: ["team-*"]}
@@ -69,13 +73,13 @@ def with_inside(document: dict[str, Any], place: str, text: str, **fields: Any) 
 def test_a_pod_is_judged_alike_however_deep_what_nobody_reads_is(depth: int, place: str) -> None:
     operation = "UPDATE" if "old" in place else "CREATE"
     nested = '{"a":[{"f:b":' * (depth // 3) + '{"\\"}": "]"}' + "}]}" * (depth // 3)
-    shallow = with_inside(privileged(), place, "1" if "old" not in place else "{}", operation=operation)
+    plain = with_inside(privileged(), place, "1" if "old" not in place else "{}", operation=operation)
     deep = with_inside(privileged(), place, nested, operation=operation)
 
     for mode in ("enforce", "audit"):
         for path in PHASES:
             answer = answer_to(mode, path, deep)
-            assert answer == answer_to(mode, path, shallow)
+            assert answer == answer_to(mode, path, plain)
             if mode == "enforce" and operation == "CREATE" and path.startswith("/validate"):
                 assert not answer["allowed"]
                 assert "privileged" in answer["status"]["message"] or path == "/validate/cost"
@@ -83,49 +87,37 @@ def test_a_pod_is_judged_alike_however_deep_what_nobody_reads_is(depth: int, pla
 
 @pytest.mark.parametrize("depth", [972, 10_000])
 def test_a_workload_is_judged_alike_however_deep_what_nobody_reads_is(depth: int) -> None:
-    for document in (factories.deployment(3, factories.pod(hostNetwork=True)),):
-        shallow = with_inside(document, "managedFields", "1")
-        deep = with_inside(document, "managedFields", '{"a":' * depth + "1" + "}" * depth)
-        for path in PHASES:
-            assert answer_to("enforce", path, deep) == answer_to("enforce", path, shallow)
-        assert any("hostNetwork" in line for line in answer_to("enforce", "/validate", deep)["warnings"])
+    document = factories.deployment(3, factories.pod(hostNetwork=True))
+    plain = with_inside(document, "managedFields", "1")
+    deep = with_inside(document, "managedFields", '{"a":' * depth + "1" + "}" * depth)
+    for path in PHASES:
+        assert answer_to("enforce", path, deep) == answer_to("enforce", path, plain)
+    assert any("hostNetwork" in line for line in answer_to("enforce", "/validate", deep)["warnings"])
 
 
 def test_a_pod_that_is_decoded_anew_after_a_fault_may_be_as_deep(monkeypatch: pytest.MonkeyPatch) -> None:
-    rules = world("enforce").rules
-    entry = next(
-        e
-        for e in rules.matcher.resolve("team-alpha", None, {}, factories_requester())
-        if e.guardrail.name == "costLabels"
-    )
+    faulty = World(policy(f"mode: enforce\n{SECTIONS}"))
 
-    def broken(*_arguments: object) -> object:
+    def broken(_rule: object, _context: object, _draft: object) -> Sequence[Finding]:
         raise RuntimeError("broken")
 
-    replaced = entry.guardrail._replace(propose=broken)
-    fresh = World(policy(f"mode: enforce\n{SECTIONS}"))
-    group = next(group for group in fresh.rules.matcher._groups if group[0].guardrail.name == "costLabels")
-    monkeypatch.setattr(
-        fresh.rules.matcher,
-        "_groups",
+    groups = [
         tuple(
-            tuple(each._replace(guardrail=replaced) for each in groups) if groups is group else groups
-            for groups in fresh.rules.matcher._groups
-        ),
-    )
+            each._replace(guardrail=each.guardrail._replace(propose=broken))
+            if each.guardrail.name == "costLabels"
+            else each
+            for each in group
+        )
+        for group in faulty.rules.matcher._groups
+    ]
+    monkeypatch.setattr(faulty.rules.matcher, "_groups", tuple(groups))
     deep = with_inside(privileged(), "managedFields", '{"a":' * 9_995 + "1" + "}" * 9_995)
 
-    encoded, _ = fresh.engine.answer("/mutate", deep)
+    encoded, _ = faulty.engine.answer("/mutate", deep)
 
     response = json.loads(encoded)["response"]
     assert response["allowed"]
-    assert any("could not judge" in line for line in response["warnings"])
-
-
-def factories_requester() -> Any:  # noqa: ANN401
-    from webhook.guardrails._contract import Requester
-
-    return Requester()
+    assert any("costLabels: could not judge" in line for line in response["warnings"])
 
 
 SIZES = [8 * MIB, 9 * MIB, 20 * MIB, 32 * MIB - 100_000]
@@ -147,20 +139,11 @@ def test_a_pod_is_judged_alike_however_large_it_is_written(size: int) -> None:
     assert not answer_to("enforce", "/validate/security", large)["allowed"]
 
 
-def test_what_is_cut_takes_time_that_grows_with_the_body_alone() -> None:
-    """A second pass over what was cut already would be one too many."""
-    nested = '{"a":' * 5_000 + "1" + "}" * 5_000
-    body = with_inside(privileged(), "status", f"[{', '.join([nested] * 60)}]")
-    seen: list[int] = []
-    original = request.shallow.cut
+def test_a_body_is_cut_once_and_only_where_the_decoder_gave_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = Mock(side_effect=shallow.cut)
+    monkeypatch.setattr(shallow, "cut", cut)
 
-    def counted(body: bytes) -> bytes:
-        seen.append(len(body))
-        return original(body)
-
-    request.shallow.cut = counted  # type: ignore[assignment]
-    try:
-        request.decode(body)
-    finally:
-        request.shallow.cut = original
-    assert seen == [len(body)]
+    request.decode(with_inside(privileged(), "status", '{"a":' * 90 + "1" + "}" * 90))
+    assert cut.call_count == 0
+    request.decode(with_inside(privileged(), "status", '{"a":' * 20_000 + "1" + "}" * 20_000))
+    assert cut.call_count == 1
