@@ -19,7 +19,7 @@ REVIEW["request"] |= {
 }
 
 
-def whole(review: dict[str, Any], **keywords: Any) -> bytes:  # noqa: ANN401
+def whole(review: object, **keywords: Any) -> bytes:  # noqa: ANN401
     return json.dumps(review, **keywords).encode()
 
 
@@ -73,7 +73,9 @@ def test_nothing_inside_the_objects_is_taken_for_the_request(inner: Any, cuts: l
         head.feed(body[start:end])
 
     assert head.is_review
-    assert head.request() == request._without_object(request._ENVELOPE.decode(body).request)
+    found = request._ENVELOPE.decode(body).request
+    assert found is not None
+    assert head.request() == request._without_object(found)
 
 
 @pytest.mark.parametrize(

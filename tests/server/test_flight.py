@@ -124,7 +124,8 @@ def test_beyond_the_bound_whoever_is_slowest_is_cut_off() -> None:
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 70)), max_size=30))
 def test_what_is_counted_is_what_is_held(steps: list[tuple[int, int]]) -> None:
     async def run() -> None:
-        flight, held = Flight(100), []
+        flight = Flight(100)
+        held: list[int] = []
         waiting: list[tuple[int, asyncio.Task[bool]]] = []
         for kind, size in steps:
             if kind == 0 and held:
