@@ -37,6 +37,8 @@ class PodStore(Store[PodRecord]):
         """By namespace and name of a claim: the (creation time, UID) of each pod that mounts it, the oldest first."""
         self.on_leave: Callable[[str], object] | None = None
         """Told the UID of each pod that is being deleted; its controller makes another one at once."""
+        self.owned: Counter[str] = Counter()
+        """By UID of a controller: its pods that are not being deleted."""
 
     def key_of(self, meta: Meta) -> str:
         """Return the key of a pod; of one that is known, the text that is in memory already."""
@@ -48,6 +50,8 @@ class PodStore(Store[PodRecord]):
         """Add or change one pod."""
         old = self.items.get(key)
         super().put(key, value)
+        self._count(old, -1)
+        self._count(value, 1)
         if old is not None and old.claims != value.claims:
             self._unmount(old)
         if value.claims and (old is None or old.claims != value.claims):
@@ -60,6 +64,7 @@ class PodStore(Store[PodRecord]):
         """Forget one pod: it was deleted, or has run to its end."""
         old = self.items.get(key)
         super().drop(key)
+        self._count(old, -1)
         if old is not None:
             self._unmount(old)
         if self.on_end is not None:
@@ -72,7 +77,17 @@ class PodStore(Store[PodRecord]):
         for record in self.items.values():
             _mount(mounted, record)
         self.mounted = mounted
+        self.owned = Counter(filter(None, map(_owned_by, self.items.values())))
         self.project.sweep(self.values)
+
+    def _count(self, record: PodRecord | None, change: int) -> None:
+        uid = _owned_by(record) if record is not None else None
+        if uid:
+            left = self.owned[uid] + change
+            if left > 0:
+                self.owned[uid] = left
+            else:
+                del self.owned[uid]
 
     def _unmount(self, record: PodRecord) -> None:
         for name in record.claims:
@@ -84,10 +99,32 @@ class PodStore(Store[PodRecord]):
                 self.mounted.pop(claim, None)
 
 
+def _owned_by(record: PodRecord) -> str | None:
+    """Return the UID of the controller that counts a pod; None where nobody does."""
+    owner = record.owner
+    return owner.uid or None if owner is not None and record.deletion_timestamp is None else None
+
+
 def _mount(mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]], record: PodRecord) -> None:
     for name in record.claims:
         claim = record.namespace, name
         mounted[claim] = tuple(sorted({*mounted.get(claim, ()), (record.created, record.uid)}))
+
+
+class WorkloadStore(Grouped[KnownWorkload]):
+    """Workloads of one kind, by the UID of their controller."""
+
+    def __init__(self) -> None:
+        super().__init__(_owner_uid)
+        self.on_change: Callable[[Workload], object] | None = None
+        """Told of each workload whose spec changes, without its pod template, by the thread of the watch."""
+
+    def put(self, key: str, value: KnownWorkload) -> None:
+        """Add or change one workload."""
+        old = self.items.get(key)
+        super().put(key, value)
+        if self.on_change is not None and old is not None and old.head.spec != value.head.spec:
+            self.on_change(value.head)
 
 
 class Pods(Sequence[view.ClusterPod]):
@@ -128,9 +165,8 @@ class LiveView:
         self.nodes_by_name: Store[view.Node] = Store()
         self.claims: Store[view.Claim] = Store()
         self.pods_by_uid = PodStore()
-        self.workloads: dict[str, Store[KnownWorkload]] = {kind: Store() for kind in sorted(WORKLOAD_KINDS)}
-        self.replica_sets: Grouped[KnownWorkload] = Grouped(_owner_uid)
-        self.workloads["ReplicaSet"] = self.replica_sets
+        self.workloads = {kind: WorkloadStore() for kind in sorted(WORKLOAD_KINDS)}
+        self.replica_sets = self.workloads["ReplicaSet"]
         self.limit_ranges_by_namespace: Grouped[LimitRange] = Grouped(lambda each: each.namespace)
         self.disruption_budgets_by_namespace: Grouped[disruption.Selecting] = Grouped(
             lambda each: each.budget.namespace, disruption.by_name
@@ -175,6 +211,10 @@ class LiveView:
     def replica_sets_of(self, uid: str) -> Sequence[Workload]:
         """Return the ReplicaSets of a controller, without their pod templates."""
         return tuple(known.head for known in self.replica_sets.of(uid))
+
+    def pods_of(self, uid: str) -> int:
+        """Return how many pods of a controller are not being deleted."""
+        return self.pods_by_uid.owned.get(uid, 0)
 
     def vertical_pod_autoscaler(
         self, namespace: str, controller: view.Controller, labels: Mapping[str, str]

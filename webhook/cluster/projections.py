@@ -172,8 +172,8 @@ def workload(api_version: str, kind: str) -> Callable[[msgspec.Raw, Meta], Known
         template: bytes | None = None
         if full.spec is not None:
             body = full.spec.job_template if kind == "CronJob" else full.spec.template
-            # What a controller owns is judged through its owner, so nobody asks for its template.
-            if body is not None and owner is None:
+            # What a built-in controller owns is judged through its owner, so nobody asks for its template.
+            if body is not None and not objects.is_made_by(kind, owner):
                 template = zlib.compress(msgspec.json.encode(body), 1)
             head.spec = msgspec.structs.replace(full.spec, template=None, job_template=None, selector=None)
         return KnownWorkload(head, selector, template)
@@ -219,6 +219,7 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     created: str = ""
     """Only where it mounts a claim."""
     deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
     annotations: dict[str, str] | None = None
     """Those of `_ANNOTATIONS` alone."""
 
@@ -231,6 +232,7 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
             annotations=self.annotations,
             owner_references=[self.owner] if self.owner is not None else None,
             deletion_timestamp=self.deletion_timestamp,
+            deletion_grace_period_seconds=self.deletion_grace_period_seconds,
         )
         pod = objects.Pod(metadata=metadata, spec=self.spec)
         return view.ClusterPod(self.uid, self.namespace, pod, self.node, self.claims)
@@ -285,6 +287,7 @@ class _PodMeta(Object):
     annotations: dict[str, str] | None = None
     owner_references: list[OwnerReference] | None = None
     deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
 
 
 class _PodStatus(Object):
@@ -376,6 +379,7 @@ class PodProjection:
             claims=claims,
             created=(pod.metadata.creation_timestamp or "") if claims else "",
             deletion_timestamp=pod.metadata.deletion_timestamp,
+            deletion_grace_period_seconds=pod.metadata.deletion_grace_period_seconds,
             annotations=self.labels.get(_ENCODER.encode(annotations), _labels) if annotations else None,
         )
 
