@@ -77,12 +77,6 @@ def test_the_namespace_of_the_object_goes_before_the_one_that_is_given() -> None
 
 NOT_JUDGED: dict[str, tuple[dict[str, Any], str]] = {
     "another kind": ({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}}, "Service is not judged"),
-    "owned": (
-        factories.deployment(
-            ownerReferences=[{"kind": "Database", "name": "d", "uid": "u", "apiVersion": "x/v1", "controller": True}]
-        ),
-        "its owner is judged instead",
-    ),
     "no template": ({**factories.deployment(), "spec": {}}, "it has no pod template"),
     "an excluded namespace": (
         factories.pod(metadata={"namespace": "kube-system"}),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from webhook.admission import replacement
+from webhook.admission import replacement, wants
 from webhook.admission.ruleset import Ruleset
 from webhook.cluster.view import View
 from webhook.guardrails import _money
@@ -34,8 +34,8 @@ class bookings(Pods):  # noqa: N801  it reads as what it yields
         return _booked(self._view, self._rules, self._now)
 
     def wanted(self, uid: str, place: Place) -> int | None:
-        """Return how many pods a controller wants, see `webhook.admission.replacement.wanted`."""
-        return replacement.wanted(self._view, uid, place)
+        """Return how many pods a controller wants, see `webhook.admission.wants.wanted`."""
+        return wants.wanted(self._view, uid, place)
 
 
 def _booked(view: View, rules: Ruleset, now: Callable[[], datetime]) -> Iterator[Booking]:

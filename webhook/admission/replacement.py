@@ -17,11 +17,11 @@ a DaemonSet it is its ``maxSurge`` of the nodes that it runs on. Other kinds hav
 import re
 from typing import Final
 
-from webhook.admission import workloads
+from webhook.admission import wants
 from webhook.cluster.view import View
 from webhook.guardrails._contract import Context
-from webhook.kube.objects import OwnerReference, PodSpec, UpdateStrategy, Workload, controller_of
-from webhook.ledger.store import LedgerStore, Owner, Place
+from webhook.kube.objects import OwnerReference, UpdateStrategy, Workload, controller_of
+from webhook.ledger.store import Owner, Place
 
 _ACCOUNT: Final = "system:serviceaccount:kube-system:"
 _SHARED_ACCOUNT: Final = "system:kube-controller-manager"
@@ -65,34 +65,6 @@ def whose(view: View, namespace: str, reference: OwnerReference | None) -> Owner
         return None
     known = _known(view, namespace, reference)
     return _top(namespace, reference, _deployment(view, namespace, reference, known)) if known is not None else None
-
-
-def wanted(view: View, uid: str, place: Place) -> int | None:
-    """Return how many pods a controller wants at a time: 0 where it is gone, None where that cannot be told."""
-    head = view.head(*place)
-    if head is None or _uid(head) != uid:
-        return 0
-    if place.kind == "DaemonSet":
-        return _nodes_of(view, place) if view.nodes() else None
-    return pods_wanted(head)
-
-
-def tell(ledger: LedgerStore, workload: Workload) -> None:
-    """Let a ledger know how many pods a workload wants by now."""
-    uid = _uid(workload)
-    pods = pods_wanted(workload)
-    if uid and pods is not None:
-        ledger.wants(uid, pods)
-
-
-def pods_wanted(head: Workload) -> int | None:
-    """Return how many pods a workload says that it wants at a time; None for a DaemonSet, which does not say."""
-    spec = head.spec
-    if head.kind == "DaemonSet" or spec is None:
-        return None
-    if head.kind == "Job":
-        return workloads.job_pods(spec)
-    return max(spec.replicas, 0) if spec.replicas is not None else 1
 
 
 def _makes(username: str, reference: OwnerReference) -> bool:
@@ -150,15 +122,7 @@ def _daemon_surge(view: View, namespace: str, known: Workload) -> int:
     if _max_surge(strategy, 100, default=0) == 0:
         return 0  # As nearly everywhere; the template need not be unpacked.
     name = (known.metadata.name if known.metadata is not None else None) or ""
-    return _max_surge(strategy, _nodes_of(view, Place(namespace, "DaemonSet", name)), default=0)
-
-
-def _nodes_of(view: View, place: Place) -> int:
-    """Return the number of nodes that the pods of a DaemonSet run on."""
-    whole = view.workload(*place)
-    template = whole.spec.template if whole is not None and whole.spec is not None else None
-    pod_spec = template.spec if template is not None else None
-    return workloads.matching_nodes(pod_spec or PodSpec(), view)
+    return _max_surge(strategy, wants.nodes_of(view, Place(namespace, "DaemonSet", name)), default=0)
 
 
 def _max_surge(strategy: UpdateStrategy | None, pods: int, default: int | str) -> int:

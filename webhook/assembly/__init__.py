@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from webhook.admission import replacement
+from webhook.admission import wants
 from webhook.admission.bookings import bookings, terms
 from webhook.admission.engine import Answered, Engine
 from webhook.admission.loading import failure_teller, tell_loaded
@@ -193,7 +193,7 @@ def live(
     view.pods_by_uid.on_end = ledger.release
     view.pods_by_uid.on_leave = ledger.leave
     for store in view.workloads.values():
-        store.on_change = partial(replacement.tell, ledger)
+        store.on_change = partial(wants.tell, ledger)
 
     def lacks(namespace: str, owner: OwnerReference | None) -> bool:
         missing = view.lacks(namespace, owner)

@@ -7,6 +7,7 @@ memory that is told what was booked elsewhere, so it also serves alone where no 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+
 from webhook.ledger.memory import CAPACITY, MemoryLedger
 from webhook.ledger.sheet import Reservation, Running, Whereabouts
 from webhook.ledger.store import Booking, Owner, Place, Pods

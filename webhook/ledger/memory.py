@@ -243,7 +243,7 @@ class MemoryLedger:
                 beyond = known.beyond if known is not None else _NOWHERE
                 if beyond:
                     beyond = beyond.intersection(entry.budgets)
-                confirmed = _Entry(entry.micros, entry.budgets, now, True, owner, beyond, left)  # noqa: FBT003  it runs
+                confirmed = _Entry(entry.micros, entry.budgets, now, True, owner, beyond, left)
                 # What ran before the ledger knew it counts as approved; a booked pod was approved or not when it came,
                 # and takes that along where its controller was adopted by another one.
                 is_adopted = known is not None and owner != known.owner
