@@ -25,7 +25,7 @@ from webhook.cluster.view import Controller, View
 from webhook.guardrails import _money
 from webhook.guardrails._contract import Context
 from webhook.kube.manifests import Manifest, ManifestError
-from webhook.kube.objects import WORKLOAD_KINDS, ObjectMeta, controller_of, pod_template
+from webhook.kube.objects import WORKLOAD_KINDS, ObjectMeta, controller_of, is_made_by, pod_template
 from webhook.kube.quantity import QuantityError
 from webhook.ledger.store import LedgerStore
 from webhook.offline.judged import Judged, judge_all
@@ -125,7 +125,7 @@ class Judge:
         owner: Controller | None = None
         if kind == "Pod":
             owner = view.top_controller(namespace, controller_of(metadata), labels)
-        elif controller_of(metadata) is None:
+        elif not is_made_by(kind, controller_of(metadata)):
             owner = Controller(kind, name)
         today = self._around.now().date()
         if owner is None:
