@@ -241,7 +241,7 @@ def test_an_exception_lets_a_pod_in_but_its_money_is_booked() -> None:
         "apiVersion: podgate.dev/v1alpha1\nkind: PolicyException\nmetadata: {name: e, namespace: team-alpha}\n"
         "spec: {guardrails: [budget], owner: a@b.example, reason: incident, expires: '2026-12-01'}\n"
     )
-    scene = world(budget("100"), exempt)
+    scene = world(budget("100", exceptions="{allowed: true, namespaces: [team-*]}"), exempt)
     answer = scene.validate(factories.pod())
     assert answer.allowed
     assert answer.outcome("budget") == "exempt"

@@ -11,6 +11,7 @@ import msgspec
 
 from webhook.admission.decision import Outcome, Severity
 from webhook.admission.outcomes import error_text, fault, outcome_name
+from webhook.admission.ruleset import budget_key
 from webhook.guardrails import budget
 from webhook.guardrails._contract import Context, Finding
 from webhook.ledger import balance
@@ -72,13 +73,13 @@ def judge(
         clock: the time, with a time zone.
         rate: micro-units per hour that the object is booked with.
         owner: its controller, where that is proven.
-        exempt: names of exceptions, by what they exempt from.
+        exempt: names of exceptions, by what they exempt from, see `webhook.admission.ruleset.Ruleset.exempt`.
     """
     if rule.grace_until is not None:
         rule = rule.at(clock())
     mode = rule.mode
     severity: Severity = "enforce" if mode == "enforce" else "warn" if mode == "warn" else "audit"
-    note = exempt.get("budget")
+    note = exempt.get(budget_key(rule.name))
     # A workload is never refused because Podgate failed; its pods are judged again.
     on_fault = rule.on_fault if context.scale is None else "allow"
     if rule.currency != context.prices.currency:
