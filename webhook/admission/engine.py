@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple
 
-from webhook.admission import overload, refusals, response, subject, unread
+from webhook.admission import overload, refusals, response, subject, unread, wants
 from webhook.admission import request as requests
 from webhook.admission.commit import commit
 from webhook.admission.decision import ALLOWED, Decision
@@ -197,6 +197,8 @@ class Engine:
             decision = cache.review(judged, phase)
         except ProposalFault as fault:
             judged, decision = judge(partial(self._subject_again, body), around, phase, request.uid, fault)
+        if judged.scale is not None and decision.allowed and phase in ("validate", "cost"):
+            wants.tell_reviewed(self._ledger, self._view, request)
         is_charged = bool(decision.charges) and decision.allowed and phase in ("validate", "cost")
         return _Judged(path, request.uid, judged, decision, around, started, is_charged and not judged.dry_run)
 
