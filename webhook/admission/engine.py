@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple
 
-from webhook.admission import overload, response, subject, unread
+from webhook.admission import overload, refusals, response, subject, unread, wants
 from webhook.admission import request as requests
 from webhook.admission.commit import commit
 from webhook.admission.decision import ALLOWED, Decision
@@ -137,7 +137,8 @@ class Engine:
         judged = self._judge(path, body, overloaded=overloaded, patient=patient)
         if isinstance(judged, _Judged):
             if judged.is_charged:
-                decision = commit(judged.decision, judged.subject, self._ledger, judged.uid)
+                refusal = partial(refusals.refusal, judged.subject, judged.around)
+                decision = commit(judged.decision, judged.subject, self._ledger, judged.uid, refusal)
                 judged = judged._replace(decision=decision)
             return self._told(judged)
         return judged
@@ -165,7 +166,8 @@ class Engine:
         return judged
 
     async def _booked(self, judged: _Judged, later: Begins, timeout: float | None) -> Answered:  # noqa: ASYNC109  the caller's
-        decision = await commit_later(judged.decision, judged.subject, later, judged.uid, timeout)
+        refusal = partial(refusals.refusal, judged.subject, judged.around)
+        decision = await commit_later(judged.decision, judged.subject, later, judged.uid, timeout, refusal)
         return self._told(judged._replace(decision=decision))
 
     def _judge(self, path: str, body: bytes, *, overloaded: bool, patient: bool) -> Answered | _Judged:
@@ -195,6 +197,8 @@ class Engine:
             decision = cache.review(judged, phase)
         except ProposalFault as fault:
             judged, decision = judge(partial(self._subject_again, body), around, phase, request.uid, fault)
+        if judged.scale is not None and decision.allowed and phase in ("validate", "cost"):
+            wants.tell_reviewed(self._ledger, self._view, request)
         is_charged = bool(decision.charges) and decision.allowed and phase in ("validate", "cost")
         return _Judged(path, request.uid, judged, decision, around, started, is_charged and not judged.dry_run)
 

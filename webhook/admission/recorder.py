@@ -56,6 +56,8 @@ class Entry(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     would_patch: Sequence[Operation] = ()
     unreserved: str = ""
     cost: msgspec.Raw | None = None
+    unpriced: Sequence[str] = ()
+    """What it asks for that has no price."""
     exceptions: Sequence[str] = ()
     """PolicyExceptions that loosened what was judged."""
     cut: str = ""
@@ -220,4 +222,5 @@ def describe(path: str, uid: str, subject: Subject, decision: Decision, currency
         entry.exceptions = tuple(dict.fromkeys(use.name for use in decision.exceptions))
     if decision.cost is not None:
         entry.cost = msgspec.Raw(cost_text(decision.cost, currency))
+        entry.unpriced = decision.cost.unpriced
     return entry

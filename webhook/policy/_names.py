@@ -134,7 +134,9 @@ Glob = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{_GLOB}$", "maxLength": LABEL_LENGTH}),
 ]
 ServiceAccount = Annotated[
-    str, AfterValidator(service_account), WithJsonSchema({"type": "string", "pattern": f"^{_SERVICE_ACCOUNT}$"})
+    str,
+    AfterValidator(service_account),
+    WithJsonSchema({"type": "string", "pattern": f"^{_SERVICE_ACCOUNT}$", "maxLength": 317}),
 ]
 Subject = Annotated[
     str, AfterValidator(exact_subject), WithJsonSchema({"type": "string", "minLength": 1, "pattern": "^[^*?]+$"})
