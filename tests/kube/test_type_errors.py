@@ -112,7 +112,7 @@ def test_what_is_not_understood_is_passed_on() -> None:
         ("apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  labels:\n    app: a\n    build: 12\nspec: {}\n", 7),
         ("# c\n---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  labels: {app: a, build: 12}\nspec: {}\n", 7),
         (
-            "kind: PodList\napiVersion: v1\nitems:\n- spec: {}\n  metadata:\n    name: a\n    labels:\n      build: 1\n",
+            "kind: PodList\napiVersion: v1\nitems:\n- metadata:\n    labels:\n      a: b\n      c: d\n      build: 1\n",
             8,
         ),
         (json.dumps(pod(labels={"build": 12}), indent=1), 6),
