@@ -24,6 +24,8 @@ from webhook.kube import quantity
 
 Mode = Literal["enforce", "warn", "audit", "off"]
 OnFault = Literal["allow", "deny"]
+Unpriced = Literal["allow", "deny"]
+"""What becomes of a pod that asks for something without a price."""
 
 MODE_RANK: dict[str, int] = {"off": 0, "audit": 1, "warn": 2, "enforce": 3}
 """Strictness of a mode; a cap is the smaller of two ranks."""

@@ -62,6 +62,13 @@ class RatesModel(Model):
             "costs nothing."
         ),
     ] = Field(default_factory=dict)
+    claims: Annotated[
+        dict[DnsSubdomain, Money],
+        Field(
+            description="Prices of devices by device class, for one device and hour, such as "
+            '`gpu.nvidia.com: "0.95"`: of ResourceClaims, and of extended resources that a DeviceClass stands behind.'
+        ),
+    ] = Field(default_factory=dict)
 
 
 class AssumedRequestModel(Model):
@@ -218,13 +225,19 @@ class PriceListSpec(Model):
 
     @model_validator(mode="after")
     def _spot_names_nothing_new(self) -> Self:
-        unknown = sorted(set(self.spot.resources) - set(self.on_demand.resources)) if self.spot is not None else []
-        if unknown:
-            raise FieldError(
-                "has no price of it in onDemand.resources",
-                "Give it there as well: a pod may land on either.",
-                path=("spot", "resources", unknown[0]),
-            )
+        if self.spot is None:
+            return self
+        for field, named, known in (
+            ("resources", self.spot.resources, self.on_demand.resources),
+            ("claims", self.spot.claims, self.on_demand.claims),
+        ):
+            unknown = sorted(set(named) - set(known))
+            if unknown:
+                raise FieldError(
+                    f"has no price of it in onDemand.{field}",
+                    "Give it there as well: a pod may land on either.",
+                    path=("spot", field, unknown[0]),
+                )
         return self
 
 
