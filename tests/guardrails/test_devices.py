@@ -233,3 +233,18 @@ def test_where_devices_cost_most_the_cure_is_about_them() -> None:
     assert _money.how_to_cost_less(dear) == "claim fewer devices, or devices of a cheaper class"
     cheap = _judged(_pod(gpu="t"), _template("t", "tin"))
     assert _money.how_to_cost_less(cheap) == 'lower the requests of container "app"'
+
+
+@pytest.mark.parametrize("denies", [True, False])
+def test_what_has_no_price_is_told_or_refused_with_what_mends_it(*, denies: bool) -> None:
+    judged = _judged(_pod("a", gpu="t", other="u"), _template("u", "lead", 2))
+    (finding,) = _money.unpriced(judged, denies=denies)
+    assert finding.message == (
+        "asks for 2 devices of class lead, which the price list has no price of, and for claim a, which does not exist "
+        "and claim template t, which does not exist"
+    )
+    assert finding.cure == (
+        "add a price of devices of class lead to the PriceList, or remove the request; create what the pod claims before "
+        "the pod, or correct spec.resourceClaims"
+    )
+    assert finding.notice is not denies
