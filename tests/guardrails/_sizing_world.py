@@ -184,6 +184,9 @@ class World:
     def replica_sets_of(self, uid: str) -> Sequence[Workload]:
         return ()
 
+    def pods_of(self, uid: str) -> int:
+        return 0
+
     def vertical_pod_autoscaler(
         self, namespace: str, controller: Controller, labels: Mapping[str, str]
     ) -> VerticalPodAutoscaler | None:

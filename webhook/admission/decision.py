@@ -252,11 +252,11 @@ def _audit_notes(decision: Decision) -> dict[str, str]:
     return notes
 
 
-def bounded(text: str) -> str:
+def bounded(text: str, most: int = _LIMIT) -> str:
     """Return a text that fits into an audit annotation, or a denial."""
-    if len(text) <= _LIMIT:
+    if len(text) <= most:
         return text
-    return f"{text[:_LIMIT]}... ({len(text) - _LIMIT} more characters are in the decision log)"
+    return f"{text[:most]}... ({len(text) - most} more characters are in the decision log)"
 
 
 def said(outcome: Outcome, finding: Finding) -> str:

@@ -16,6 +16,9 @@ from webhook import assembly, settings
 from webhook.admission.engine import Answered
 from webhook.admission.log import DecisionLog
 from webhook.admission.request import BadReview
+from webhook.admission.request_fields import OtherRequest
+from webhook.admission.unjudged import UnjudgedCollector
+from webhook.admission.unread import Unread
 from webhook.audit.refusals import RefusalCollector, Refusals
 from webhook.cli import _dashboard
 from webhook.cli._fault import Fault
@@ -81,8 +84,12 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
         partial(_answer, parts),
         ops.bare_application("reviews are posted to /mutate or /validate"),
         shed=partial(_answer_overloaded, parts),
+        by_head=partial(_answer_by_head, parts),
+        unjudged=parts.engine.unjudged,
     )
     registry.register(ops.LaneCollector(admission_lane))
+    registry.register(UnjudgedCollector(parts.engine.unjudged, lane.PATHS))
+    health.add_notice("unjudged", parts.engine.unjudged.notices)
     operations = ops.application(health, registry)
     journal.add(operations, parts.journal)
     return listener.serve(
@@ -181,6 +188,14 @@ def _refusals(rest: Client, told: list[Refusals], view: LiveView) -> Refusals:
 def _answer_overloaded(parts: assembly.Parts, path: str, body: bytes) -> lane.Answer:
     try:
         return lane.Answer(200, *parts.engine.answer(path, body, overloaded=True))
+    except BadReview as error:
+        parts.metrics.error(path, error.status)
+        raise
+
+
+def _answer_by_head(parts: assembly.Parts, path: str, request: OtherRequest, why: Unread) -> lane.Answer:
+    try:
+        return lane.Answer(200, *parts.engine.answer_unread(path, request, why))
     except BadReview as error:
         parts.metrics.error(path, error.status)
         raise

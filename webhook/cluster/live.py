@@ -40,6 +40,8 @@ class PodStore(Store[PodRecord]):
         """The same of ResourceClaims."""
         self.on_leave: Callable[[str], object] | None = None
         """Told the UID of each pod that is being deleted; its controller makes another one at once."""
+        self.owned: Counter[str] = Counter()
+        """By UID of a controller: its pods that are not being deleted."""
 
     def key_of(self, meta: Meta) -> str:
         """Return the key of a pod; of one that is known, the text that is in memory already."""
@@ -51,6 +53,8 @@ class PodStore(Store[PodRecord]):
         """Add or change one pod."""
         old = self.items.get(key)
         super().put(key, value)
+        self._count(old, -1)
+        self._count(value, 1)
         if old is not None and old.claims != value.claims:
             self._unmount(old)
         if value.claims and (old is None or old.claims != value.claims):
@@ -64,6 +68,7 @@ class PodStore(Store[PodRecord]):
         """Forget one pod: it was deleted, or has run to its end."""
         old = self.items.get(key)
         super().drop(key)
+        self._count(old, -1)
         if old is not None:
             self._unmount(old)
             self._use(old, None)
@@ -80,6 +85,7 @@ class PodStore(Store[PodRecord]):
             users.add(record.namespace, record.device_claims(), (record.created, record.uid))
         self.mounted = mounted
         self.device_users = users
+        self.owned = Counter(filter(None, map(_owned_by, self.items.values())))
         self.project.sweep(self.values)
 
     def users_of(self, namespace: str, name: str) -> Iterator[pod_claims.User]:
@@ -93,6 +99,15 @@ class PodStore(Store[PodRecord]):
             if record is not None and names:
                 change(record.namespace, names, (record.created, record.uid))
 
+    def _count(self, record: PodRecord | None, change: int) -> None:
+        uid = _owned_by(record) if record is not None else None
+        if uid:
+            left = self.owned[uid] + change
+            if left > 0:
+                self.owned[uid] = left
+            else:
+                del self.owned[uid]
+
     def _unmount(self, record: PodRecord) -> None:
         for name in record.claims:
             claim = record.namespace, name
@@ -103,10 +118,32 @@ class PodStore(Store[PodRecord]):
                 self.mounted.pop(claim, None)
 
 
+def _owned_by(record: PodRecord) -> str | None:
+    """Return the UID of the controller that counts a pod; None where nobody does."""
+    owner = record.owner
+    return owner.uid or None if owner is not None and record.deletion_timestamp is None else None
+
+
 def _mount(mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]], record: PodRecord) -> None:
     for name in record.claims:
         claim = record.namespace, name
         mounted[claim] = tuple(sorted({*mounted.get(claim, ()), (record.created, record.uid)}))
+
+
+class WorkloadStore(Grouped[KnownWorkload]):
+    """Workloads of one kind, by the UID of their controller."""
+
+    def __init__(self) -> None:
+        super().__init__(_owner_uid)
+        self.on_change: Callable[[Workload], object] | None = None
+        """Told of each workload whose spec changes, without its pod template, by the thread of the watch."""
+
+    def put(self, key: str, value: KnownWorkload) -> None:
+        """Add or change one workload."""
+        old = self.items.get(key)
+        super().put(key, value)
+        if self.on_change is not None and old is not None and old.head.spec != value.head.spec:
+            self.on_change(value.head)
 
 
 class Pods(Sequence[view.ClusterPod]):
@@ -149,9 +186,8 @@ class LiveView(LiveDevices):
         self.runtime_classes: Store[view.RuntimeClass] = Store()
         self.pods_by_uid = PodStore()
         super().__init__(self.pods_by_uid, self.pods_by_uid.users_of)
-        self.workloads: dict[str, Store[KnownWorkload]] = {kind: Store() for kind in sorted(WORKLOAD_KINDS)}
-        self.replica_sets: Grouped[KnownWorkload] = Grouped(_owner_uid)
-        self.workloads["ReplicaSet"] = self.replica_sets
+        self.workloads = {kind: WorkloadStore() for kind in sorted(WORKLOAD_KINDS)}
+        self.replica_sets = self.workloads["ReplicaSet"]
         self.limit_ranges_by_namespace: Grouped[LimitRange] = Grouped(lambda each: each.namespace)
         self.disruption_budgets_by_namespace: Grouped[disruption.Selecting] = Grouped(
             lambda each: each.budget.namespace, disruption.by_name
@@ -196,6 +232,10 @@ class LiveView(LiveDevices):
     def replica_sets_of(self, uid: str) -> Sequence[Workload]:
         """Return the ReplicaSets of a controller, without their pod templates."""
         return tuple(known.head for known in self.replica_sets.of(uid))
+
+    def pods_of(self, uid: str) -> int:
+        """Return how many pods of a controller are not being deleted."""
+        return self.pods_by_uid.owned.get(uid, 0)
 
     def vertical_pod_autoscaler(
         self, namespace: str, controller: view.Controller, labels: Mapping[str, str]

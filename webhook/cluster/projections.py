@@ -173,8 +173,8 @@ def workload(api_version: str, kind: str) -> Callable[[msgspec.Raw, Meta], Known
         template: bytes | None = None
         if full.spec is not None:
             body = full.spec.job_template if kind == "CronJob" else full.spec.template
-            # What a controller owns is judged through its owner, so nobody asks for its template.
-            if body is not None and owner is None:
+            # What a built-in controller owns is judged through its owner, so nobody asks for its template.
+            if body is not None and not objects.is_made_by(kind, owner):
                 template = zlib.compress(msgspec.json.encode(body), 1)
             head.spec = msgspec.structs.replace(full.spec, template=None, job_template=None, selector=None)
         return KnownWorkload(head, selector, template)
@@ -220,6 +220,7 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     created: str = ""
     """Only where it mounts a claim, or uses one for devices."""
     deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
     annotations: dict[str, str] | None = None
     """Those of `_ANNOTATIONS` alone."""
     made_claims: tuple[tuple[str, str], ...] = ()
@@ -240,6 +241,7 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
             annotations=self.annotations,
             owner_references=[self.owner] if self.owner is not None else None,
             deletion_timestamp=self.deletion_timestamp,
+            deletion_grace_period_seconds=self.deletion_grace_period_seconds,
         )
         pod = objects.Pod(metadata=metadata, spec=self.spec, status=self.status)
         return view.ClusterPod(self.uid, self.namespace, pod, self.node, self.claims, self.made_claims)
@@ -295,6 +297,7 @@ class _PodMeta(Object):
     annotations: dict[str, str] | None = None
     owner_references: list[OwnerReference] | None = None
     deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
 
 
 class _PodStatus(Object, omit_defaults=True):
@@ -404,6 +407,7 @@ class PodProjection:
             claims=claims,
             created=(pod.metadata.creation_timestamp or "") if claims or made or spec.resource_claims else "",
             deletion_timestamp=pod.metadata.deletion_timestamp,
+            deletion_grace_period_seconds=pod.metadata.deletion_grace_period_seconds,
             annotations=self.labels.get(_ENCODER.encode(annotations), _labels) if annotations else None,
             made_claims=made,
             status=_resized(spec, pod.status) if pod.status is not None else None,

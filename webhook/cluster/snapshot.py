@@ -5,6 +5,7 @@ it is all or nothing: a file that cannot be read would make every later answer a
 and there is no snapshot. Who reports takes what can be read, and names the rest beside the verdicts.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -89,6 +90,7 @@ class Snapshot(SnapshotDevices):
         self._pods = tuple(pods)
         self._payers = _payers(pods)
         super().__init__(of_devices, pods)
+        self._owned = Counter(filter(None, map(_owned_by, pods)))
         self._sizes = {
             "namespaces": len(self._namespaces),
             "pods": len(pods),
@@ -211,6 +213,10 @@ class Snapshot(SnapshotDevices):
         """Return the ReplicaSets of a controller."""
         return self._replica_sets.get(uid, ())
 
+    def pods_of(self, uid: str) -> int:
+        """Return how many pods of a controller are not being deleted."""
+        return self._owned.get(uid, 0)
+
     def vertical_pod_autoscaler(
         self, namespace: str, controller: view.Controller, labels: Mapping[str, str]
     ) -> view.VerticalPodAutoscaler | None:
@@ -301,6 +307,13 @@ def _add_pod(pods: list[view.ClusterPod], item: _read.Item) -> None:
     node = spec.node_name or "" if spec is not None else ""
     made = pod_claims.made_by(pod.status) if pod.status is not None else ()
     pods.append(view.ClusterPod(uid, item.namespace, pod, node, claims, made))
+
+
+def _owned_by(each: view.ClusterPod) -> str:
+    metadata = each.pod.metadata
+    owner = controller_of(metadata)
+    is_leaving = metadata is not None and metadata.deletion_timestamp is not None
+    return owner.uid if owner is not None and not is_leaving else ""
 
 
 def _payers(pods: Iterable[view.ClusterPod]) -> dict[tuple[str, str], str]:

@@ -8,7 +8,8 @@ Rule
 
     ``basis: runRate`` counts the rate for the whole period: month (as long as the price list says), 168 hours of a
     week, 24 of a day. ``basis: monthEnd`` counts what was spent since the period began, as the ledger knows it, and
-    the rate for the time that is left of the calendar period in UTC.
+    the rate for the time that is left of the calendar period in UTC. What is admitted then goes on in the next period,
+    so that one has to be able to pay the whole rate as well, unless the budget says ``allowAboveNextPeriod: true``.
 
     A period begins at midnight UTC, on the first of the month or on Monday, or on ``resetDay``. Until the end of
     ``graceUntil`` an enforced budget only warns. A pod counts in every budget whose scope it is in; where several do
@@ -89,6 +90,8 @@ class BudgetRule(NamedTuple):
     """Last day on which an enforced budget only warns."""
     denies_unpriced: bool = False
     """Whether it refuses what has no price."""
+    pays_next: bool = True
+    """Whether a rate has to fit into the next period as well; only means something on basis ``monthEnd``."""
 
     def at(self, now: datetime) -> "BudgetRule":
         """Return the budget as it holds at a time: in its days of grace an enforced one only warns."""
@@ -104,7 +107,14 @@ class BudgetRule(NamedTuple):
     def terms(self, hours_per_month: int) -> balance.Terms:
         """Return the numbers for the ledger's arithmetic; the price list says how long a month is."""
         return balance.Terms(
-            self.amount, self.period, self.basis, hours_per_month, self.warn_at, self.reject_at, self.begins_on
+            self.amount,
+            self.period,
+            self.basis,
+            hours_per_month,
+            self.warn_at,
+            self.reject_at,
+            self.begins_on,
+            self.pays_next,
         )
 
 
@@ -125,6 +135,7 @@ def compile_budget(name: str, spec: BudgetSpec) -> BudgetRule:
         scope=spec.scope,
         grace_until=spec.grace_until,
         denies_unpriced=spec.unpriced == "deny",
+        pays_next=not spec.allow_above_next_period,
     )
 
 
@@ -185,6 +196,12 @@ def judge(
     if balance.is_above(terms, after):
         message = _message(rule, context, before, added)
         return (*said, Finding(rule="budget", message=message, cure=_cure(context), notice=is_workload))
+    if now is not None and _outlives_the_period(terms, context):
+        ahead = balance.next_hours(terms, now)
+        if balance.is_above(terms, (committed_micros + rate) * ahead):
+            message = _message(rule, context, committed_micros * ahead, rate * ahead, is_next=True)
+            cure = f"{_cure(context)}, or to allow more than the next {UNITS[rule.period]} can pay"
+            return (*said, Finding(rule="budget", message=message, cure=cure, notice=is_workload))
     percent = balance.reached(terms, after)
     if percent is None:
         return said
@@ -263,7 +280,15 @@ def _hours(terms: balance.Terms, context: Context, now: datetime | None) -> bala
     return Fraction(ahead * min(scale.hours, month), month)
 
 
-def _message(rule: BudgetRule, context: Context, before: balance.Amount, added: balance.Amount) -> str:
+def _outlives_the_period(terms: balance.Terms, context: Context) -> bool:
+    """Whether what is judged goes on in the next period, and that one has to pay it, too."""
+    scale = context.scale
+    return terms.pays_next and terms.basis == "monthEnd" and (scale is None or scale.is_monthly)
+
+
+def _message(
+    rule: BudgetRule, context: Context, before: balance.Amount, added: balance.Amount, *, is_next: bool = False
+) -> str:
     unit = UNITS[rule.period]
     has, adds, whole = (_text(rule, micros) for micros in (before, added, rule.amount))
     until = f"committed until the {unit} ends" if rule.basis == "monthEnd" else "committed"
@@ -276,6 +301,11 @@ def _message(rule: BudgetRule, context: Context, before: balance.Amount, added: 
         adds = f"this {'resize' if context.subresource == 'resize' else 'pod'} adds {adds} ({priced})"
     spent = "spent or " if rule.basis == "monthEnd" else ""
     grace = f" (only a warning until the end of {rule.grace_until})" if rule.grace_until is not None else ""
+    if is_next:
+        return (
+            f'budget "{rule.name}": {has} of {whole} a {unit}{bound} committed for the whole next {unit}, in which it '
+            f"goes on, {adds}{grace}"
+        )
     return f'budget "{rule.name}": {has} of {whole} a {unit}{bound} {spent}{until}, {adds}{grace}'
 
 

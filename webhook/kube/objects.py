@@ -50,6 +50,7 @@ class ObjectMeta(Object):
     annotations: dict[str, str] | None = None
     owner_references: list[OwnerReference] | None = None
     deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
     creation_timestamp: str | None = None
 
 
@@ -462,3 +463,15 @@ def controller_of(metadata: ObjectMeta | None) -> OwnerReference | None:
         if reference.controller:
             return reference
     return None
+
+
+_MAKERS = {"ReplicaSet": ("Deployment", "apps/v1"), "Job": ("CronJob", "batch/v1")}
+"""Workloads that a built-in controller makes of another workload, which has their pod template."""
+
+
+def is_made_by(kind: str, owner: OwnerReference | None) -> bool:
+    """Whether workloads of a kind are made for owners such as this one: ReplicaSets for Deployments, Jobs for CronJobs.
+
+    Whether that owner exists is another question.
+    """
+    return owner is not None and _MAKERS.get(kind) == (owner.kind, owner.api_version)

@@ -6,7 +6,6 @@ default book carries those of named node pools with it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -177,7 +176,6 @@ def _tolerates(toleration: Toleration, taint: tuple[str, str, str]) -> bool:
     return toleration.key == key and (toleration.value or "") == value
 
 
-@lru_cache(maxsize=256)
 def is_measured_in_bytes(resource: str) -> bool:
     """Whether a resource is priced per GiB: memory, ephemeral storage and huge pages."""
     return resource in ("memory", "ephemeral-storage") or resource.startswith("hugepages-")
