@@ -36,7 +36,7 @@ from webhook.cluster.metrics import WatchCollector
 from webhook.cluster.snapshot import Snapshot
 from webhook.cluster.watches import Watches
 from webhook.kube import client
-from webhook.kube.objects import OwnerReference
+from webhook.kube.objects import OwnerReference, PodResourceClaim
 from webhook.kube.rest import Rest
 from webhook.ledger import balance
 from webhook.ledger.memory import MemoryLedger
@@ -195,8 +195,8 @@ def live(
     for store in view.workloads.values():
         store.on_change = partial(wants.tell, ledger)
 
-    def lacks(namespace: str, owner: OwnerReference | None) -> bool:
-        missing = view.lacks(namespace, owner)
+    def lacks(namespace: str, owner: OwnerReference | None, claims: Sequence[PodResourceClaim]) -> bool:
+        missing = view.lacks(namespace, owner, claims)
         return bool(missing) and all(map(watches.is_watching, missing))
 
     journal = Journal()

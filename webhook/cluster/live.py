@@ -15,7 +15,14 @@ from typing import Final, overload
 from webhook.cluster import disruption, leases, matching, owners, pod_claims, view
 from webhook.cluster.live_devices import LiveDevices
 from webhook.cluster.projections import KnownWorkload, LimitRange, NamedLease, PodProjection, PodRecord
-from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Workload, controller_of
+from webhook.kube.objects import (
+    WORKLOAD_KINDS,
+    LabelSelector,
+    OwnerReference,
+    PodResourceClaim,
+    Workload,
+    controller_of,
+)
 from webhook.kube.stores import Grouped, Store
 from webhook.kube.watch_wire import Meta
 
@@ -346,12 +353,15 @@ class LiveView(LiveDevices):
 
     # --- more than a view answers -----------------------------------------------------------------------------------
 
-    def lacks(self, namespace: str, owner: OwnerReference | None) -> tuple[str, ...]:
+    def lacks(
+        self, namespace: str, owner: OwnerReference | None, claims: Sequence[PodResourceClaim] = ()
+    ) -> tuple[str, ...]:
         """Return what a pod needs to be judged by and the caches have not seen yet, as kinds; empty for nearly all.
 
         Args:
             namespace: of the request.
             owner: the pod's controller reference. Custom kinds are never watched, so they are never missing.
+            claims: for devices, of the pod.
         """
         missing: tuple[str, ...] = ()
         if self.namespace(namespace) is None:
@@ -361,7 +371,7 @@ class LiveView(LiveDevices):
             uid = known.metadata.uid if known is not None and known.metadata is not None else ""
             if known is None or (owner.uid and uid and owner.uid != uid):
                 missing = (*missing, owner.kind)
-        return missing
+        return (*missing, *self.lacks_of_devices(namespace, claims)) if claims else missing
 
     def schedulers(self) -> Mapping[str, bool]:
         """Return the schedulers that policies name, and whether each is alive."""
