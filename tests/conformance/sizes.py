@@ -11,6 +11,7 @@ from typing import Final
 from tests import factories as make
 from tests.conformance._cases import CaseError, CaseFile, Json, compare, existing, read_lines
 from tests.guardrails import _api_rules as api
+from webhook.admission.ruleset import Ruleset
 
 _POLICIES: Final = "pod_admission_policies.yaml"
 _SIZED: Final = ("cpu", "memory")
@@ -65,7 +66,7 @@ def _world(row: Json) -> make.World:
 
 
 @functools.lru_cache(maxsize=4)
-def _rules(text: str) -> make.Ruleset:
+def _rules(text: str) -> Ruleset:
     return make.ruleset(text)
 
 

@@ -8,6 +8,7 @@ from tests.guardrails._money_world import World, container, context, pod
 from webhook.cluster.view import RuntimeClass
 from webhook.guardrails import _money, cost_ceiling
 from webhook.guardrails._contract import Context, Finding, WorkloadScale
+from webhook.kube.objects import ResourceMap
 from webhook.policy.cost_ceiling import CostCeilingSection
 
 THREE = WorkloadScale("Deployment", 3, "3 replicas")
@@ -61,7 +62,7 @@ def test_a_class_that_is_not_known_is_told_in_one_line_and_refuses_nothing() -> 
         ({"cpu": "1e9999"}, "cannot be priced: the overhead of its RuntimeClass[cpu]: the exponent of quantity"),
     ],
 )
-def test_malformed_overhead_of_a_class_is_one_line(overhead: dict[str, str], said: str) -> None:
+def test_malformed_overhead_of_a_class_is_one_line(overhead: ResourceMap, said: str) -> None:
     world = World(runtime_classes=[RuntimeClass("kata", overhead)])
     (told,) = found(sandboxed(world=world))
     assert told.message.startswith(said)

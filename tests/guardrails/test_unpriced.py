@@ -15,10 +15,10 @@ MESSAGE = "asks for 4 nvidia.com/mig-7g.80gb, which the price list has no price 
 CURE = "add a price of nvidia.com/mig-7g.80gb to the PriceList, or remove the request"
 
 
-def sliced(**spec: object) -> Pod:
+def sliced() -> Pod:
     one: dict[str, Any] = container("2", "10Gi")
     one["resources"]["limits"] = {"nvidia.com/mig-7g.80gb": "4"}
-    return pod(one, **spec)
+    return pod(one)
 
 
 def ceiling(judged: Context, unpriced: str = "allow") -> list[tuple[str, str, str, bool]]:

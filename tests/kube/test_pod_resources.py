@@ -113,12 +113,11 @@ def test_completing_twice_equals_completing_once(
     parts: list[tuple[Json, Json]], level: tuple[Json, Json] | None
 ) -> None:
     containers = [{"requests": requests, "limits": limits} for requests, limits in parts]
-    own = {"resources": {"requests": level[0], "limits": level[1]}} if level is not None else {}
-    once = stated(*containers, **own)
-    spec: Json = {}
-    if level is not None:
-        spec["resources"] = {name: _text(each) for name, each in (("requests", once.requests), ("limits", once.limits))}
-    again = stated(*({"requests": _text(each.requests), "limits": _text(each.limits)} for each in once.parts), **spec)
+    own = {"requests": level[0], "limits": level[1]} if level is not None else None
+    once = stated(*containers, resources=own)
+    texts = [{"requests": _text(each.requests), "limits": _text(each.limits)} for each in once.parts]
+    level_texts = {"requests": _text(once.requests), "limits": _text(once.limits)} if own is not None else None
+    again = stated(*texts, resources=level_texts)
     assert pod_resources.requests(again) == pod_resources.requests(once)
     assert pod_resources.limits(again) == pod_resources.limits(once)
 

@@ -61,8 +61,9 @@ def _requests_at_pod_level(spec: Json) -> Amounts:
     if limits:
         asked = _peak([(kind, each) for kind, _, each, _ in _containers(spec)])
         bounds = _peak([(kind, each) for kind, _, _, each in _containers(spec)])
-        pages = {name: value for name, value in bounds.items() if name.startswith("hugepages-")}
-        filled = {**pages, **limits, **{name: asked[name] for name in ("cpu", "memory") if name in asked}}
+        filled: Amounts = {name: value for name, value in bounds.items() if name.startswith("hugepages-")}
+        filled.update(limits)
+        filled.update({name: asked[name] for name in ("cpu", "memory") if name in asked})
         requests = {**{name: value for name, value in filled.items() if name in LEVEL}, **requests}
     return requests
 

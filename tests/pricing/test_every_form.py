@@ -132,4 +132,4 @@ def test_a_pod_costs_all_that_it_holds_and_what_has_no_price_is_named(
             spec, defaults=defaults, overhead=overhead, assumed=ASSUMED, status=status, refused=is_refused
         )
         assert stored is not None
-        assert (stored.cpu, stored.memory) == (before["cpu"] * 1000, ceil(before["memory"]))
+        assert (stored.cpu, stored.memory) == (int(before["cpu"] * 1000), ceil(before["memory"]))
