@@ -1,6 +1,6 @@
 """Pods with every form of capacity cost what they hold, and nothing that they hold is left unpaid in silence.
 
-`PODGATE_TEST_PODS` says how many pods are generated.
+`TEST_PODS` says how many pods are generated.
 """
 
 import os
@@ -21,7 +21,7 @@ from webhook.pricing import book
 
 Json = dict[str, Any]
 
-PODS = int(os.environ.get("PODGATE_TEST_PODS", "100"))
+PODS = int(os.environ.get("TEST_PODS", "100"))
 PRICES = {
     "cpu": Fraction(1_000_000),
     "memory": Fraction(100_000, 1 << 30),
