@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from webhook.cluster import pod_claims, view
-from webhook.cluster.projections import PodRecord
+from webhook.cluster.pod_records import PodRecord
 from webhook.kube import device_classes
 from webhook.kube.device_claims import Requests
 from webhook.kube.objects import PodResourceClaim
@@ -56,9 +56,10 @@ class LiveDevices:
             if each.resource_claim_name:
                 if self.device_claim(namespace, each.resource_claim_name) is None:
                     missing.add("ResourceClaim")
-            elif each.resource_claim_template_name:
-                if self.device_claim_template(namespace, each.resource_claim_template_name) is None:
-                    missing.add("ResourceClaimTemplate")
+                continue
+            template = each.resource_claim_template_name
+            if template and self.device_claim_template(namespace, template) is None:
+                missing.add("ResourceClaimTemplate")
         return tuple(sorted(missing))
 
     def changes_of_devices(self) -> tuple[int, ...]:

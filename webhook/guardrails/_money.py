@@ -222,14 +222,15 @@ def request_defaults(view: View, namespace: str) -> ResourceMap:
     known = _REQUEST_DEFAULTS.get(id(items))
     if known is not None:
         return known[1]
-    found = _merged_defaults(items)
+    found = merged_defaults(items)
     if len(_REQUEST_DEFAULTS) >= _MAXIMUM_DEFAULTS:
         _REQUEST_DEFAULTS.clear()
     _REQUEST_DEFAULTS[id(items)] = (items, found)
     return found
 
 
-def _merged_defaults(items: Sequence[LimitRangeItem]) -> ResourceMap:
+def merged_defaults(items: Sequence[LimitRangeItem]) -> ResourceMap:
+    """Return the request that these items give a container with neither request nor limit; see `request_defaults`."""
     found: ResourceMap = {}
     for item in items:
         if item.type == "Container":
