@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import msgspec
 
+from webhook.cluster.snapshot import Snapshot
 from webhook.cluster.view import Claim, ClusterPod, Controller, LimitRangeItem, Namespace, Node, RuntimeClass, View
 from webhook.guardrails._contract import Context, WorkloadScale
 from webhook.kube.objects import ClaimTemplate, OwnerReference, Pod, Workload
@@ -32,6 +33,7 @@ class World:
         payers: Mapping[str, str] | None = None,
         stateful_set: Workload | None = None,
         runtime_classes: Sequence[RuntimeClass] = (),
+        devices: Sequence[dict[str, Any]] = (),
     ) -> None:
         self.items = items
         self.nodes = {each.name: each for each in nodes}
@@ -39,6 +41,11 @@ class World:
         self.payers = payers or {}
         self.stateful_set = stateful_set
         self.runtime_classes = {each.name: each for each in runtime_classes}
+        of_devices = Snapshot.from_documents(devices)
+        self.device_claim = of_devices.device_claim
+        self.device_claim_template = of_devices.device_claim_template
+        self.device_claim_users = of_devices.device_claim_users
+        self.device_inventory = of_devices.device_inventory
 
     def limit_ranges(self, namespace: str) -> Sequence[LimitRangeItem]:
         """Return the items of the namespace."""

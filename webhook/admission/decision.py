@@ -77,6 +77,8 @@ class Cost(NamedTuple):
     """Hours of a month that it is expected to run."""
     unpriced: tuple[str, ...] = ()
     """What it asks for that has no price, and is not in these figures."""
+    once: int = 0
+    """Of `after` what all its pods share."""
 
 
 class Decision(msgspec.Struct, frozen=True, dict=True):
@@ -250,11 +252,11 @@ def _audit_notes(decision: Decision) -> dict[str, str]:
     return notes
 
 
-def bounded(text: str) -> str:
+def bounded(text: str, most: int = _LIMIT) -> str:
     """Return a text that fits into an audit annotation, or a denial."""
-    if len(text) <= _LIMIT:
+    if len(text) <= most:
         return text
-    return f"{text[:_LIMIT]}... ({len(text) - _LIMIT} more characters are in the decision log)"
+    return f"{text[:most]}... ({len(text) - most} more characters are in the decision log)"
 
 
 def said(outcome: Outcome, finding: Finding) -> str:
@@ -286,7 +288,8 @@ def workload_line(scale: WorkloadScale, cost: Cost, currency: str) -> str:
         saved = money.format_money(money.over_hours(cost.before - cost.after, cost.hours), currency)
         text += f", {saved} less than as written"
     if scale.most > scale.replicas and cost.pods:
-        most = money.format_money(money.over_hours(cost.after // cost.pods * scale.most, cost.hours), currency)
+        all_of_them = (cost.after - cost.once) // cost.pods * scale.most + cost.once
+        most = money.format_money(money.over_hours(all_of_them, cost.hours), currency)
         text += f", and up to {most} at {scale.most} replicas, the {scale.most_source}"
     return text
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from webhook.cluster import _autoscalers, _quotas, disruption, matching, view
-from webhook.kube import objects
+from webhook.cluster import _autoscalers, _devices, _quotas, disruption, matching, view
+from webhook.kube import device_claims, objects
 from webhook.kube.objects import DEFAULT_NAMESPACE, Object, ObjectMeta, ResourceMap
 
 NAME_LABEL = "kubernetes.io/metadata.name"
@@ -192,6 +192,7 @@ class _Kind(NamedTuple):
 _CORE = frozenset({""})
 _APPS = frozenset({"apps", "extensions"})
 _BATCH = frozenset({"batch"})
+_DEVICES = frozenset({device_claims.GROUP})
 _KINDS: Mapping[str, _Kind] = {
     "Namespace": _Kind(_CORE, _namespace, namespaced=False),
     "Node": _Kind(_CORE, _node, namespaced=False),
@@ -209,6 +210,10 @@ _KINDS: Mapping[str, _Kind] = {
     "LimitRange": _Kind(_CORE, _limit_range),
     "PodDisruptionBudget": _Kind(frozenset({"policy"}), _pod_disruption_budget),
     "ResourceQuota": _Kind(_CORE, _resource_quota),
+    "ResourceClaim": _Kind(_DEVICES, _devices.claim),
+    "ResourceClaimTemplate": _Kind(_DEVICES, _devices.claim_template),
+    "DeviceClass": _Kind(_DEVICES, _devices.device_class, namespaced=False),
+    "ResourceSlice": _Kind(_DEVICES, _devices.pool, namespaced=False),
     "RuntimeClass": _Kind(frozenset({"node.k8s.io"}), _runtime_class, namespaced=False),
     "Lease": _Kind(frozenset({"coordination.k8s.io"}), _lease),
 }

@@ -68,5 +68,9 @@ _STORES: Final[Mapping[str, Callable[[LiveView], Store[Any]]]] = {
     "ResourceQuota": lambda view: view.quotas_by_namespace,
     "VerticalPodAutoscaler": lambda view: view.vertical,
     "HorizontalPodAutoscaler": lambda view: view.horizontal,
+    "ResourceClaim": lambda view: view.device_claims,
+    "ResourceClaimTemplate": lambda view: view.device_claim_templates,
+    "DeviceClass": lambda view: view.device_classes,
+    "ResourceSlice": lambda view: view.device_pools,
 }
 """Leases are not among them: a scheduler runs where it holds one in the cluster, not where a manifest says so."""

@@ -7,11 +7,12 @@ import msgspec
 
 from webhook.cluster.view import LimitRangeItem, Node, View
 from webhook.guardrails._contract import Context, Finding, WorkloadScale
+from webhook.guardrails._devices import NO_CLAIMS, claims_of
 from webhook.guardrails._volumes import NO_VOLUMES, volumes_of
 from webhook.kube.objects import LabelSelector, Pod, PodSpec, PodStatus, ResourceMap, ResourceRequirements
 from webhook.kube.quantity import QuantityError, cpu_milli, format_cpu, memory_bytes
 from webhook.policy.price_list import POOL_LABELS, PriceListSpec, RatesModel
-from webhook.pricing import book, words
+from webhook.pricing import book, devices, words
 from webhook.pricing.placement import is_spot, only_runs_on_spot, required_node
 from webhook.pricing.pod import PodPrice, price_pod
 
@@ -65,8 +66,12 @@ def compile_pool(name: str, spec: PriceListSpec, default: book.PriceBook) -> boo
 
 
 def _rates(model: RatesModel, otherwise: book.Rates | None = None) -> book.Rates:
-    made = book.rates(model.cpu_core_hour, model.memory_gib_hour, model.gpu_hour, model.resources)
-    return made if otherwise is None else made._replace(resources={**otherwise.resources, **made.resources})
+    made = book.rates(model.cpu_core_hour, model.memory_gib_hour, model.gpu_hour, model.resources, model.claims)
+    if otherwise is None:
+        return made
+    return made._replace(
+        resources={**otherwise.resources, **made.resources}, claims={**otherwise.claims, **made.claims}
+    )
 
 
 def context_price(context: Context) -> PodPrice:
@@ -102,9 +107,18 @@ def _price(context: Context, pod: Pod, *, is_old: bool = False) -> PodPrice:
     spot = _is_spot(context, spec, node)
     overhead = class_overhead(context, spec)
     status = _status(context, pod, is_old=is_old)
+    claims = claims_of(context, pod) if spec.resource_claims else NO_CLAIMS
+    inventory = context.view.device_inventory
     if default.storage is None and not default.pools:
         price = price_pod(
-            spec, default, limit_range_defaults=defaults, spot=spot, overhead=overhead.amounts, status=status
+            spec,
+            default,
+            limit_range_defaults=defaults,
+            spot=spot,
+            overhead=overhead.amounts,
+            status=status,
+            claims=claims,
+            inventory=inventory,
         )
         return price if not price.unpriced and not overhead.unknown else _noted(price, overhead)
     volumes = volumes_of(context, spec) if default.storage is not None else NO_VOLUMES
@@ -120,12 +134,14 @@ def _price(context: Context, pod: Pod, *, is_old: bool = False) -> PodPrice:
             volumes=volumes.known,
             overhead=overhead.amounts,
             status=status,
+            claims=claims,
+            inventory=inventory,
         )
         for each in books
     ]
     # Where the scheduler may choose, the dearest counts, so that its choice never breaks a budget; and what one of the
     # lists has no price of may land there.
-    price = max(prices, key=lambda each: each.micros)
+    price = max(prices, key=lambda each: each.of(1))
     if len(prices) > 1:
         price = price._replace(unpriced=tuple(sorted({text for each in prices for text in each.unpriced})))
     return _noted(price, overhead, volumes.unknown)
@@ -139,7 +155,8 @@ def _noted(price: PodPrice, overhead: "Overhead", volumes: str = "") -> PodPrice
     if overhead.unknown:
         source = f"{source}, overhead of RuntimeClass {overhead.unknown} not known"
     if price.unpriced:
-        source = f"{source}, {words.listed(price.unpriced)} not priced"
+        listed = words.listed(price.unpriced)
+        source = f"{source}, {listed}{',' if ', which ' in price.unpriced[-1] else ''} not priced"
     return price if source is price.source else price._replace(source=source)
 
 
@@ -231,6 +248,7 @@ def quantities(price: PodPrice) -> str:
     if price.gpus or price.gpu_thousandths:
         parts.append(words.gpus(price.gpus, price.gpu_thousandths))
     parts.extend(words.amount(name, units) for name, units in price.others)
+    parts.extend(devices.amount(name, count) for name, count in price.devices)
     if price.storage:
         parts.append(f"{words.size(price.storage)} of volumes")
     return f"{', '.join(parts)} by {price.source}"
@@ -250,6 +268,8 @@ def how_to_cost_less(context: Context) -> str:
     whole = context_price(context)
     if whole.storage and whole.micros > 2 * price_pod(spec, context.prices, limit_range_defaults=defaults).micros:
         return "ask for smaller volumes, or a cheaper storage class"
+    if whole.devices and whole.of(1) > 2 * price_pod(spec, context.prices, limit_range_defaults=defaults).micros:
+        return "claim fewer devices, or devices of a cheaper class"
     runtime = _dearer_runtime(context, spec, whole)
     if runtime:
         return runtime

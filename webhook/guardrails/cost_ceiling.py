@@ -82,7 +82,7 @@ def inspect(rule: CostCeilingRule, context: Context) -> Sequence[Finding]:
     old = _money.old_price(context) if context.operation == "UPDATE" else None
     findings = list(_money.unpriced(context, denies=rule.denies_unpriced))
     received = context.received_price or price
-    if rule.pod_monthly is not None and (old is None or received.micros > old.micros):
+    if rule.pod_monthly is not None and (old is None or received.of(1) > old.of(1)):
         findings.extend(_judge_pod(rule.pod_monthly, context, price))
     if rule.workload_monthly is not None and context.scale is not None:
         findings.extend(_judge_workload(rule.workload_monthly, context, price, old))
@@ -90,7 +90,7 @@ def inspect(rule: CostCeilingRule, context: Context) -> Sequence[Finding]:
 
 
 def _judge_pod(ceiling: int, context: Context, price: _money.PodPrice) -> Sequence[Finding]:
-    cost = price.micros * hours_priced(context)
+    cost = price.of(1) * hours_priced(context)
     if cost <= ceiling:
         return ()
     is_workload = context.scale is not None
@@ -111,20 +111,23 @@ def _judge_workload(
 ) -> Sequence[Finding]:
     scale = context.scale
     assert scale is not None  # noqa: S101  the caller has looked
-    cost = price.micros * scale.replicas * hours_priced(context)
+    cost = price.of(scale.replicas) * hours_priced(context)
     if cost <= ceiling:
         return _judge_most(ceiling, context, price)
     if old is not None and context.old_scale is not None and not _rises(context, price, old):
         return ()
     currency = context.prices.currency
     shown, bound = _apart(cost, ceiling, currency)
-    each = money.format_money(money.over_hours(price.micros, hours_priced(context)), currency)
+    hours = hours_priced(context)
+    each = f"{money.format_money(money.over_hours(price.micros, hours), currency)} a pod"
+    if price.once:
+        each += f", and {money.format_money(money.over_hours(price.once, hours), currency)} for claims that they share"
     return (
         Finding(
             rule="workloadMonthly",
             message=(
                 f"costs {shown} a {_span(context)} ({_money.pods(scale)}), above the ceiling of {bound} "
-                f"({each} a pod: {_money.quantities(price)})"
+                f"({each}: {_money.quantities(price)})"
             ),
             cure=(
                 f"run fewer pods, {_money.how_to_cost_less(context)}, or ask the platform team to raise "
@@ -140,7 +143,7 @@ def _judge_most(ceiling: int, context: Context, price: _money.PodPrice) -> Seque
     refused."""
     scale = context.scale
     assert scale is not None  # noqa: S101  the caller has looked
-    cost = price.micros * max(scale.most, scale.resumed) * hours_priced(context)
+    cost = price.of(max(scale.most, scale.resumed)) * hours_priced(context)
     if cost <= ceiling:
         return ()
     shown, bound = _apart(cost, ceiling, context.prices.currency)
@@ -169,8 +172,8 @@ def _rises(context: Context, price: _money.PodPrice, old: _money.PodPrice) -> bo
         return scale.replicas > before.replicas
     month = context.prices.hours_per_month
     received = context.received_price or price
-    now_costs = received.micros * scale.replicas * hours_priced(context)
-    return now_costs > old.micros * before.replicas * _hours(before.hours, month)
+    now_costs = received.of(scale.replicas) * hours_priced(context)
+    return now_costs > old.of(before.replicas) * _hours(before.hours, month)
 
 
 def _apart(cost: int, ceiling: int, currency: str) -> tuple[str, str]:

@@ -16,7 +16,8 @@ from webhook.policy._envelope import Document, Origin
 from webhook.policy._match import MatchModel, SelectorModel
 from webhook.policy._names import compile_globs
 from webhook.policy._policy_set import DEFAULT_PRICE_LIST, PolicySet
-from webhook.policy.guardrail_policy import GuardrailPolicySpec
+from webhook.policy.budget import BudgetExceptions
+from webhook.policy.guardrail_policy import ExceptionsModel, GuardrailPolicySpec
 from webhook.policy.policy_exception import BUDGET, PolicyExceptionSpec
 
 Weight = Literal["error", "warning"]
@@ -273,20 +274,28 @@ def _exception(item: _Exception, policies: PolicySet, now: datetime) -> Iterator
 
 def _useless(item: _Exception, guardrail: str, policies: PolicySet, now: datetime) -> tuple[str, str] | None:
     """Return why an exception can have no effect and the cure; None where it can."""
+    what = "budget" if guardrail == BUDGET else "policy"
+    terms: list[ExceptionsModel | BudgetExceptions]
     if guardrail == BUDGET:
-        return None if policies.budgets else ("there is no Budget", "remove budget from spec.guardrails")
-    configuring = [policy for policy in policies.policies if guardrail in policy.spec.sections]
-    if not configuring:
-        return "no policy configures it", f"remove {guardrail} from spec.guardrails"
-    terms = [policy.spec.exceptions for policy in configuring]
+        if not policies.budgets:
+            return "there is no Budget", "remove budget from spec.guardrails"
+        bounds = [budget.spec.lets_off for budget in policies.budgets]
+        terms = [each for each in bounds if each is not None]
+        if len(terms) < len(bounds):
+            return None
+    else:
+        configuring = [policy for policy in policies.policies if guardrail in policy.spec.sections]
+        if not configuring:
+            return "no policy configures it", f"remove {guardrail} from spec.guardrails"
+        terms = [policy.spec.exceptions for policy in configuring]
     allowing = [each for each in terms if each.allowed and compile_globs(each.namespaces)(item.namespace)]
     if not allowing:
-        return f"no policy allows exceptions from it in {item.namespace}", "ask the platform team to allow it"
+        return f"no {what} allows exceptions from it in {item.namespace}", "ask the platform team to allow it"
     days = (end_of(item.spec.expires) - now).days
     longest = max(each.max_days for each in allowing)
     if days > longest + 1:
         return (
-            f"it ends later than in {longest} days, which is all that a policy allows",
+            f"it ends later than in {longest} days, which is all that a {what} allows",
             "give an earlier spec.expires",
         )
     return None

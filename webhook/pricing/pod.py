@@ -2,26 +2,28 @@
 
 `webhook.pricing.quantities` says which quantities count. GPUs are resources whose name ends in ``/gpu``
 (``nvidia.com/gpu``, ``amd.com/gpu``), and parts of them count as parts (`webhook.pricing.shares`). Volumes that come
-with the pod are added, each by the price of its storage class. What has no price is named, so nothing is free unseen.
+with the pod are added, each by the price of its storage class, and devices by that of their class
+(`webhook.pricing.devices`). What has no price is named, so nothing is free unseen.
 
 All arithmetic is on whole numbers: millicores and bytes (rounded up as the scheduler does), pico-units of currency.
 The price is rounded once, half up, to micro-units per hour.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from webhook.kube.containers import walk
+from webhook.kube.device_classes import NO_INVENTORY, Inventory, class_of
 from webhook.kube.objects import PodSpec, PodStatus, RawQuantity, ResourceMap
 from webhook.kube.quantity import QuantityError, memory_bytes
-from webhook.pricing import quantities, words
+from webhook.pricing import devices, quantities, words
 from webhook.pricing.book import SPOT, PriceBook, Rates, is_measured_in_bytes
+from webhook.pricing.devices import NO_CLAIMS, Claims
 
 MAX_MICROS: Final = 2**63 - 1
 """A price saturates here, about 9 trillion units per hour: what fits every log and metric."""
 
-_SCALE: Final = 1000 << 30
-"""Millicores x GiB: the common denominator of all prices."""
+_SCALE: Final = devices.SCALE
 _DENOMINATOR: Final = _SCALE * 10**6
 _NONE: Final[Mapping[str, RawQuantity | None]] = {}
 
@@ -57,6 +59,14 @@ class PodPrice(NamedTuple):
     """What it asks for that the price list has no price of, sorted: ``4 nvidia.com/mig-7g.80gb``."""
     gpu_thousandths: int = 0
     """Parts of GPUs, beside the whole ones."""
+    devices: tuple[tuple[str, int], ...] = ()
+    """Priced devices by device class; those that a resource of its own name stands for are among the others."""
+    once: int = 0
+    """Of a workload's template: what all its pods share, paid for once beside `micros` for each of them."""
+
+    def of(self, pods: int) -> int:
+        """Return what so many pods of a workload cost, micro-units per hour."""
+        return self.micros * pods + self.once if pods > 0 else 0
 
 
 def price_pod(
@@ -68,6 +78,8 @@ def price_pod(
     volumes: Sequence[Volume] = (),
     overhead: ResourceMap | None = None,
     status: PodStatus | None = None,
+    claims: Claims = NO_CLAIMS,
+    inventory: Callable[[], Inventory] = lambda: NO_INVENTORY,
 ) -> PodPrice:
     """Return what a pod costs per hour.
 
@@ -79,6 +91,8 @@ def price_pod(
         volumes: what is paid for with it; counted where the book prices storage.
         overhead: of the pod's RuntimeClass, for a spec into which no API server has written it.
         status: of a pod that runs; while it is resized in place, the most of what it asks for and has counts.
+        claims: devices that are paid for with it.
+        inventory: tells what the cluster says of its devices; only asked where a pod has any.
 
     Raises:
         QuantityError: a quantity is malformed or negative; the text names the field.
@@ -91,11 +105,16 @@ def price_pod(
     cpu, memory = asked.cpu, -(-asked.memory // 1000)
     pico = cpu * prices.cpu * (1 << 30) + memory * prices.memory * 1000
     source = book.sources[asked.sources | SPOT if spot else asked.sources]
-    if not asked.others and not volumes:
+    if not asked.others and not volumes and claims is NO_CLAIMS:
         micros = (2 * pico + _DENOMINATOR) // (2 * _DENOMINATOR)
         return PodPrice(min(micros, MAX_MICROS), source, cpu, memory)
-    others, unpriced, costs = _others(asked.others, prices)
+    others, by_class, unpriced, costs = _others(asked.others, prices, inventory)
     pico += costs
+    found = devices.NOTHING
+    if by_class or claims is not NO_CLAIMS:
+        found = devices.price(claims, by_class, prices, inventory())
+        pico += found.pico * _SCALE + found.cpu * prices.cpu * (1 << 30) + found.memory * prices.memory * 1000
+        cpu, memory, unpriced = cpu + found.cpu, memory + found.memory, (*unpriced, *found.unpriced)
     denominator, storage = _DENOMINATOR, 0
     if volumes and book.storage is not None:
         storage = sum(each.size for each in volumes)
@@ -103,26 +122,50 @@ def price_pod(
         pico = pico * book.hours_per_month + monthly * 1000
         denominator *= book.hours_per_month
     micros = (2 * pico + denominator) // (2 * denominator)
-    gpus, parts = divmod(sum(thousandths for name, thousandths in asked.others.items() if name.endswith("/gpu")), 1000)
-    return PodPrice(min(micros, MAX_MICROS), source, cpu, memory, gpus, others, storage, unpriced, parts)
+    gpus, parts = divmod(sum(thousandths for name, thousandths in asked.others.items() if _is_gpu(name)), 1000)
+    once = (2 * found.once + _DENOMINATOR) // (2 * _DENOMINATOR)
+    return PodPrice(
+        min(micros, MAX_MICROS),
+        source,
+        cpu,
+        memory,
+        gpus,
+        others,
+        storage,
+        unpriced,
+        parts,
+        found.devices,
+        min(once, MAX_MICROS),
+    )
 
 
-def _others(asked: Mapping[str, int], prices: Rates) -> tuple[tuple[tuple[str, int], ...], tuple[str, ...], int]:
-    """Return the other resources that have a price but GPUs, those that have none in words, and what they cost in
-    pico-units by `_SCALE`."""
+def _others(
+    asked: Mapping[str, int], prices: Rates, inventory: Callable[[], Inventory]
+) -> tuple[tuple[tuple[str, int], ...], dict[str, int], tuple[str, ...], int]:
+    """Return the other resources that have a price but GPUs, the devices of classes, those that have none in words,
+    and what they cost, devices left out, in pico-units by `_SCALE`."""
     priced: list[tuple[str, int]] = []
+    by_class: dict[str, int] = {}
     unpriced: list[tuple[str, int]] = []
     pico = 0
     for name, thousandths in sorted(asked.items()):
-        price = prices.price_of(name)
         units = -(-thousandths // 1000)
+        device_class = class_of(name)
+        if device_class:
+            by_class[device_class] = units
+            continue
+        price = devices.resource_price(name, prices, inventory)
         if price is None:
             unpriced.append((name, units))
             continue
         pico += units * price * 1000 if is_measured_in_bytes(name) else thousandths * price * (_SCALE // 1000)
-        if not name.endswith("/gpu"):
+        if not _is_gpu(name):
             priced.append((name, units))
-    return tuple(priced), words.amounts(unpriced), pico
+    return tuple(priced), by_class, words.amounts(unpriced), pico
+
+
+def _is_gpu(resource: str) -> bool:
+    return resource.endswith("/gpu") and not class_of(resource)
 
 
 def _located(
