@@ -11,7 +11,8 @@ from webhook.admission import patience
 from webhook.admission.engine import Answered, Engine
 from webhook.admission.metrics import Metrics
 from webhook.admission.recorder import Recorder
-from webhook.kube.objects import OwnerReference, PodResourceClaim
+from webhook.kube.objects import OwnerReference
+from webhook.kube.pod_devices import PodResourceClaim
 
 POLICY = factories.policy("{mode: enforce, costLabels: {required: [{key: team}]}}")
 

@@ -11,7 +11,8 @@ from tests.contracts.view import LABELS, NS, WEB, WEB_RS, MakeView, ViewContract
 from tests.fakes.apiserver import PATHS, FakeApiServer
 from tests.fakes.live import NOW, Live, eventually, live
 from webhook.cluster.view import Controller, Share, View
-from webhook.kube.objects import OwnerReference, PodResourceClaim
+from webhook.kube.objects import OwnerReference
+from webhook.kube.pod_devices import PodResourceClaim
 
 
 @pytest.fixture

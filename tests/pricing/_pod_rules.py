@@ -3,7 +3,7 @@
 It shares no code with Podgate: it works on JSON documents and exact fractions, so it can judge what was priced.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from math import ceil
 from typing import Any
@@ -17,29 +17,38 @@ _PARTS = ("nvidia.com/gpucores", "nvidia.com/gpumem-percentage")
 LEVEL = ("cpu", "memory", "hugepages-2Mi")
 
 
-def amount(raw: str | float) -> Fraction:
-    """Read a quantity, rounded up to thousandths as it is stored."""
+def _exact(raw: str | float) -> Fraction:
     text = str(raw)
     if text[-2:] in _BINARY:
-        exact = Fraction(text[:-2]) * (1 << _BINARY[text[-2:]])
-    elif text[-1] in _POWERS:
-        exact = Fraction(text[:-1]) * Fraction(f"1e{_POWERS[text[-1]]}")
-    else:
-        exact = Fraction(text)
+        return Fraction(text[:-2]) * (1 << _BINARY[text[-2:]])
+    if text[-1] in _POWERS:
+        return Fraction(text[:-1]) * Fraction(f"1e{_POWERS[text[-1]]}")
+    return Fraction(text)
+
+
+def amount(raw: str | float) -> Fraction:
+    """Read a quantity, rounded up to thousandths as it is stored."""
+    return _rounded(_exact(raw))
+
+
+def _rounded(exact: Fraction) -> Fraction:
     return Fraction(ceil(exact * 1000), 1000)
 
 
-def _amounts(values: Json | None) -> Amounts:
-    return {name: amount(raw) for name, raw in (values or {}).items()}
+Read = Callable[[str | float], Fraction]
 
 
-def _containers(spec: Json) -> Iterator[tuple[str, Json, Amounts, Amounts]]:
+def _amounts(values: Json | None, read: Read = amount) -> Amounts:
+    return {name: read(raw) for name, raw in (values or {}).items()}
+
+
+def _containers(spec: Json, read: Read = amount) -> Iterator[tuple[str, Json, Amounts, Amounts]]:
     for key in ("initContainers", "containers"):
         for each in spec.get(key) or ():
             resources = each.get("resources") or {}
-            limits = _amounts(resources.get("limits"))
+            limits = _amounts(resources.get("limits"), read)
             kind = "main" if key == "containers" else "sidecar" if each.get("restartPolicy") == "Always" else "init"
-            yield kind, each, {**limits, **_amounts(resources.get("requests"))}, limits
+            yield kind, each, {**limits, **_amounts(resources.get("requests"), read)}, limits
 
 
 def _peak(asked: list[tuple[str, Amounts]]) -> Amounts:
@@ -56,16 +65,17 @@ def _peak(asked: list[tuple[str, Amounts]]) -> Amounts:
 
 
 def _requests_at_pod_level(spec: Json) -> Amounts:
+    """Return what is requested at pod level; what is filled in there is summed before it is rounded."""
     own = spec.get("resources") or {}
-    requests, limits = _amounts(own.get("requests")), _amounts(own.get("limits"))
+    requests, limits = _amounts(own.get("requests"), _exact), _amounts(own.get("limits"), _exact)
     if limits:
-        asked = _peak([(kind, each) for kind, _, each, _ in _containers(spec)])
-        bounds = _peak([(kind, each) for kind, _, _, each in _containers(spec)])
+        asked = _peak([(kind, each) for kind, _, each, _ in _containers(spec, _exact)])
+        bounds = _peak([(kind, each) for kind, _, _, each in _containers(spec, _exact)])
         filled: Amounts = {name: value for name, value in bounds.items() if name.startswith("hugepages-")}
         filled.update(limits)
         filled.update({name: asked[name] for name in ("cpu", "memory") if name in asked})
         requests = {**{name: value for name, value in filled.items() if name in LEVEL}, **requests}
-    return requests
+    return {name: _rounded(value) for name, value in requests.items()}
 
 
 def _has(container: Json, statuses: Mapping[str, Json], asked: Amounts, *, refused: bool) -> Amounts:

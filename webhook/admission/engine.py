@@ -24,7 +24,8 @@ from webhook.admission.ruleset import Ruleset
 from webhook.admission.unjudged import Unjudged
 from webhook.cluster.view import View
 from webhook.kube import containers
-from webhook.kube.objects import OwnerReference, PodResourceClaim, controller_of
+from webhook.kube.objects import OwnerReference, controller_of
+from webhook.kube.pod_devices import PodResourceClaim
 from webhook.ledger.store import Begins, LedgerStore
 
 PHASES: Final[Mapping[str, Phase]] = {

@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from webhook.admission.engine import LARGE, Answered, Engine, NotSeenYet
-from webhook.kube.objects import OwnerReference, PodResourceClaim
+from webhook.kube.objects import OwnerReference
+from webhook.kube.pod_devices import PodResourceClaim
 
 SECONDS: Final = 0.5
 """Longest wait; a tenth of it is the usual lag of a watch under load."""

@@ -36,7 +36,8 @@ from webhook.cluster.metrics import WatchCollector
 from webhook.cluster.snapshot import Snapshot
 from webhook.cluster.watches import Watches
 from webhook.kube import client
-from webhook.kube.objects import OwnerReference, PodResourceClaim
+from webhook.kube.objects import OwnerReference
+from webhook.kube.pod_devices import PodResourceClaim
 from webhook.kube.rest import Rest
 from webhook.ledger import balance
 from webhook.ledger.memory import MemoryLedger

@@ -16,14 +16,8 @@ from webhook.cluster import disruption, leases, matching, owners, view
 from webhook.cluster.live_devices import LiveDevices
 from webhook.cluster.pod_store import Pods, PodStore
 from webhook.cluster.projections import KnownWorkload, LimitRange, NamedLease
-from webhook.kube.objects import (
-    WORKLOAD_KINDS,
-    LabelSelector,
-    OwnerReference,
-    PodResourceClaim,
-    Workload,
-    controller_of,
-)
+from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Workload, controller_of
+from webhook.kube.pod_devices import PodResourceClaim
 from webhook.kube.stores import Grouped, Store
 
 _Key = tuple[str, str, str]

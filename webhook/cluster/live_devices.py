@@ -6,7 +6,7 @@ from webhook.cluster import pod_claims, view
 from webhook.cluster.pod_records import PodRecord
 from webhook.kube import device_classes
 from webhook.kube.device_claims import Requests
-from webhook.kube.objects import PodResourceClaim
+from webhook.kube.pod_devices import PodResourceClaim
 from webhook.kube.stores import Store
 
 

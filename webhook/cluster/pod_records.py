@@ -11,6 +11,7 @@ from webhook.cluster import pod_claims, view
 from webhook.cluster.shared import Shared
 from webhook.kube import objects
 from webhook.kube.objects import Object, ObjectMeta, OwnerReference, PodSpec
+from webhook.kube.pod_devices import ExtendedClaimStatus, PodClaimStatus, PodResourceClaim
 from webhook.kube.watch_wire import Malformed, Meta
 
 TERMINAL: Final = frozenset({"Succeeded", "Failed"})
@@ -102,7 +103,7 @@ class _PodSpec(Object, omit_defaults=True):
     volumes: list[_PodVolume] | None = None
     priority: int | None = None
     priority_class_name: str | None = None
-    resource_claims: list[objects.PodResourceClaim] | None = None
+    resource_claims: list[PodResourceClaim] | None = None
 
 
 class _WholePodSpec(_PodSpec):
@@ -128,8 +129,8 @@ class _PodStatus(Object, omit_defaults=True):
     resources: objects.ResourceRequirements | None = None
     allocated_resources: objects.ResourceMap | None = None
     conditions: list[objects.PodCondition] | None = None
-    resource_claim_statuses: list[objects.PodClaimStatus] | None = None
-    extended_resource_claim_status: objects.ExtendedClaimStatus | None = None
+    resource_claim_statuses: list[PodClaimStatus] | None = None
+    extended_resource_claim_status: ExtendedClaimStatus | None = None
 
 
 class _Pod(Object):
