@@ -20,7 +20,7 @@ from webhook.admission.ruleset import Ruleset
 from webhook.audit.exceptions import Uses
 from webhook.audit.fold import Interner, Note, Part, Record, Verdict
 from webhook.audit.journal import Owner
-from webhook.cluster.projections import TERMINAL
+from webhook.cluster.pod_records import TERMINAL
 from webhook.cluster.view import Controller, View
 from webhook.guardrails import _money
 from webhook.guardrails._contract import Context
