@@ -24,6 +24,9 @@ When
     * pod UPDATE: the whole price, where a changed label brings the pod into the scope;
     * workloads: the increase, as a warning. Only pods are ever booked, so only pods are refused.
 
+    What a pod asks for that the price list has no price of is told; with ``unpriced: deny`` such a pod is refused, a
+    replacement too.
+
     A budget in another currency than the prices (its PriceList was removed, say) judges nothing; ``onFault`` decides.
 
 Replacement
