@@ -184,4 +184,4 @@ def test_only_what_an_author_might_write_is_taken_apart(pod: PodSpec, *, too_muc
 @pytest.mark.parametrize(("times", "spot"), [(100, True), (256, False)])
 def test_what_is_too_long_to_tell_is_not_priced_as_spot(times: int, spot: bool) -> None:
     wanted = where("karpenter.sh/capacity-type", "In", "spot")
-    assert placement.only_runs_on_spot(spec(affinity=required([wanted] * times))) is spot
+    assert (placement.capacity_of(spec(affinity=required([wanted] * times))) == "spot") is spot

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from webhook.admission import budgets, replacement
+from webhook.admission import budgets, capacity, replacement
 from webhook.admission import decision as decisions
 from webhook.admission.decision import ALLOWED, Cost, Decision, Outcome, Severity, decide, workload_line
 from webhook.admission.matching import Entry
@@ -83,11 +83,15 @@ def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping
     judges_budgets = bool(rules.budgets) and phase in ("validate", "cost", "offline") and budget.judges(context)
     if not (run.enforcing or run.holding or run.outcomes or judges_budgets):
         return ALLOWED
-    if subject.operation == "UPDATE" and context.scale is None and phase != "security":
-        # A pod that exists costs what it cost when it came, although nobody proposes anything to it any more.
-        context.priced_as_spot = rules.prices_as_spot(context, around.now)
+    if subject.operation == "UPDATE" and phase != "security":
+        capacity.as_admitted(context, rules, around.now)
     cost_before = run.price() if phase != "security" else None
     context.received_price = cost_before
+    if context.scale is not None and context.priced_as_spot:
+        # As written, no pod of a template tolerates spot nodes; what it costs more or less than before does not hang
+        # on that.
+        context.priced_as_spot, context.price = False, None
+        cost_before = run.price()
     run.enforced()
     if judges_budgets:
         run.judge_budgets(enforced=True)
@@ -271,7 +275,7 @@ class _Run:
             hours = self.context.prices.hours_per_month
             if scale is not None and scale.hours is not None:
                 hours = min(scale.hours, hours)
-            cost = Cost(before.micros * pods, after.micros * pods, pods, after.source, hours)
+            cost = Cost(_money.of_all(before, scale), _money.of_all(after, scale), pods, after.source, hours)
         extra: tuple[str, ...] = ()
         if cost is not None and self.context.scale is not None:
             extra = (workload_line(self.context.scale, cost, self.context.prices.currency),)

@@ -5,8 +5,7 @@ the parallelism of Jobs, with their expected running time where it is known; of 
 suspended Job or CronJob has no pods, so it costs nothing until it is resumed.
 """
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -25,7 +24,7 @@ from webhook.kube.objects import (
     Workload,
     WorkloadSpec,
 )
-from webhook.pricing.placement import asks_too_much
+from webhook.pricing.placement import asks_too_much, capacity_of, compares, is_spot, whole_number
 
 EXPECTED_RUNTIME_ANNOTATION = "podgate.dev/expected-runtime"
 """On a Job, a CronJob or its template: how long one run takes, as a duration such as 90m or 2h30m."""
@@ -143,17 +142,27 @@ def _hours(seconds: int) -> int:
 
 def _daemon_scale(spec: PodSpec, view: View) -> WorkloadScale:
     if not view.nodes():
-        return WorkloadScale("DaemonSet", 1, "1 node, none are known")
-    count = matching_nodes(spec, view)
-    return WorkloadScale("DaemonSet", count, f"{count} matching node{'' if count == 1 else 's'}")
+        capacity = "spot" if capacity_of(spec) == "spot" else "on-demand"
+        return WorkloadScale("DaemonSet", 1, f"1 node, none are known, priced as {capacity}")
+    nodes = nodes_of(spec, view)
+    text = f"{len(nodes)} matching node{'' if len(nodes) == 1 else 's'}"
+    on_spot = sum(1 for node in nodes if is_spot(node.labels))
+    if on_spot:
+        text += f", {'all' if on_spot == len(nodes) else on_spot} of them spot"
+    return WorkloadScale("DaemonSet", len(nodes), text, nodes=nodes)
 
 
 def matching_nodes(spec: PodSpec, view: View) -> int:
-    """Return the number of nodes that pods of a DaemonSet run on; of all, where it asks for so much that comparing it
-    with each node would hold up other reviews."""
+    """Return the number of nodes that pods of a DaemonSet run on; see `nodes_of`."""
+    return len(nodes_of(spec, view))
+
+
+def nodes_of(spec: PodSpec, view: View) -> Sequence[Node]:
+    """Return the nodes that pods of a DaemonSet run on; all, where it asks for so much that comparing it with each node
+    would hold up other reviews."""
     if asks_too_much(spec) or len(spec.tolerations or ()) > _MOST_TOLERATIONS:
-        return len(view.nodes())
-    return sum(1 for node in view.nodes() if _runs_on(spec, node))
+        return view.nodes()
+    return [node for node in view.nodes() if _runs_on(spec, node)]
 
 
 def _runs_on(spec: PodSpec, node: Node) -> bool:
@@ -200,12 +209,7 @@ def _requirement_matches(requirement: SelectorRequirement, value: str | None) ->
         case "DoesNotExist":
             return value is None
         case "Gt" | "Lt":
-            if value is None or len(values) != 1 or not _is_integer(value) or not _is_integer(values[0]):
-                return False
-            return int(value) > int(values[0]) if requirement.operator == "Gt" else int(value) < int(values[0])
+            bound = whole_number(values[0]) if len(values) == 1 else None
+            return value is not None and bound is not None and compares(value, requirement.operator, bound)
         case _:
             return False
-
-
-def _is_integer(text: str) -> bool:
-    return re.fullmatch(r"-?[0-9]{1,18}", text) is not None

@@ -6,16 +6,16 @@ from typing import Final
 import msgspec
 
 from webhook.cluster.view import LimitRangeItem, Node, View
-from webhook.guardrails._contract import Context, Finding, WorkloadScale
+from webhook.guardrails._contract import Context, Finding, WorkloadScale, moves
 from webhook.guardrails._volumes import NO_VOLUMES, volumes_of
 from webhook.kube.objects import LabelSelector, Pod, PodSpec, ResourceMap, ResourceRequirements
 from webhook.kube.quantity import QuantityError, cpu_milli, format_cpu, format_memory, memory_bytes
 from webhook.policy.price_list import POOL_LABELS, PriceListSpec, RatesModel
 from webhook.pricing import book
-from webhook.pricing.placement import is_spot, only_runs_on_spot, required_node
+from webhook.pricing.placement import SPOT_LABELS, capacity_of, is_spot, required_node
 from webhook.pricing.pod import PodPrice, price_pod
 
-__all__ = ["PodPrice", "compile_pool", "compile_price_list", "context_price", "old_price"]
+__all__ = ["PodPrice", "compile_pool", "compile_price_list", "context_price", "of_all", "old_price"]
 
 _NO_DEFAULTS: Final[ResourceMap] = {}
 _MAXIMUM_DEFAULTS: Final = 1_024
@@ -71,14 +71,15 @@ def _rates(model: RatesModel, otherwise: book.Rates | None = None) -> book.Rates
 
 
 def context_price(context: Context) -> PodPrice:
-    """Return what the pod costs per hour, as it is now: one pod, whatever the scale of its workload.
+    """Return what the pod costs per hour, as it is now: one pod, whatever the scale of its workload; of a DaemonSet the
+    one on the dearest of its nodes.
 
     Raises:
         QuantityError: a quantity is malformed or negative; the text names the field.
     """
     price = context.price
     if price is None:
-        price = context.price = _price(context, context.pod)
+        price = context.price = _price(context, context.pod, context.scale, as_spot=context.priced_as_spot)
     return price
 
 
@@ -88,19 +89,41 @@ def old_price(context: Context) -> PodPrice | None:
     if context.old_pod is None:
         return None
     try:
-        return _price(context, context.old_pod)
+        return _price(context, context.old_pod, context.old_scale, as_spot=context.old_priced_as_spot)
     except QuantityError:
         return None
 
 
-def _price(context: Context, pod: Pod) -> PodPrice:
-    spec = pod.spec
-    if spec is None:
-        spec = PodSpec()
+def of_all(price: PodPrice, scale: WorkloadScale | None) -> int:
+    """Return what all pods of a workload cost at a time, micro-units per hour; of a pod, what it costs."""
+    if scale is None:
+        return price.micros
+    return price.micros * scale.replicas if price.all_pods is None else price.all_pods
+
+
+def _price(context: Context, pod: Pod, scale: WorkloadScale | None, *, as_spot: bool) -> PodPrice:
+    spec = pod.spec if pod.spec is not None else PodSpec()
+    if scale is not None and scale.nodes:
+        return _on_nodes(context, spec, scale.nodes)
+    node = _node(context, spec) if spec.affinity is not None or spec.node_name or context.running is not None else None
+    return _on_node(context, spec, node, spot=_is_spot(spec, node, as_spot=as_spot))
+
+
+def _on_nodes(context: Context, spec: PodSpec, nodes: Sequence[Node]) -> PodPrice:
+    """Return the price of a DaemonSet: each of its pods at the prices of its node."""
+    keys = (*SPOT_LABELS, *context.prices.pool_keys)
+    alike: dict[tuple[str | None, ...], list[Node]] = {}
+    for node in nodes:
+        alike.setdefault(tuple([node.labels.get(key) for key in keys]), []).append(node)
+    groups = [(_on_node(context, spec, same[0], spot=is_spot(same[0].labels)), len(same)) for same in alike.values()]
+    dearest = max(groups, key=lambda group: group[0].micros)[0]
+    return dearest._replace(all_pods=sum(price.micros * count for price, count in groups))
+
+
+def _on_node(context: Context, spec: PodSpec, node: Node | None, *, spot: bool) -> PodPrice:
+    """Return the price of a pod on a node, or where the scheduler puts it."""
     default = context.prices
     defaults = request_defaults(context.view, context.namespace)
-    node = _node(context, spec) if spec.affinity is not None or spec.node_name or context.running is not None else None
-    spot = _is_spot(context, spec, node)
     if default.storage is None and not default.pools:
         return price_pod(spec, default, limit_range_defaults=defaults, spot=spot)
     volumes = volumes_of(context, spec) if default.storage is not None else NO_VOLUMES
@@ -120,12 +143,13 @@ def _price(context: Context, pod: Pod) -> PodPrice:
     return price
 
 
-def _is_spot(context: Context, spec: PodSpec, node: Node | None) -> bool:
+def _is_spot(spec: PodSpec, node: Node | None, *, as_spot: bool) -> bool:
     """Whether spot prices count: by the node, unless the policy prices the pod as spot and its author chose no node:
     then it stays what it was admitted as, wherever the scheduler has put it."""
-    if node is None or (context.priced_as_spot and not (spec.affinity is not None and required_node(spec))):
-        return context.priced_as_spot or only_runs_on_spot(spec)
-    return is_spot(node.labels)
+    if node is not None and not (as_spot and not (spec.affinity is not None and required_node(spec))):
+        return is_spot(node.labels)
+    capacity = capacity_of(spec)
+    return as_spot if capacity == "any" else capacity == "spot"
 
 
 def _node(context: Context, spec: PodSpec) -> Node | None:
@@ -213,6 +237,14 @@ def how_to_cost_less(context: Context) -> str:
     if best < 0:
         return "give the pod a container"
     return _advice(name, resources)
+
+
+def how_to_undo(context: Context) -> str:
+    """Return how an object costs less: where an update moves a pod, by not moving it, since nothing else of a pod can
+    be changed; else see `how_to_cost_less`."""
+    if moves(context):
+        return "leave spec.nodeSelector, spec.affinity and spec.tolerations as they were"
+    return how_to_cost_less(context)
 
 
 def _advice(name: str, resources: ResourceRequirements | None) -> str:

@@ -20,7 +20,8 @@ Rule
 When
     * pod CREATE: its price;
     * ``pods/resize``: the increase;
-    * pod UPDATE: the whole price, where a changed label brings the pod into the scope;
+    * pod UPDATE: the whole price, where a changed label brings the pod into the scope; the increase, where node
+      selector, affinity or tolerations send a pod that has no node yet to dearer nodes;
     * workloads: the increase, as a warning. Only pods are ever booked, so only pods are refused.
 
     A budget in another currency than the prices (its PriceList was removed, say) judges nothing; ``onFault`` decides.
@@ -49,7 +50,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from webhook.guardrails import _money
-from webhook.guardrails._contract import Context, Finding
+from webhook.guardrails._contract import Context, Finding, moves
 from webhook.kube.quantity import QuantityError
 from webhook.ledger import balance
 from webhook.ledger.store import Charge
@@ -141,12 +142,13 @@ def _compile_scope(scope: ScopeModel) -> Covers:
 
 
 def judges(context: Context) -> bool:
-    """Whether this operation can take money: pod CREATE, resize, a change of the pod's labels, and workloads."""
+    """Whether this operation can take money: pod CREATE, resize, a change of the pod's labels or of where it may run,
+    and workloads."""
     if context.scale is not None or context.subresource == "resize":
         return True
     if context.subresource:
         return False
-    return context.operation == "CREATE" or _old_labels(context) != context.labels
+    return context.operation == "CREATE" or _old_labels(context) != context.labels or moves(context)
 
 
 def judge(
@@ -194,20 +196,20 @@ def added_rate(rule: BudgetRule, context: Context) -> int:
     """
     price = _money.context_price(context)
     scale = context.scale
-    now_costs = price.micros * (scale.replicas if scale is not None else 1)
+    now_costs = _money.of_all(price, scale)
     if context.operation != "UPDATE" or context.old_pod is None or not _covered_before(rule, context):
         return now_costs
-    if scale is None and context.subresource != "resize":
+    if scale is None and context.subresource != "resize" and not moves(context):
         return 0  # It is paid by this budget already, and no other update changes what a pod costs.
     old = _money.old_price(context)
     if scale is None:
         return max(0, price.micros - (old.micros if old is not None else 0))
-    pods_before = context.old_scale.replicas if context.old_scale is not None else 1
+    before = context.old_scale
     if context.subresource == "scale":
-        return max(0, price.micros * (scale.replicas - pods_before))
+        return max(0, price.micros * (scale.replicas - (before.replicas if before is not None else 1)))
     # Compared as received: what proposals do to the pods is no change that the author makes.
     received = context.received_price or price
-    return max(0, received.micros * scale.replicas - (old.micros if old is not None else 0) * pods_before)
+    return max(0, _money.of_all(received, scale) - (_money.of_all(old, before) if old is not None else 0))
 
 
 def charge(rule: BudgetRule, hours_per_month: int, now: datetime | None, *, spent_micros: int = 0) -> Charge:
@@ -267,7 +269,8 @@ def _message(rule: BudgetRule, context: Context, before: balance.Amount, added: 
     if scale is not None:
         adds = f"this {scale.kind or 'workload'} adds {adds} ({_money.pods(scale)}: {priced})"
     else:
-        adds = f"this {'resize' if context.subresource == 'resize' else 'pod'} adds {adds} ({priced})"
+        what = "resize" if context.subresource == "resize" else "update" if moves(context) else "pod"
+        adds = f"this {what} adds {adds} ({priced})"
     spent = "spent or " if rule.basis == "monthEnd" else ""
     grace = f" (only a warning until the end of {rule.grace_until})" if rule.grace_until is not None else ""
     return f'budget "{rule.name}": {has} of {whole} a {unit}{bound} {spent}{until}, {adds}{grace}'
@@ -281,6 +284,6 @@ def _text(rule: BudgetRule, micros: balance.Amount) -> str:
 
 def _cure(context: Context) -> str:
     return (
-        f"{_money.how_to_cost_less(context)}, remove pods that this budget pays for, or ask the platform team to raise "
+        f"{_money.how_to_undo(context)}, remove pods that this budget pays for, or ask the platform team to raise "
         "its amount"
     )

@@ -7,7 +7,7 @@ Rule
     The price is what the scheduler sets aside for the pod, at the prices of the PriceList of the nodes that it runs
     on, and the volumes that come with it. Of a container it is the request, else the limit, else the namespace's
     LimitRange default, else ``assumedRequest``; the message says which, and names the PriceList. A Deployment counts
-    its replicas, a DaemonSet the nodes it matches, a Job its parallelism. A Job is priced for its expected running
+    its replicas, a DaemonSet the nodes it matches, each at its own price, a Job its parallelism. A Job is priced for its expected running
     time where that is known, at most for a month; a CronJob for that of all runs of a month, those that overlap side by
     side. While it is suspended, a Job or CronJob costs nothing; what it will cost once it is resumed is told. Where a
     HorizontalPodAutoscaler may raise a workload above the ceiling, it is told.
@@ -17,6 +17,7 @@ Fields
 
 When
     * pod CREATE and ``pods/resize``; a resize only where it makes the pod dearer than it was;
+    * pod UPDATE, where node selector, affinity or tolerations send a pod that has no node yet to dearer nodes;
     * workloads on CREATE, and on UPDATE and scale only where the cost rises. ``workloadMonthly`` may refuse them;
       ``podMonthly`` warns there, and refuses the pods themselves.
 
@@ -38,7 +39,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from webhook.guardrails import _money
-from webhook.guardrails._contract import Context, Finding, Guardrail
+from webhook.guardrails._contract import Context, Finding, Guardrail, moves
 from webhook.kube.quantity import QuantityError
 from webhook.policy.cost_ceiling import CostCeilingSection
 from webhook.pricing import money
@@ -61,10 +62,12 @@ def _micros(amount: Decimal | None) -> int | None:
 
 
 def judges(context: Context) -> bool:
-    """Whether this operation can raise a cost: pod CREATE, ``pods/resize``, and workloads."""
+    """Whether this operation can raise a cost: pod CREATE, ``pods/resize``, updates that move a pod, and workloads."""
     if context.scale is not None:
         return True
-    return context.operation == "CREATE" if not context.subresource else context.subresource == "resize"
+    if context.subresource:
+        return context.subresource == "resize"
+    return context.operation == "CREATE" or moves(context)
 
 
 def inspect(rule: CostCeilingRule, context: Context) -> Sequence[Finding]:
@@ -94,7 +97,7 @@ def _judge_pod(ceiling: int, context: Context, price: _money.PodPrice) -> Sequen
         Finding(
             rule="podMonthly",
             message=f"{what} {shown} a {_span(context)}, above the ceiling of {bound} ({_money.quantities(price)})",
-            cure=f"{_money.how_to_cost_less(context)}, or ask the platform team to raise costCeiling.podMonthly",
+            cure=f"{_money.how_to_undo(context)}, or ask the platform team to raise costCeiling.podMonthly",
             notice=is_workload,
         ),
     )
@@ -105,7 +108,7 @@ def _judge_workload(
 ) -> Sequence[Finding]:
     scale = context.scale
     assert scale is not None  # noqa: S101  the caller has looked
-    cost = price.micros * scale.replicas * hours_priced(context)
+    cost = _money.of_all(price, scale) * hours_priced(context)
     if cost <= ceiling:
         return _judge_most(ceiling, context, price)
     if old is not None and context.old_scale is not None and not _rises(context, price, old):
@@ -113,6 +116,8 @@ def _judge_workload(
     currency = context.prices.currency
     shown, bound = _apart(cost, ceiling, currency)
     each = money.format_money(money.over_hours(price.micros, hours_priced(context)), currency)
+    if _money.of_all(price, scale) != price.micros * scale.replicas:
+        each = f"up to {each}"
     return (
         Finding(
             rule="workloadMonthly",
@@ -163,8 +168,8 @@ def _rises(context: Context, price: _money.PodPrice, old: _money.PodPrice) -> bo
         return scale.replicas > before.replicas
     month = context.prices.hours_per_month
     received = context.received_price or price
-    now_costs = received.micros * scale.replicas * hours_priced(context)
-    return now_costs > old.micros * before.replicas * _hours(before.hours, month)
+    now_costs = _money.of_all(received, scale) * hours_priced(context)
+    return now_costs > _money.of_all(old, before) * _hours(before.hours, month)
 
 
 def _apart(cost: int, ceiling: int, currency: str) -> tuple[str, str]:

@@ -150,22 +150,23 @@ def _subject(item: Manifest, view: View, namespace: str) -> subjects.Subject | N
 
 def _price(subject: subjects.Subject, around: Surroundings) -> Priced:
     context = what_speaks_for(subject, around)[0]
-    rate = _money.context_price(context).micros
+    price = _money.context_price(context)
+    rate = price.micros
     book = around.rules.prices
     scale = subject.scale
     if scale is None:
         amount = money.over_hours(rate, book.hours_per_month)
         return Priced(Range(amount, amount), "1 pod")
     hours = min(scale.hours, book.hours_per_month) if scale.hours is not None else book.hours_per_month
-    low = high = scale.replicas
-    words = scale.source
     controller = subject.controller or Controller(subject.kind, subject.name)
     autoscalers = around.view.horizontal_pod_autoscalers(subject.namespace, controller)
     if autoscalers:
         low = min(1 if item.min_replicas is None else item.min_replicas for item in autoscalers)
         high = max(low, *(item.max_replicas for item in autoscalers))
         words = f"{low} to {high} replicas by HPA {', '.join(item.name for item in autoscalers)}"
-    return Priced(Range(money.over_hours(rate * low, hours), money.over_hours(rate * high, hours)), words)
+        return Priced(Range(money.over_hours(rate * low, hours), money.over_hours(rate * high, hours)), words)
+    cost = money.over_hours(_money.of_all(price, scale), hours)
+    return Priced(Range(cost, cost), scale.source)
 
 
 def _add(prices: dict[Key, Priced], key: Key, priced: Priced) -> None:

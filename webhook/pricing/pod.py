@@ -73,6 +73,8 @@ class PodPrice(NamedTuple):
     """Units, or bytes, of other priced resources, by name."""
     storage: int = 0
     """Bytes of the volumes that are paid for with it."""
+    all_pods: int | None = None
+    """Micro-units per hour of all pods of a DaemonSet, whose nodes may have different prices; None elsewhere."""
 
 
 def price_pod(
