@@ -21,13 +21,13 @@ import msgspec
 from webhook.admission import budgets, capacity, replacement
 from webhook.admission import decision as decisions
 from webhook.admission.decision import ALLOWED, Cost, Decision, Outcome, Severity, decide, workload_line
-from webhook.admission.matching import Entry
+from webhook.admission.matching import Entry, trusts_runtime
 from webhook.admission.outcomes import error_text, fault, outcome_name
 from webhook.admission.ruleset import Ruleset
 from webhook.admission.subject import Subject
 from webhook.cluster.view import View
 from webhook.guardrails import _money, budget
-from webhook.guardrails._contract import Context, Finding, is_creation
+from webhook.guardrails._contract import Context, Finding, WorkloadScale, is_creation
 from webhook.kube.patch import Draft, Operation
 from webhook.kube.quantity import QuantityError
 from webhook.ledger.store import Charge, LedgerStore, Owner
@@ -263,22 +263,27 @@ class _Run:
         except QuantityError:
             return None
 
+    def scale(self) -> WorkloadScale | None:
+        """Return the scale of a workload, with the running time that the policies believe."""
+        scale = self.context.scale
+        return scale.believed(trusts_runtime((*self.enforcing, *self.holding))) if scale is not None else None
+
     def decide(self, before: _money.PodPrice | None) -> Decision:
         """Put everything together."""
         cost: Cost | None = None
+        scale = self.scale()
         if before is not None:
             after = self.price() or before
             if not self.draft.operations and not self.shadow.operations:
                 before = after
-            scale = self.context.scale
             pods = scale.replicas if scale is not None else 1
             hours = self.context.prices.hours_per_month
             if scale is not None and scale.hours is not None:
                 hours = min(scale.hours, hours)
             cost = Cost(_money.of_all(before, scale), _money.of_all(after, scale), pods, after.source, hours)
         extra: tuple[str, ...] = ()
-        if cost is not None and self.context.scale is not None:
-            extra = (workload_line(self.context.scale, cost, self.context.prices.currency),)
+        if cost is not None and scale is not None:
+            extra = (workload_line(scale, cost, self.context.prices.currency),)
         proposes = self.phase in ("mutate", "offline")
         is_workload = self.context.scale is not None
         held_back = [*self.draft.operations, *self.shadow.operations] if is_workload else self.shadow.operations

@@ -5,7 +5,7 @@ the parallelism of Jobs, with their expected running time where it is known; of 
 suspended Job or CronJob has no pods, so it costs nothing until it is resumed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -13,6 +13,7 @@ from webhook.admission import schedules
 from webhook.admission.schedules import parse_duration
 from webhook.cluster.view import Controller, Node, View
 from webhook.guardrails._contract import WorkloadScale
+from webhook.guardrails._interruption import never_retries
 from webhook.kube.objects import (
     JobSpec,
     NodeSelectorTerm,
@@ -42,6 +43,8 @@ _DAEMON_TOLERATED = frozenset(
 """Taints that the DaemonSet controller tolerates on behalf of its pods."""
 
 _MOST_TOLERATIONS = 512
+_LONGEST_SHOWN = 24
+"""Characters of an annotated running time that a text repeats; a longer one is told in hours."""
 
 
 def copy_template(template: PodTemplate) -> PodTemplate:
@@ -66,20 +69,21 @@ def scale_of(kind: str, workload: Workload, view: View) -> WorkloadScale:
             parallelism=spec.parallelism,
             completions=spec.completions,
             active_deadline_seconds=spec.active_deadline_seconds,
+            backoff_limit=spec.backoff_limit,
+            backoff_limit_per_index=spec.backoff_limit_per_index,
+            pod_failure_policy=spec.pod_failure_policy,
         )
-        scale = _job_scale(kind, job, (workload.metadata, spec.template.metadata if spec.template else None))
-        return _suspended(scale) if spec.suspend else scale
+        metadata = (workload.metadata, spec.template.metadata if spec.template else None)
+        return _scale_of_runs(kind, job, metadata, spec, is_suspended=bool(spec.suspend))
     if kind == "CronJob":
         outer = spec.job_template
         job = (outer.spec if outer is not None else None) or JobSpec()
-        metadata = (
+        of_all = (
             workload.metadata,
             outer.metadata if outer is not None else None,
             job.template.metadata if job.template is not None else None,
         )
-        once = _job_scale(kind, job, metadata)
-        scale = _repeated(once, spec) if once.hours is not None else once
-        return _suspended(scale) if spec.suspend or job.suspend else scale
+        return _scale_of_runs(kind, job, of_all, spec, is_suspended=bool(spec.suspend or job.suspend))
     return replicas(spec.replicas if spec.replicas is not None else 1)._replace(kind=kind)
 
 
@@ -92,21 +96,57 @@ def with_autoscaler(scale: WorkloadScale, view: View, namespace: str, controller
     return scale._replace(most=most.max_replicas, most_source=f'maxReplicas of HorizontalPodAutoscaler "{most.name}"')
 
 
-def _job_scale(kind: str, job: JobSpec, metadata: Iterable[ObjectMeta | None]) -> WorkloadScale:
+def _scale_of_runs(
+    kind: str, job: JobSpec, metadata: Iterable[ObjectMeta | None], spec: WorkloadSpec, *, is_suspended: bool
+) -> WorkloadScale:
+    """Return the scale of a Job or CronJob: as far as its running time is proven, and as it is claimed."""
+    found: list[WorkloadScale] = []
+    for once in _once(kind, job, metadata):
+        scale = _repeated(once, spec) if kind == "CronJob" and once.hours is not None else once
+        found.append(_suspended(scale) if is_suspended else scale)
+    return found[0] if len(found) == 1 else found[0]._replace(claimed=found[1])
+
+
+def _once(kind: str, job: JobSpec, metadata: Iterable[ObjectMeta | None]) -> Iterator[WorkloadScale]:
+    """Yield the scale of one run as it is proven, and then the one that the annotation claims where nothing proves it.
+
+    The annotation is a word of whoever makes the Job. Only ``activeDeadlineSeconds`` ends a run, so up to that it is
+    believed, and beyond it where a policy says so.
+    """
     parallel = max(_parallel(job), 0)
     pods = f"{parallel} pod{'' if parallel == 1 else 's'} at a time"
+    is_never_retried = never_retries(job)
+
+    def running(seconds: int, text: str) -> WorkloadScale:
+        source = f"{pods} {text}"
+        return WorkloadScale(kind, parallel, source, _hours(seconds), seconds, is_never_retried=is_never_retried)
+
+    text, expected = _expected(metadata)
+    deadline = job.active_deadline_seconds
+    if deadline is not None and deadline > 0:
+        if expected and expected <= deadline:
+            yield running(expected, f"for {text} as annotated")
+        else:
+            yield running(deadline, f"until activeDeadlineSeconds, {_hours(deadline)} h")
+        return
+    reason = (
+        f"{EXPECTED_RUNTIME_ANNOTATION} is believed beside activeDeadlineSeconds only"
+        if expected
+        else f"no annotation {EXPECTED_RUNTIME_ANNOTATION} says less"
+    )
+    yield WorkloadScale(kind, parallel, f"{pods} for the whole month, as {reason}", is_never_retried=is_never_retried)
+    if expected:
+        yield running(expected, f"for {text} as annotated")
+
+
+def _expected(metadata: Iterable[ObjectMeta | None]) -> tuple[str, int]:
+    """Return the annotated running time of a run, as it is written and in seconds; 0 where there is none."""
     for item in metadata:
         text = (item.annotations or {}).get(EXPECTED_RUNTIME_ANNOTATION) if item is not None else None
         seconds = parse_duration(text) if text is not None else None
-        if seconds is not None:
-            return WorkloadScale(kind, parallel, f"{pods} for {text} as annotated", _hours(seconds), seconds)
-    if job.active_deadline_seconds is not None and job.active_deadline_seconds > 0:
-        seconds = job.active_deadline_seconds
-        hours = _hours(seconds)
-        return WorkloadScale(kind, parallel, f"{pods} until activeDeadlineSeconds, {hours} h", hours, seconds)
-    return WorkloadScale(
-        kind, parallel, f"{pods} for the whole month, as no annotation {EXPECTED_RUNTIME_ANNOTATION} says less"
-    )
+        if text is not None and seconds is not None:
+            return text if len(text) <= _LONGEST_SHOWN else f"{_hours(seconds)} h", seconds
+    return "", 0
 
 
 def _suspended(scale: WorkloadScale) -> WorkloadScale:

@@ -98,8 +98,17 @@ class WorkloadScale(NamedTuple):
     """Where that number comes from."""
     resumed: int = 0
     """Pods of a suspended Job or CronJob once it is resumed; 0 where it is not suspended."""
+    is_never_retried: bool = False
+    """Whether a Job fails with the first pod that it loses."""
     nodes: Sequence[Node] = ()
     """The nodes that the pods of a DaemonSet run on, as far as they are known."""
+
+    claimed: "WorkloadScale | None" = None
+    """The scale with the running time that its author claims, where nothing proves it."""
+
+    def believed(self, trusts: bool) -> "WorkloadScale":
+        """Return the scale as it counts where the author's word is trusted, or is not."""
+        return self.claimed if trusts and self.claimed is not None else self
 
     @property
     def is_monthly(self) -> bool:
@@ -241,8 +250,10 @@ class Guardrail(NamedTuple, Generic[S, R]):
     """Which half of ``/validate`` it belongs to, so that each half can have its own failure policy."""
     prices_as_spot: Callable[[R, Context], bool] | None = None
     """Whether a pod under this rule is to be priced as spot capacity."""
+    trusts_runtime: Callable[[R], bool] | None = None
+    """Whether a rule believes the running time that a Job is annotated with; what the Job costs is told accordingly."""
     refuses: bool = True
-    """False where it only ever changes pods and has no violations."""
+    """False where its work is to change pods, and violations are none or an option of its policy."""
 
 
 def is_creation(context: Context) -> bool:

@@ -50,7 +50,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from webhook.guardrails import _money
-from webhook.guardrails._contract import Context, Finding, moves
+from webhook.guardrails._contract import Context, Finding, WorkloadScale, moves
 from webhook.kube.quantity import QuantityError
 from webhook.ledger import balance
 from webhook.ledger.store import Charge
@@ -88,6 +88,8 @@ class BudgetRule(NamedTuple):
     """As it was written; `covers` is what it means."""
     grace_until: date | None = None
     """Last day on which an enforced budget only warns."""
+    trusts_runtime: bool = False
+    """Whether the running time that a Job is annotated with is believed."""
 
     def at(self, now: datetime) -> "BudgetRule":
         """Return the budget as it holds at a time: in its days of grace an enforced one only warns."""
@@ -123,6 +125,7 @@ def compile_budget(name: str, spec: BudgetSpec) -> BudgetRule:
         begins_on=spec.begins_on,
         scope=spec.scope,
         grace_until=spec.grace_until,
+        trusts_runtime=spec.trust_expected_runtime,
     )
 
 
@@ -176,7 +179,7 @@ def judge(
         return ()
     terms = rule.terms(context.prices.hours_per_month)
     before = balance.used(terms, committed_micros, spent=spent_micros, now=now)
-    added = rate * _hours(terms, context, now)
+    added = rate * _hours(rule, terms, context, now)
     after = before + added
     if balance.is_above(terms, after):
         message = _message(rule, context, before, added)
@@ -247,10 +250,10 @@ def _old_labels(context: Context) -> Labels:
     return (metadata.labels or _NO_LABELS) if metadata is not None else _NO_LABELS
 
 
-def _hours(terms: balance.Terms, context: Context, now: datetime | None) -> balance.Amount:
+def _hours(rule: BudgetRule, terms: balance.Terms, context: Context, now: datetime | None) -> balance.Amount:
     """Return the hours that the object's rate is counted for; a Job's run may be shorter than the period."""
     ahead = balance.hours_ahead(terms, now)
-    scale = context.scale
+    scale = _scale(rule, context)
     if scale is None or scale.hours is None:
         return ahead
     if not scale.is_monthly:
@@ -259,12 +262,16 @@ def _hours(terms: balance.Terms, context: Context, now: datetime | None) -> bala
     return Fraction(ahead * min(scale.hours, month), month)
 
 
+def _scale(rule: BudgetRule, context: Context) -> WorkloadScale | None:
+    return context.scale.believed(rule.trusts_runtime) if context.scale is not None else None
+
+
 def _message(rule: BudgetRule, context: Context, before: balance.Amount, added: balance.Amount) -> str:
     unit = UNITS[rule.period]
     has, adds, whole = (_text(rule, micros) for micros in (before, added, rule.amount))
     until = f"committed until the {unit} ends" if rule.basis == "monthEnd" else "committed"
     bound = "" if rule.reject_at == 100 else f" (refused above {rule.reject_at} %)"
-    scale = context.scale
+    scale = _scale(rule, context)
     priced = _money.quantities(_money.context_price(context))
     if scale is not None:
         adds = f"this {scale.kind or 'workload'} adds {adds} ({_money.pods(scale)}: {priced})"

@@ -2,7 +2,8 @@
 
 Both sets are priced as written, with the same price list and by the same rules as in a review: replicas of workloads,
 nodes of DaemonSets, parallelism and running time of Jobs. A workload that an HPA scales has two costs, at the HPA's
-minimum and at its maximum. Policies have no part in it, so the numbers depend on the manifests alone.
+minimum and at its maximum. Policies have no part in it but where they trust the running time that Jobs are annotated
+with, so the numbers depend on the manifests alone.
 """
 
 import re
@@ -14,6 +15,7 @@ import msgspec
 
 from webhook.admission import request as requests
 from webhook.admission import subject as subjects
+from webhook.admission.matching import trusts_runtime
 from webhook.admission.review import Surroundings, what_speaks_for
 from webhook.cluster.view import Controller, View
 from webhook.guardrails import _money
@@ -149,11 +151,11 @@ def _subject(item: Manifest, view: View, namespace: str) -> subjects.Subject | N
 
 
 def _price(subject: subjects.Subject, around: Surroundings) -> Priced:
-    context = what_speaks_for(subject, around)[0]
+    context, entries, _ = what_speaks_for(subject, around)
     price = _money.context_price(context)
     rate = price.micros
     book = around.rules.prices
-    scale = subject.scale
+    scale = subject.scale.believed(trusts_runtime(entries)) if subject.scale is not None else None
     if scale is None:
         amount = money.over_hours(rate, book.hours_per_month)
         return Priced(Range(amount, amount), "1 pod")
