@@ -90,8 +90,8 @@ SCALES: dict[str, tuple[list[dict[str, Any]], int, int, str]] = {
         200,
         200,
         (
-            "1 pod at a time for the whole month, as podgate.dev/expected-runtime is believed beside activeDeadlineSeconds "
-            "only"
+            "1 pod at a time for the whole month, as podgate.dev/expected-runtime is believed beside "
+            "activeDeadlineSeconds only"
         ),
     ),
     "a pod": ([named_pod("one")], 200, 200, "1 pod"),
