@@ -30,8 +30,8 @@ def hpa(low: int | None, high: int, target: str = "shop") -> dict[str, Any]:
     return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec}
 
 
-def job(parallelism: int, deadline: int | None = None, **annotations: str) -> dict[str, Any]:
-    bounded = {} if deadline is None else {"activeDeadlineSeconds": deadline}
+def job(parallelism: int, deadline: int = 0, **annotations: str) -> dict[str, Any]:
+    bounded = {"activeDeadlineSeconds": deadline} if deadline else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -80,13 +80,13 @@ SCALES: dict[str, tuple[list[dict[str, Any]], int, int, str]] = {
         "2 pods at a time for the whole month, as no annotation podgate.dev/expected-runtime says less",
     ),
     "a Job for its expected runtime": (
-        [job(2, deadline=86_400, **{"podgate.dev/expected-runtime": "10h"})],
+        [job(2, 86_400, **{"podgate.dev/expected-runtime": "10h"})],
         40,
         40,
         "2 pods at a time for 10h as annotated",
     ),
     "a Job that outlasts the month": (
-        [job(1, **{"podgate.dev/expected-runtime": "500h"})],
+        [job(1, 0, **{"podgate.dev/expected-runtime": "500h"})],
         200,
         200,
         (

@@ -87,8 +87,8 @@ class Running:
                 before.priced_as_spot = self._admitted.prices_as_spot(before, self._now)
                 after.priced_as_spot = self._judged.prices_as_spot(after, self._now, would=True)
                 pods = subject.scale.replicas if subject.scale is not None else 1
-                prices = (_money.context_price(each).micros * pods for each in (before, after))
-                found.append(Money(*prices, self._ordinary(subject, item) * pods))
+                is_now, will_be = (_money.context_price(each).micros * pods for each in (before, after))
+                found.append(Money(is_now, will_be, self._ordinary(subject, item) * pods))
         except QuantityError:
             return None
         return max(found, default=None)
