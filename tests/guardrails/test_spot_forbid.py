@@ -118,6 +118,27 @@ def test_a_pod_that_asks_for_no_spot_passes_untouched(name: str) -> None:
     assert (result.operations, result.notices, result.findings) == ([], [], [])
 
 
+def node(name: str, **labels: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "refused"),
+    [
+        ({"nodeName": "cheap"}, True),
+        ({"nodeName": "plain"}, False),
+        ({"nodeName": "gone"}, False),
+        ({"nodeSelector": {"kubernetes.io/hostname": "cheap"}}, True),
+        ({"affinity": required([on("kubernetes.io/hostname", "In", "plain", "cheap")])}, True),
+        ({"affinity": required([on("kubernetes.io/hostname", "In", "plain")])}, False),
+    ],
+)
+def test_a_pod_that_is_bound_to_a_spot_node_is_refused(spec: dict[str, Any], *, refused: bool) -> None:
+    cluster = [node("plain"), node("cheap", lifecycle="EC2Spot")]
+    assert bool(seen(factories.pod(**spec), cluster=cluster).findings) is refused
+    assert seen(factories.pod(metadata=OF_AGENT, **spec), cluster=cluster).findings == []
+
+
 def test_the_policy_says_what_else_marks_spot_nodes() -> None:
     own = (
         "tolerations: [{key: cheap, operator: Equal, value: 'yes'}]\n"

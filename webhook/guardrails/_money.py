@@ -12,7 +12,7 @@ from webhook.kube.objects import LabelSelector, Pod, PodSpec, ResourceMap, Resou
 from webhook.kube.quantity import QuantityError, cpu_milli, format_cpu, format_memory, memory_bytes
 from webhook.policy.price_list import POOL_LABELS, PriceListSpec, RatesModel
 from webhook.pricing import book
-from webhook.pricing.placement import SPOT_LABELS, capacity_of, is_spot, required_node
+from webhook.pricing.placement import SPOT_LABELS, bound_nodes, capacity_of, is_spot
 from webhook.pricing.pod import PodPrice, price_pod
 
 __all__ = ["PodPrice", "compile_pool", "compile_price_list", "context_price", "of_all", "old_price"]
@@ -105,12 +105,18 @@ def _price(context: Context, pod: Pod, scale: WorkloadScale | None, *, as_spot: 
     spec = pod.spec if pod.spec is not None else PodSpec()
     if scale is not None and scale.nodes:
         return _on_nodes(context, spec, scale.nodes)
-    node = _node(context, spec) if spec.affinity is not None or spec.node_name or context.running is not None else None
+    nodes: Sequence[Node] = ()
+    if spec.affinity is not None or spec.node_selector or spec.node_name or context.running is not None:
+        nodes = nodes_of(context, spec)
+    if len(nodes) > 1:
+        # The scheduler chooses among nodes that the author named.
+        return _on_nodes(context, spec, nodes)._replace(all_pods=None)
+    node = nodes[0] if nodes else None
     return _on_node(context, spec, node, spot=_is_spot(spec, node, as_spot=as_spot))
 
 
 def _on_nodes(context: Context, spec: PodSpec, nodes: Sequence[Node]) -> PodPrice:
-    """Return the price of a DaemonSet: each of its pods at the prices of its node."""
+    """Return the price of the dearest node, and that of all pods of a DaemonSet, each at the prices of its node."""
     keys = (*SPOT_LABELS, *context.prices.pool_keys)
     alike: dict[tuple[str | None, ...], list[Node]] = {}
     for node in nodes:
@@ -146,18 +152,19 @@ def _on_node(context: Context, spec: PodSpec, node: Node | None, *, spot: bool) 
 def _is_spot(spec: PodSpec, node: Node | None, *, as_spot: bool) -> bool:
     """Whether spot prices count: by the node, unless the policy prices the pod as spot and its author chose no node:
     then it stays what it was admitted as, wherever the scheduler has put it."""
-    if node is not None and not (as_spot and not (spec.affinity is not None and required_node(spec))):
+    if node is not None and not (as_spot and not bound_nodes(spec)):
         return is_spot(node.labels)
     capacity = capacity_of(spec)
     return as_spot if capacity == "any" else capacity == "spot"
 
 
-def _node(context: Context, spec: PodSpec) -> Node | None:
-    """Return the node that the pod runs on, or that it is bound to by name, where it is known."""
+def nodes_of(context: Context, spec: PodSpec) -> Sequence[Node]:
+    """Return the node that the pod runs on, or else those that its author chose for it; empty where one of them is not
+    known, or where the scheduler may choose any."""
     name = spec.node_name or (context.running.node if context.running is not None else "")
-    if not name and spec.affinity is not None:
-        name = required_node(spec)
-    return context.view.node(name) if name else None
+    found = [context.view.node(each) for each in ((name,) if name else sorted(bound_nodes(spec)))]
+    known = [node for node in found if node is not None]
+    return known if len(known) == len(found) else ()
 
 
 def request_defaults(view: View, namespace: str) -> ResourceMap:

@@ -1,14 +1,16 @@
 """Whether a pod asks for spot capacity, and by which of its fields: for namespaces that must not run on it.
 
 A pod that a known label keeps off spot nodes asks for none, whatever else it tolerates. Of the others, a selector or an
-affinity asks that names spot nodes, and a toleration that lets the pod onto nodes whose taint marks them as spot. A
-toleration of every taint does so too; DaemonSets run on each node that there is, so theirs ask for nothing.
+affinity asks that names spot capacity or a node which is spot, and a toleration that lets the pod onto nodes whose
+taint marks them as spot. A toleration of every taint does so too; DaemonSets run on each node that there is, so theirs
+ask for nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from webhook.guardrails._contract import Context
+from webhook.guardrails._money import nodes_of
 from webhook.guardrails._skip import is_daemon
 from webhook.kube.objects import NodeSelectorTerm, PodSpec, Toleration
 from webhook.pricing.placement import SpotLabels, asks_too_much, capacity_of
@@ -47,6 +49,10 @@ def asks_for_spot(
         labels: node labels that mark spot capacity.
         taints: tolerations of what else marks it in this cluster.
     """
+    if not is_daemon(context):
+        for node in nodes_of(context, spec):
+            if any(node.labels.get(key) in values for key, values in labels.items()):
+                return Asked("spec", f"it is bound to node {_cut(node.name)}, which is spot", "choose no spot node")
     # What is too long to be taken apart may leave spot nodes as well, so it excuses nothing.
     if not asks_too_much(spec) and capacity_of(spec, labels) == "onDemand":
         return None

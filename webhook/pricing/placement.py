@@ -127,16 +127,35 @@ def asks_too_much(spec: PodSpec) -> bool:
     return False
 
 
-def required_node(spec: PodSpec) -> str:
-    """Return the name of the one node that the required affinity asks for, as the DaemonSet controller writes it; else
-    an empty text."""
+def bound_nodes(spec: PodSpec) -> frozenset[str]:
+    """Return the names of the nodes that a pod's author has chosen for it, all of them: by ``metadata.name`` in its
+    required affinity, as the DaemonSet controller writes it, or by the label ``kubernetes.io/hostname``. Empty where
+    it may run on others as well, and where what it asks for is too long to be taken apart."""
+    listed = _required_terms(spec)
+    selected = (spec.node_selector or _NOTHING).get(HOSTNAME)
+    if not listed or asks_too_much(spec):
+        return frozenset() if selected is None else frozenset({selected})
     names: set[str] = set()
     for term in _required(spec):
-        fields = [item for item in term.match_fields or () if item.key == "metadata.name" and item.operator == "In"]
-        if not fields:
-            return ""
-        names.update(fields[0].values or ())
-    return names.pop() if len(names) == 1 else ""
+        found = _names_of(term) if selected is None else frozenset({selected})
+        if not found:
+            return frozenset()
+        names |= found
+    return frozenset(names)
+
+
+def _names_of(term: NodeSelectorTerm) -> frozenset[str]:
+    for item in term.match_fields or ():
+        if item.key == "metadata.name" and item.operator == "In":
+            return frozenset(item.values or ())
+    for item in term.match_expressions or ():
+        if item.key == HOSTNAME and item.operator == "In":
+            return frozenset(item.values or ())
+    return frozenset()
+
+
+HOSTNAME: Final = "kubernetes.io/hostname"
+"""Label of a node that is, nearly everywhere, its name."""
 
 
 def terms(spec: PodSpec) -> list[Term]:
