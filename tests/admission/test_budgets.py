@@ -92,12 +92,32 @@ def ledger_that(**methods: Any) -> MemoryLedger:  # noqa: ANN401  what a method 
 
 
 def test_who_comes_a_moment_too_late_is_told_so() -> None:
-    raced = ledger_that(reserve=Outcome(accepted=False, budget="alpha", committed=RATE, limit=RATE))
+    raced = ledger_that(reserve=Outcome(accepted=False, budget="alpha", committed=5 * RATE, limit=5 * RATE))
     answer = world(budget("500"), ledger=raced).validate(factories.pod())
     assert not answer.allowed
-    assert answer.message.startswith("policy alpha, budget: another pod took the money a moment ago")
-    assert "to fix: retry" in answer.message
+    # As if it had come later: how much is committed of what; a retry would not help.
+    assert answer.message.startswith('policy alpha, budget: budget "alpha": $')
+    assert "of $500.00 a month committed, this pod adds $" in answer.message
+    assert "retry" not in answer.message
     assert answer.outcome("budget") == "refused"
+
+
+def test_who_lost_every_race_is_told_how_much_is_committed_and_to_retry() -> None:
+    lost = Outcome(False, "alpha", 1_500_000, 2_000_000, "7 times others booked at the same moment, and were faster")
+    answer = world(budget("500"), ledger=ledger_that(reserve=lost)).validate(factories.pod())
+    assert answer.message == (
+        "policy alpha, budget: 7 times others booked at the same moment, and were faster (1.500000 of 2.000000 an hour "
+        "are committed); to fix: retry in a minute"
+    )
+
+
+def test_a_pod_that_is_let_in_unbooked_is_told_to_its_author_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    silent = ledger_that(reserve=LedgerError("the API server did not answer in time"))
+    answer = world(budget("500"), ledger=silent).validate(factories.pod())
+    assert answer.allowed
+    (warning,) = answer.warnings
+    assert "let in although it could not be booked (the API server did not answer in time)" in warning
+    assert "could not be booked in budget alpha" in caplog.text
 
 
 def test_the_same_pod_is_booked_once() -> None:
@@ -241,7 +261,7 @@ def test_an_exception_lets_a_pod_in_but_its_money_is_booked() -> None:
         "apiVersion: podgate.dev/v1alpha1\nkind: PolicyException\nmetadata: {name: e, namespace: team-alpha}\n"
         "spec: {guardrails: [budget], owner: a@b.example, reason: incident, expires: '2026-12-01'}\n"
     )
-    scene = world(budget("100"), exempt)
+    scene = world(budget("100", exceptions="{allowed: true, namespaces: [team-*]}"), exempt)
     answer = scene.validate(factories.pod())
     assert answer.allowed
     assert answer.outcome("budget") == "exempt"
@@ -391,3 +411,27 @@ def test_a_pod_that_runs_without_being_booked_is_booked_by_an_update_and_never_r
     answer = scene.call("/validate", factories.review(new, old=old, operation="UPDATE"))
     assert answer.allowed
     assert scene.ledger.committed("alpha") == RATE
+
+
+BAD = {"name": "app", "image": "i", "resources": {"requests": {"cpu": "1x", "memory": "1Gi"}}}
+
+
+@pytest.mark.parametrize("basis", ["runRate", "monthEnd"])
+@pytest.mark.parametrize(
+    ("request_", "labels"),
+    [
+        pytest.param({}, {}, id="a new pod"),
+        pytest.param({"operation": "UPDATE", "subResource": "resize"}, {}, id="a resize"),
+        pytest.param({"operation": "UPDATE"}, {"team": "other"}, id="a change of a label"),
+    ],
+)
+def test_a_malformed_quantity_is_a_finding_whatever_the_operation(
+    request_: dict[str, Any], labels: dict[str, str], basis: str
+) -> None:
+    scene = world(budget("1000", basis=basis))
+    old = {"old": factories.stored(factories.pod())} if request_ else {}
+    answer = scene.validate(factories.pod(BAD, labels=labels), **request_, **old)
+    assert not answer.allowed
+    assert answer.outcome("budget") == "refused"
+    assert "cannot be priced" in answer.message
+    assert scene.ledger.committed("alpha") == 0

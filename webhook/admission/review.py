@@ -123,6 +123,7 @@ def what_speaks_for(subject: Subject, around: Surroundings) -> tuple[Context, li
         controller=subject.controller,
         claim_templates=subject.claim_templates,
     )
+    context.budget_scopes = rules.budget_scopes
     entries = rules.matcher.resolve(subject.namespace, info, context.labels, subject.requester)
     exempt = rules.exempt(context, entries, around.now) if rules.has_exceptions(subject.namespace) else _NOTHING
     return context, entries, exempt
@@ -280,7 +281,8 @@ class _Run:
             hours = self.context.prices.hours_per_month
             if scale is not None and scale.hours is not None:
                 hours = min(scale.hours, hours)
-            cost = Cost(_money.of_all(before, scale), _money.of_all(after, scale), pods, after.source, hours)
+            costs = (_money.of_all(before, scale), _money.of_all(after, scale))
+            cost = Cost(*costs, pods, after.source, hours, after.unpriced, after.once)
         extra: tuple[str, ...] = ()
         if cost is not None and scale is not None:
             extra = (workload_line(scale, cost, self.context.prices.currency),)

@@ -1,18 +1,20 @@
 """What a pod costs in the context of a review, and how prices are said; shared by all that judge money."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from webhook.cluster.view import LimitRangeItem, Node, View
 from webhook.guardrails._contract import Context, Finding, WorkloadScale, moves
+from webhook.guardrails._devices import NO_CLAIMS, claims_of
+from webhook.guardrails._placed import is_priced_as_spot, nodes_of
 from webhook.guardrails._volumes import NO_VOLUMES, volumes_of
-from webhook.kube.objects import LabelSelector, Pod, PodSpec, ResourceMap, ResourceRequirements
-from webhook.kube.quantity import QuantityError, cpu_milli, format_cpu, format_memory, memory_bytes
+from webhook.kube.objects import LabelSelector, Pod, PodSpec, PodStatus, ResourceMap, ResourceRequirements
+from webhook.kube.quantity import QuantityError, cpu_milli, format_cpu, memory_bytes
 from webhook.policy.price_list import POOL_LABELS, PriceListSpec, RatesModel
-from webhook.pricing import book
-from webhook.pricing.placement import SPOT_LABELS, bound_nodes, capacity_of, is_spot
+from webhook.pricing import book, devices, words
+from webhook.pricing.placement import SPOT_LABELS, is_spot
 from webhook.pricing.pod import PodPrice, price_pod
 
 __all__ = ["PodPrice", "compile_pool", "compile_price_list", "context_price", "of_all", "old_price"]
@@ -22,7 +24,6 @@ _MAXIMUM_DEFAULTS: Final = 1_024
 _REQUEST_DEFAULTS: Final[dict[int, tuple[Sequence[LimitRangeItem], ResourceMap]]] = {}
 """Merged defaults by the identity of the items, which are held so that no other object takes that identity. The view
 gives the same items until a LimitRange changes."""
-_PRINTABLE: Final = 10**15
 
 
 def compile_price_list(spec: PriceListSpec) -> book.PriceBook:
@@ -66,8 +67,12 @@ def compile_pool(name: str, spec: PriceListSpec, default: book.PriceBook) -> boo
 
 
 def _rates(model: RatesModel, otherwise: book.Rates | None = None) -> book.Rates:
-    made = book.rates(model.cpu_core_hour, model.memory_gib_hour, model.gpu_hour, model.resources)
-    return made if otherwise is None else made._replace(resources={**otherwise.resources, **made.resources})
+    made = book.rates(model.cpu_core_hour, model.memory_gib_hour, model.gpu_hour, model.resources, model.claims)
+    if otherwise is None:
+        return made
+    return made._replace(
+        resources={**otherwise.resources, **made.resources}, claims={**otherwise.claims, **made.claims}
+    )
 
 
 def context_price(context: Context) -> PodPrice:
@@ -79,7 +84,7 @@ def context_price(context: Context) -> PodPrice:
     """
     price = context.price
     if price is None:
-        price = context.price = _price(context, context.pod, context.scale, as_spot=context.priced_as_spot)
+        price = context.price = _price(context, context.pod, context.scale)
     return price
 
 
@@ -89,7 +94,7 @@ def old_price(context: Context) -> PodPrice | None:
     if context.old_pod is None:
         return None
     try:
-        return _price(context, context.old_pod, context.old_scale, as_spot=context.old_priced_as_spot)
+        return _price(context, context.old_pod, context.old_scale, is_old=True)
     except QuantityError:
         return None
 
@@ -98,73 +103,130 @@ def of_all(price: PodPrice, scale: WorkloadScale | None) -> int:
     """Return what all pods of a workload cost at a time, micro-units per hour; of a pod, what it costs."""
     if scale is None:
         return price.micros
-    return price.micros * scale.replicas if price.all_pods is None else price.all_pods
+    return price.of(scale.replicas) if price.all_pods is None else price.all_pods
 
 
-def _price(context: Context, pod: Pod, scale: WorkloadScale | None, *, as_spot: bool) -> PodPrice:
+def _price(context: Context, pod: Pod, scale: WorkloadScale | None, *, is_old: bool = False) -> PodPrice:
     spec = pod.spec if pod.spec is not None else PodSpec()
     if scale is not None and scale.nodes:
-        return _on_nodes(context, spec, scale.nodes)
+        return _on_nodes(context, pod, spec, scale.nodes, is_old=is_old)
     nodes: Sequence[Node] = ()
     if spec.affinity is not None or spec.node_selector or spec.node_name or context.running is not None:
         nodes = nodes_of(context, spec)
     if len(nodes) > 1:
         # The scheduler chooses among nodes that the author named.
-        return _on_nodes(context, spec, nodes)._replace(all_pods=None)
+        return _on_nodes(context, pod, spec, nodes, is_old=is_old)._replace(all_pods=None)
     node = nodes[0] if nodes else None
-    return _on_node(context, spec, node, spot=_is_spot(spec, node, as_spot=as_spot))
+    as_spot = context.old_priced_as_spot if is_old else context.priced_as_spot
+    spot = is_priced_as_spot(spec, node, as_spot=as_spot)
+    return _on_node(context, pod, spec, node, spot=spot, is_old=is_old)
 
 
-def _on_nodes(context: Context, spec: PodSpec, nodes: Sequence[Node]) -> PodPrice:
+def _on_nodes(context: Context, pod: Pod, spec: PodSpec, nodes: Sequence[Node], *, is_old: bool) -> PodPrice:
     """Return the price of the dearest node, and that of all pods of a DaemonSet, each at the prices of its node."""
     keys = (*SPOT_LABELS, *context.prices.pool_keys)
     alike: dict[tuple[str | None, ...], list[Node]] = {}
     for node in nodes:
         alike.setdefault(tuple([node.labels.get(key) for key in keys]), []).append(node)
-    groups = [(_on_node(context, spec, same[0], spot=is_spot(same[0].labels)), len(same)) for same in alike.values()]
-    dearest = max(groups, key=lambda group: group[0].micros)[0]
-    return dearest._replace(all_pods=sum(price.micros * count for price, count in groups))
+    groups: list[tuple[PodPrice, int]] = []
+    for first, *others in alike.values():
+        price = _on_node(context, pod, spec, first, spot=is_spot(first.labels), is_old=is_old)
+        groups.append((price, 1 + len(others)))
+    dearest = max(groups, key=lambda group: group[0].of(1))[0]
+    return dearest._replace(all_pods=sum(price.micros * count for price, count in groups) + dearest.once)
 
 
-def _on_node(context: Context, spec: PodSpec, node: Node | None, *, spot: bool) -> PodPrice:
+def _on_node(context: Context, pod: Pod, spec: PodSpec, node: Node | None, *, spot: bool, is_old: bool) -> PodPrice:
     """Return the price of a pod on a node, or where the scheduler puts it."""
     default = context.prices
     defaults = request_defaults(context.view, context.namespace)
+    overhead = class_overhead(context, spec)
+    status = _status(context, pod, is_old=is_old)
+    claims = claims_of(context, pod) if spec.resource_claims else NO_CLAIMS
+    inventory = context.view.device_inventory
     if default.storage is None and not default.pools:
-        return price_pod(spec, default, limit_range_defaults=defaults, spot=spot)
+        price = price_pod(
+            spec,
+            default,
+            limit_range_defaults=defaults,
+            spot=spot,
+            overhead=overhead.amounts,
+            status=status,
+            claims=claims,
+            inventory=inventory,
+        )
+        return price if not price.unpriced and not overhead.unknown else _noted(price, overhead)
     volumes = volumes_of(context, spec) if default.storage is not None else NO_VOLUMES
     books: Sequence[book.PriceBook] = (default,)
     if default.pools:
         books = book.books_of_node(default, node.labels) if node is not None else book.books_of_pod(default, spec)
-    price: PodPrice | None = None
-    for each in books:
-        is_spot_there = spot if each.capacity == "any" else each.capacity == "spot"
-        found = price_pod(spec, each, limit_range_defaults=defaults, spot=is_spot_there, volumes=volumes.known)
-        # Where the scheduler may choose, the dearest counts, so that its choice never breaks a budget.
-        if price is None or found.micros > price.micros:
-            price = found
-    assert price is not None  # noqa: S101  there is always a book
-    if volumes.unknown:
-        price = price._replace(source=f"{price.source}, {volumes.unknown} not known yet")
-    return price
+    prices = [
+        price_pod(
+            spec,
+            each,
+            limit_range_defaults=defaults,
+            spot=spot if each.capacity == "any" else each.capacity == "spot",
+            volumes=volumes.known,
+            overhead=overhead.amounts,
+            status=status,
+            claims=claims,
+            inventory=inventory,
+        )
+        for each in books
+    ]
+    # Where the scheduler may choose, the dearest counts, so that its choice never breaks a budget; and what one of the
+    # lists has no price of may land there.
+    price = max(prices, key=lambda each: each.of(1))
+    if len(prices) > 1:
+        price = price._replace(unpriced=tuple(sorted({text for each in prices for text in each.unpriced})))
+    return _noted(price, overhead, volumes.unknown)
 
 
-def _is_spot(spec: PodSpec, node: Node | None, *, as_spot: bool) -> bool:
-    """Whether spot prices count: by the node, unless the policy prices the pod as spot and its author chose no node:
-    then it stays what it was admitted as, wherever the scheduler has put it."""
-    if node is not None and not (as_spot and not bound_nodes(spec)):
-        return is_spot(node.labels)
-    capacity = capacity_of(spec)
-    return as_spot if capacity == "any" else capacity == "spot"
+def _noted(price: PodPrice, overhead: "Overhead", volumes: str = "") -> PodPrice:
+    """Return the price with what is not in it, said beside where it comes from."""
+    source = price.source
+    if volumes:
+        source = f"{source}, {volumes} not known yet"
+    if overhead.unknown:
+        source = f"{source}, overhead of RuntimeClass {overhead.unknown} not known"
+    if price.unpriced:
+        listed = words.listed(price.unpriced)
+        source = f"{source}, {listed}{',' if ', which ' in price.unpriced[-1] else ''} not priced"
+    return price if source is price.source else price._replace(source=source)
 
 
-def nodes_of(context: Context, spec: PodSpec) -> Sequence[Node]:
-    """Return the node that the pod runs on, or else those that its author chose for it; empty where one of them is not
-    known, or where the scheduler may choose any."""
-    name = spec.node_name or (context.running.node if context.running is not None else "")
-    found = [context.view.node(each) for each in ((name,) if name else sorted(bound_nodes(spec)))]
-    known = [node for node in found if node is not None]
-    return known if len(known) == len(found) else ()
+def _status(context: Context, pod: Pod, *, is_old: bool) -> PodStatus | None:
+    """Return the status of a pod that runs and may be in the midst of a resize; None for every other one."""
+    status = pod.status
+    if status is None or not (context.running is not None or context.operation == "UPDATE"):
+        return None
+    if not (status.container_statuses or status.init_container_statuses or status.resources):
+        return None
+    if context.running is None and not is_old:
+        # What was never possible before may be possible now, so what is asked for counts.
+        return msgspec.structs.replace(status, conditions=None)
+    return status
+
+
+class Overhead(NamedTuple):
+    """What a pod takes beside its containers, by its RuntimeClass."""
+
+    amounts: ResourceMap | None = None
+    unknown: str = ""
+    """Name of a RuntimeClass that is not known."""
+
+
+_NO_OVERHEAD: Final = Overhead()
+
+
+def class_overhead(context: Context, spec: PodSpec) -> Overhead:
+    """Return the overhead that the API server will write into a new pod; none where it stands there already."""
+    name = spec.runtime_class_name
+    is_old = context.running is not None or (context.operation == "UPDATE" and context.scale is None)
+    if not name or spec.overhead is not None or is_old:
+        return _NO_OVERHEAD
+    found = context.view.runtime_class(name)
+    return Overhead(found.overhead) if found is not None else Overhead(unknown=words.short(name))
 
 
 def request_defaults(view: View, namespace: str) -> ResourceMap:
@@ -199,25 +261,15 @@ def _merged_defaults(items: Sequence[LimitRangeItem]) -> ResourceMap:
 
 def quantities(price: PodPrice) -> str:
     """Return what was priced, in words: ``2 CPU, 8Gi by requests, on-demand, price list default``."""
-    cpu = format_cpu(price.cpu) if price.cpu < _PRINTABLE else "over 10^12"
-    parts = [f"{cpu} CPU", _size(price.memory)]
-    if price.gpus:
-        parts.append(f"{price.gpus if price.gpus < _PRINTABLE else 'over 10^15'} GPU{'' if price.gpus == 1 else 's'}")
-    parts.extend(_amount(name, units) for name, units in price.others)
+    cpu = format_cpu(price.cpu) if price.cpu < words.PRINTABLE else "over 10^12"
+    parts = [f"{cpu} CPU", words.size(price.memory)]
+    if price.gpus or price.gpu_thousandths:
+        parts.append(words.gpus(price.gpus, price.gpu_thousandths))
+    parts.extend(words.amount(name, units) for name, units in price.others)
+    parts.extend(devices.amount(name, count) for name, count in price.devices)
     if price.storage:
-        parts.append(f"{_size(price.storage)} of volumes")
+        parts.append(f"{words.size(price.storage)} of volumes")
     return f"{', '.join(parts)} by {price.source}"
-
-
-def _amount(name: str, units: int) -> str:
-    if book.is_measured_in_bytes(name):
-        return f"{_size(units)} {name}"
-    return f"{units if units < _PRINTABLE else 'over 10^15'} {name}"
-
-
-def _size(size: int) -> str:
-    rounded = size if size % (1 << 30) == 0 else -(-size >> 20) << 20
-    return format_memory(rounded) if rounded < _PRINTABLE << 10 else "over 900Ti"
 
 
 def pods(scale: WorkloadScale) -> str:
@@ -232,10 +284,13 @@ def how_to_cost_less(context: Context) -> str:
         return "lower spec.resources of the pod"
     defaults = request_defaults(context.view, context.namespace)
     whole = context_price(context)
-    if whole.storage:
-        running = price_pod(spec, context.prices, limit_range_defaults=defaults)
-        if whole.micros > 2 * running.micros:
-            return "ask for smaller volumes, or a cheaper storage class"
+    if whole.storage and whole.micros > 2 * price_pod(spec, context.prices, limit_range_defaults=defaults).micros:
+        return "ask for smaller volumes, or a cheaper storage class"
+    if whole.devices and whole.of(1) > 2 * price_pod(spec, context.prices, limit_range_defaults=defaults).micros:
+        return "claim fewer devices, or devices of a cheaper class"
+    runtime = _dearer_runtime(context, spec, whole)
+    if runtime:
+        return runtime
     best, name, resources = -1, "", None
     for container in (*(spec.containers or ()), *(spec.init_containers or ())):
         price = price_pod(PodSpec(containers=[container]), context.prices, limit_range_defaults=defaults)
@@ -254,12 +309,59 @@ def how_to_undo(context: Context) -> str:
     return how_to_cost_less(context)
 
 
+def _dearer_runtime(context: Context, spec: PodSpec, whole: PodPrice) -> str:
+    """Return what to do where the overhead of the RuntimeClass is the larger part of the price."""
+    overhead = spec.overhead or class_overhead(context, spec).amounts
+    if not overhead:
+        return ""
+    price = price_pod(PodSpec(overhead=overhead), context.prices, spot=context.priced_as_spot)
+    if 2 * price.micros <= whole.micros:
+        return ""
+    of = f"{format_cpu(price.cpu)} CPU and {words.size(price.memory)} are the overhead"
+    name = spec.runtime_class_name
+    if not name:
+        return f"remove spec.overhead: {of}"
+    return f'choose another runtimeClassName than "{words.short(name)}": {of} of that RuntimeClass'
+
+
 def _advice(name: str, resources: ResourceRequirements | None) -> str:
     if resources is not None and resources.requests:
         return f'lower the requests of container "{name}"'
     if resources is not None and resources.limits:
         return f'give container "{name}" requests below its limits'
     return f'give container "{name}" lower requests of its own'
+
+
+def unpriced(context: Context, *, denies: bool, is_new: bool = False) -> Sequence[Finding]:
+    """Return the finding that a part of the object has no price, and that its overhead is not known; empty where it
+    has been told before of the stored object.
+
+    Args:
+        context: the object; its price can be computed.
+        is_new: whether it was nobody's business before, although it is stored.
+        denies: whether what has no price is refused; never of a workload, whose pods are judged by themselves.
+    """
+    price = context_price(context)
+    spec = context.pod.spec
+    runtime = spec.runtime_class_name if spec is not None else None
+    if not price.unpriced and not runtime:
+        return ()
+    found: list[Finding] = []
+    if spec is not None and runtime and context.operation != "UPDATE":
+        unknown = class_overhead(context, spec).unknown
+        if unknown:
+            text = f'RuntimeClass "{unknown}" is not known, so its overhead is not in the price'
+            cure = "create the RuntimeClass, or correct spec.runtimeClassName"
+            found.append(Finding(rule="runtimeClass", message=text, cure=cure, notice=True))
+    if price.unpriced:
+        old = old_price(context) if context.operation == "UPDATE" and not is_new else None
+        if old is None or old.unpriced != price.unpriced:
+            names = words.listed(text.partition(" ")[2] for text in price.unpriced)
+            is_notice = not denies or context.scale is not None
+            text = f"asks for {words.listed(price.unpriced)}, which the price list has no price of"
+            cure = f"add a price of {names} to the PriceList, or remove the request"
+            found.append(Finding(rule="unpriced", message=text, cure=cure, notice=is_notice))
+    return tuple(found)
 
 
 def not_priced(error: QuantityError, *, notice: bool) -> Finding:

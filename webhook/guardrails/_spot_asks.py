@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from webhook.guardrails._contract import Context
-from webhook.guardrails._money import nodes_of
+from webhook.guardrails._placed import nodes_of
 from webhook.guardrails._skip import is_daemon
 from webhook.kube.objects import NodeSelectorTerm, PodSpec, Toleration
 from webhook.pricing.placement import SpotLabels, asks_too_much, capacity_of

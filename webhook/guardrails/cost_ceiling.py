@@ -3,14 +3,17 @@
 Rule
     ``podMonthly``: the monthly price of one pod is not above the ceiling; exactly at it is within.
     ``workloadMonthly``: the number of pods times the price of one is not above the ceiling.
+    ``unpriced``: where it is ``deny``, the pod asks for nothing that the price list has no price of; by default that is
+    only told.
 
-    The price is what the scheduler sets aside for the pod, at the prices of the PriceList of the nodes that it runs
-    on, and the volumes that come with it. Of a container it is the request, else the limit, else the namespace's
-    LimitRange default, else ``assumedRequest``; the message says which, and names the PriceList. A Deployment counts
-    its replicas, a DaemonSet the nodes it matches, each at its own price, a Job its parallelism. A Job is priced for
-    the time that it runs, at most for a month; a CronJob for that of all runs of a month, those that overlap side by
-    side. While it is suspended, a Job or CronJob costs nothing; what it will cost once it is resumed is told. Where a
-    HorizontalPodAutoscaler may raise a workload above the ceiling, it is told.
+    The price is what the scheduler sets aside for the pod, the overhead of its RuntimeClass included, at the prices
+    of the PriceList of the nodes that it runs on, and the volumes that come with it. Of a container it is the
+    request, else the limit, else the namespace's LimitRange default, else ``assumedRequest``; the message says
+    which, and names the PriceList. A Deployment counts its replicas, a DaemonSet the nodes it matches, each at its own
+    price, a Job its parallelism. A Job is priced for the time that it runs, at most for a month; a CronJob for that of
+    all runs of a month, those that overlap side by side. While it is suspended, a Job or CronJob costs nothing; what
+    it will cost once it is resumed is told. Where a HorizontalPodAutoscaler may raise a workload above the ceiling, it
+    is told.
 
     The time that a run takes is what the annotation ``podgate.dev/expected-runtime`` says, such as ``90m``: it is
     believed up to ``activeDeadlineSeconds``, which ends the run, and without that only with ``trustExpectedRuntime``.
@@ -18,6 +21,7 @@ Rule
 
 Fields
     ``podMonthly``, ``workloadMonthly``: decimal strings in the price list's currency; at least one of them.
+    ``unpriced``: ``allow`` or ``deny``.
 
 When
     * pod CREATE and ``pods/resize``; a resize only where it makes the pod dearer than it was;
@@ -56,12 +60,17 @@ class CostCeilingRule(NamedTuple):
     workload_monthly: int | None
     trusts_runtime: bool = False
     """Whether the running time that a Job is annotated with is believed."""
+    denies_unpriced: bool = False
+    """Whether it refuses what has no price."""
 
 
 def compile_rule(section: CostCeilingSection) -> CostCeilingRule:
     """Compile the section."""
     return CostCeilingRule(
-        _micros(section.pod_monthly), _micros(section.workload_monthly), section.trust_expected_runtime
+        pod_monthly=_micros(section.pod_monthly),
+        workload_monthly=_micros(section.workload_monthly),
+        trusts_runtime=section.trust_expected_runtime,
+        denies_unpriced=section.unpriced == "deny",
     )
 
 
@@ -85,10 +94,10 @@ def inspect(rule: CostCeilingRule, context: Context) -> Sequence[Finding]:
     except QuantityError as error:
         return (_money.not_priced(error, notice=context.scale is not None),)
     old = _money.old_price(context) if context.operation == "UPDATE" else None
-    findings: list[Finding] = []
+    findings = list(_money.unpriced(context, denies=rule.denies_unpriced))
     received = context.received_price or price
     scale = context.scale.believed(rule.trusts_runtime) if context.scale is not None else None
-    if rule.pod_monthly is not None and (old is None or received.micros > old.micros):
+    if rule.pod_monthly is not None and (old is None or received.of(1) > old.of(1)):
         findings.extend(_judge_pod(rule.pod_monthly, context, price, scale))
     if rule.workload_monthly is not None and scale is not None:
         findings.extend(_judge_workload(rule, rule.workload_monthly, context, scale, price, old))
@@ -98,8 +107,7 @@ def inspect(rule: CostCeilingRule, context: Context) -> Sequence[Finding]:
 def _judge_pod(
     ceiling: int, context: Context, price: _money.PodPrice, scale: WorkloadScale | None
 ) -> Sequence[Finding]:
-    month = context.prices.hours_per_month
-    cost = price.micros * _hours(scale, month)
+    cost = price.of(1) * _hours(scale, context.prices.hours_per_month)
     if cost <= ceiling:
         return ()
     is_workload = scale is not None
@@ -133,15 +141,18 @@ def _judge_workload(
             return ()
     currency = context.prices.currency
     shown, bound = _apart(cost, ceiling, currency)
-    each = money.format_money(money.over_hours(price.micros, _hours(scale, month)), currency)
-    if _money.of_all(price, scale) != price.micros * scale.replicas:
+    hours = _hours(scale, month)
+    each = f"{money.format_money(money.over_hours(price.micros, hours), currency)} a pod"
+    if _money.of_all(price, scale) != price.of(scale.replicas):
         each = f"up to {each}"
+    if price.once:
+        each += f", and {money.format_money(money.over_hours(price.once, hours), currency)} for claims that they share"
     return (
         Finding(
             rule="workloadMonthly",
             message=(
                 f"costs {shown} a {_span(scale)} ({_money.pods(scale)}), above the ceiling of {bound} "
-                f"({each} a pod: {_money.quantities(price)})"
+                f"({each}: {_money.quantities(price)})"
             ),
             cure=(
                 f"run fewer pods, {_money.how_to_cost_less(context)}, or ask the platform team to raise "
@@ -155,7 +166,7 @@ def _judge_workload(
 def _judge_most(ceiling: int, context: Context, scale: WorkloadScale, price: _money.PodPrice) -> Sequence[Finding]:
     """Say that an autoscaler, or resuming a suspended Job, may raise the workload above its ceiling, where it will be
     refused."""
-    cost = price.micros * max(scale.most, scale.resumed) * _hours(scale, context.prices.hours_per_month)
+    cost = price.of(max(scale.most, scale.resumed)) * _hours(scale, context.prices.hours_per_month)
     if cost <= ceiling:
         return ()
     shown, bound = _apart(cost, ceiling, context.prices.currency)

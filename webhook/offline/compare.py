@@ -153,11 +153,10 @@ def _subject(item: Manifest, view: View, namespace: str) -> subjects.Subject | N
 def _price(subject: subjects.Subject, around: Surroundings) -> Priced:
     context, entries, _ = what_speaks_for(subject, around)
     price = _money.context_price(context)
-    rate = price.micros
     book = around.rules.prices
     scale = subject.scale.believed(trusts_runtime(entries)) if subject.scale is not None else None
     if scale is None:
-        amount = money.over_hours(rate, book.hours_per_month)
+        amount = money.over_hours(price.micros, book.hours_per_month)
         return Priced(Range(amount, amount), "1 pod")
     hours = min(scale.hours, book.hours_per_month) if scale.hours is not None else book.hours_per_month
     controller = subject.controller or Controller(subject.kind, subject.name)
@@ -166,7 +165,7 @@ def _price(subject: subjects.Subject, around: Surroundings) -> Priced:
         low = min(1 if item.min_replicas is None else item.min_replicas for item in autoscalers)
         high = max(low, *(item.max_replicas for item in autoscalers))
         words = f"{low} to {high} replicas by HPA {', '.join(item.name for item in autoscalers)}"
-        return Priced(Range(money.over_hours(rate * low, hours), money.over_hours(rate * high, hours)), words)
+        return Priced(Range(money.over_hours(price.of(low), hours), money.over_hours(price.of(high), hours)), words)
     cost = money.over_hours(_money.of_all(price, scale), hours)
     return Priced(Range(cost, cost), scale.source)
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from webhook.policy._base import FieldError, Money, Section
+from webhook.policy._base import FieldError, Money, Section, Unpriced
 
 
 class CostCeilingSection(Section):
@@ -31,6 +31,14 @@ class CostCeilingSection(Section):
             "no activeDeadlineSeconds bounds its run. Default false: it then costs the whole month."
         ),
     ] = False
+
+    unpriced: Annotated[
+        Unpriced,
+        Field(
+            description="What becomes of a pod that asks for a resource which the price list has no price of: allow "
+            "lets it in and says so, deny refuses it. Default allow."
+        ),
+    ] = "allow"
 
     @model_validator(mode="after")
     def _has_a_ceiling(self) -> "CostCeilingSection":
