@@ -65,7 +65,8 @@ class Running:
             before = price_of_running(item, self._view, self._admitted, self._now).micros
             changed = self._changed(subject, item)
             changed.priced_as_spot = self._judged.prices_as_spot(changed, self._now, would=True)
-            return Money(before, _money.context_price(changed).micros, self._ordinary(subject, item))
+            ordinary = _money.context_price(self._changed(subject, item)).micros
+            return Money(before, _money.context_price(changed).micros, ordinary)
         except QuantityError:
             return None
 
@@ -87,17 +88,15 @@ class Running:
                 before.priced_as_spot = self._admitted.prices_as_spot(before, self._now)
                 after.priced_as_spot = self._judged.prices_as_spot(after, self._now, would=True)
                 pods = subject.scale.replicas if subject.scale is not None else 1
-                is_now, will_be = (_money.context_price(each).micros * pods for each in (before, after))
-                found.append(Money(is_now, will_be, self._ordinary(subject, item) * pods))
+                is_now, will_be = (_money.context_price(each).of(pods) for each in (before, after))
+                ordinary = _money.context_price(self._changed(subject, item)).of(pods)
+                found.append(Money(is_now, will_be, ordinary))
         except QuantityError:
             return None
         return max(found, default=None)
 
-    def _ordinary(self, subject: Subject, item: ClusterPod) -> int:
-        return _money.context_price(self._changed(subject, item)).micros
-
     def _changed(self, subject: Subject, item: ClusterPod) -> Context:
-        return Context(
+        context = Context(
             pod=subject.pod,
             namespace=subject.namespace,
             view=self._view,
@@ -108,6 +107,8 @@ class Running:
             claim_templates=subject.claim_templates,
             running=item,
         )
+        context.budget_scopes = self._admitted.budget_scopes
+        return context
 
 
 def nodes_of_owners(view: View) -> dict[Owner, frozenset[str]]:
