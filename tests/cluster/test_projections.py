@@ -54,6 +54,30 @@ def test_a_pod_keeps_what_pricing_reads_and_nothing_else() -> None:
     assert (record.uid, record.namespace) == ("u1", "a")
 
 
+def test_a_pod_keeps_what_decides_whether_it_suits_spot_capacity() -> None:
+    spec = {
+        "containers": [],
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 3600,
+        "volumes": [{"name": "data", "hostPath": {"path": "/data"}}, {"name": "token", "projected": {}}],
+    }
+    document = raw({"metadata": {"namespace": "a", "name": "p", "uid": "u"}, "spec": spec})
+    record = PodProjection()(document, meta_of(document))
+    assert record is not None
+    assert (record.spec.restart_policy, record.spec.termination_grace_period_seconds) == ("Never", 3600)
+    assert [volume.host_path is not None for volume in record.spec.volumes or ()] == [True]
+
+
+def test_a_job_keeps_whether_it_is_run_again() -> None:
+    policy = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}
+    spec = {"backoffLimit": 0, "podFailurePolicy": policy, "template": {"spec": {"containers": []}}}
+    document = raw({"metadata": {"namespace": "a", "name": "j", "uid": "u"}, "spec": spec})
+    known = workload("batch/v1", "Job")(document, meta_of(document))
+    assert known.head.spec is not None
+    assert known.head.spec.backoff_limit == 0
+    assert known.head.spec.pod_failure_policy is not None
+
+
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 def test_a_pod_that_has_ended_is_of_no_interest(phase: str) -> None:
     document = raw({"metadata": {"namespace": "a", "name": "p", "uid": "u"}, "status": {"phase": phase}})

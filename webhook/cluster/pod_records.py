@@ -88,6 +88,7 @@ class _PodAffinity(Object, omit_defaults=True):
 class _PodVolume(Object, omit_defaults=True):
     persistent_volume_claim: objects.Claim | None = None
     ephemeral: objects.EphemeralVolume | None = None
+    host_path: objects.Present | None = None
 
 
 class _PodSpec(Object, omit_defaults=True):
@@ -103,6 +104,8 @@ class _PodSpec(Object, omit_defaults=True):
     volumes: list[_PodVolume] | None = None
     priority: int | None = None
     priority_class_name: str | None = None
+    restart_policy: str | None = None
+    termination_grace_period_seconds: int | None = None
     resource_claims: list[PodResourceClaim] | None = None
 
 
@@ -212,10 +215,12 @@ class PodProjection:
             overhead=spec.overhead,
             resources=spec.resources,
             tolerations=spec.tolerations,
-            # Which claims it mounts differs from pod to pod, and other volumes cost nothing.
-            volumes=[each for each in volumes if each.ephemeral is not None] or None,
+            # Which claims it mounts differs from pod to pod, and other volumes decide nothing.
+            volumes=[each for each in volumes if each.ephemeral is not None or each.host_path is not None] or None,
             priority=spec.priority or None,
             priority_class_name=spec.priority_class_name,
+            restart_policy="Never" if spec.restart_policy == "Never" else None,
+            termination_grace_period_seconds=spec.termination_grace_period_seconds,
             resource_claims=spec.resource_claims,
         )
         made = pod_claims.made_by(pod.status) if pod.status is not None else ()

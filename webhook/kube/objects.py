@@ -235,6 +235,7 @@ class PodSpec(Object):
     priority_class_name: str | None = None
     runtime_class_name: str | None = None
     active_deadline_seconds: int | None = None
+    termination_grace_period_seconds: int | None = None
     restart_policy: str | None = None
     host_network: bool | None = None
     host_pid: bool | None = msgspec.field(name="hostPID", default=None)
@@ -292,11 +293,27 @@ class PodTemplate(Object):
     spec: PodSpec | None = None
 
 
+class PodCondition(Object):
+    type: str = ""
+
+
+class PodFailureRule(Object):
+    action: str = ""
+    on_pod_conditions: list[PodCondition] | None = None
+
+
+class PodFailurePolicy(Object):
+    rules: list[PodFailureRule] | None = None
+
+
 class JobSpec(Object):
     template: PodTemplate | None = None
     parallelism: int | None = None
     completions: int | None = None
     active_deadline_seconds: int | None = None
+    backoff_limit: int | None = None
+    backoff_limit_per_index: int | None = None
+    pod_failure_policy: PodFailurePolicy | None = None
     suspend: bool | None = None
 
 
@@ -324,6 +341,9 @@ class WorkloadSpec(Object):
     parallelism: int | None = None
     completions: int | None = None
     active_deadline_seconds: int | None = None
+    backoff_limit: int | None = None
+    backoff_limit_per_index: int | None = None
+    pod_failure_policy: PodFailurePolicy | None = None
     suspend: bool | None = None
     volume_claim_templates: list[ClaimTemplate] | None = None
     schedule: str | None = None

@@ -19,6 +19,7 @@ from webhook.policy._policy_set import DEFAULT_PRICE_LIST, PolicySet
 from webhook.policy.budget import BudgetExceptions
 from webhook.policy.guardrail_policy import ExceptionsModel, GuardrailPolicySpec
 from webhook.policy.policy_exception import BUDGET, PolicyExceptionSpec
+from webhook.policy.spot import SpotSection
 from webhook.pricing.unpriced import where
 
 Weight = Literal["error", "warning"]
@@ -93,6 +94,28 @@ def _policy(policy: _Policy) -> Iterator[Remark]:
         yield Remark(policy.origin, "systemNamespace", "warning", what, text, cure)
     if _is_everything(match):
         yield from _locks(policy, what, active)
+    yield from _preference(policy, what)
+
+
+def _preference(policy: _Policy, what: str) -> Iterator[Remark]:
+    section = policy.spec.sections.get("spot")
+    affinity = section.node_affinity if isinstance(section, SpotSection) else None
+    if affinity is not None and affinity.key in _NO_CAPACITY:
+        text = f"prefers spot nodes by {affinity.key}, which says nothing of a node's capacity"
+        cure = "name in spot.nodeAffinity.key the label of spot nodes, such as karpenter.sh/capacity-type"
+        yield Remark(policy.origin, "spotPreference", "warning", what, text, cure)
+
+
+_NO_CAPACITY: Final = frozenset(
+    {
+        "kubernetes.io/hostname",
+        "kubernetes.io/os",
+        "kubernetes.io/arch",
+        "topology.kubernetes.io/zone",
+        "topology.kubernetes.io/region",
+    }
+)
+"""Labels that every node has, whatever its capacity. Autoscalers handle a preference for some of them badly, too."""
 
 
 def _locks(policy: _Policy, what: str, active: Sequence[str]) -> Iterator[Remark]:
