@@ -249,7 +249,10 @@ def test_an_owner_of_another_namespace_excuses_nothing() -> None:
     [
         ("ReplicaSet", {"replicas": 11}),
         ("Job", {"parallelism": 11}),
-        ("ReplicaSet", {"template": factories.deployment(template=factories.pod(hostNetwork=True))["spec"]["template"]}),
+        (
+            "ReplicaSet",
+            {"template": factories.deployment(template=factories.pod(hostNetwork=True))["spec"]["template"]},
+        ),
     ],
 )
 def test_more_than_the_owner_asks_for_is_judged(kind: str, changes: dict[str, Any]) -> None:

@@ -47,9 +47,8 @@ def _booked(view: View, rules: Ruleset, now: Callable[[], datetime]) -> Iterator
             pod=item.pod, namespace=item.namespace, view=view, prices=rules.prices, namespace_info=info, running=item
         )
         namespace_labels = info.labels if info is not None else _NO_LABELS
-        paying = tuple(
-            rule.name for rule in rules.budgets if rule.covers(item.namespace, namespace_labels, context.labels)
-        )
+        labels = rules.charged_labels(context, now)
+        paying = tuple(rule.name for rule in rules.budgets if rule.covers(item.namespace, namespace_labels, labels))
         if not paying:
             continue
         context.priced_as_spot = rules.prices_as_spot(context, now)
