@@ -19,8 +19,9 @@ def labels(mode: str = "enforce", source: str = "namespace", more: str = "") -> 
 
 def budget(amount: str, mode: str = "enforce", value: str = "alpha", **fields: str) -> str:
     more = "".join(f"\n{key}: {text}" for key, text in fields.items())
+    scope = f"scope: {{label: {{key: cost-center, value: {value}}}}}"
     return factories.policy(
-        f"mode: {mode}\nscope: {{label: {{key: cost-center, value: {value}}}}}\namount: '{amount}'\ncurrency: USD{more}",
+        f"mode: {mode}\n{scope}\namount: '{amount}'\ncurrency: USD{more}",
         name=value,
         kind="Budget",
     )
