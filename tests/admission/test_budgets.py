@@ -92,12 +92,32 @@ def ledger_that(**methods: Any) -> MemoryLedger:  # noqa: ANN401  what a method 
 
 
 def test_who_comes_a_moment_too_late_is_told_so() -> None:
-    raced = ledger_that(reserve=Outcome(accepted=False, budget="alpha", committed=RATE, limit=RATE))
+    raced = ledger_that(reserve=Outcome(accepted=False, budget="alpha", committed=5 * RATE, limit=5 * RATE))
     answer = world(budget("500"), ledger=raced).validate(factories.pod())
     assert not answer.allowed
-    assert answer.message.startswith("policy alpha, budget: another pod took the money a moment ago")
-    assert "to fix: retry" in answer.message
+    # As if it had come later: how much is committed of what; a retry would not help.
+    assert answer.message.startswith('policy alpha, budget: budget "alpha": $')
+    assert "of $500.00 a month committed, this pod adds $" in answer.message
+    assert "retry" not in answer.message
     assert answer.outcome("budget") == "refused"
+
+
+def test_who_lost_every_race_is_told_how_much_is_committed_and_to_retry() -> None:
+    lost = Outcome(False, "alpha", 1_500_000, 2_000_000, "7 times others booked at the same moment, and were faster")
+    answer = world(budget("500"), ledger=ledger_that(reserve=lost)).validate(factories.pod())
+    assert answer.message == (
+        "policy alpha, budget: 7 times others booked at the same moment, and were faster (1.500000 of 2.000000 an hour "
+        "are committed); to fix: retry in a minute"
+    )
+
+
+def test_a_pod_that_is_let_in_unbooked_is_told_to_its_author_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    silent = ledger_that(reserve=LedgerError("the API server did not answer in time"))
+    answer = world(budget("500"), ledger=silent).validate(factories.pod())
+    assert answer.allowed
+    (warning,) = answer.warnings
+    assert "let in although it could not be booked (the API server did not answer in time)" in warning
+    assert "could not be booked in budget alpha" in caplog.text
 
 
 def test_the_same_pod_is_booked_once() -> None:

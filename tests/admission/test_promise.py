@@ -23,6 +23,7 @@ class Later:
 
     def __init__(self, answer: Outcome | LedgerError | None) -> None:
         self.answer = answer
+        self.last_word: Outcome | LedgerError = LedgerError("the API server did not answer in time")
         self.asked: list[tuple[str, int, tuple[Charge, ...], Owner | None, float]] = []
 
     def begin(
@@ -34,11 +35,12 @@ class Later:
         *,
         seconds: float,
         done: Callable[[Outcome | LedgerError], None],
-    ) -> None:
+    ) -> Callable[[], Outcome | LedgerError]:
         self.asked.append((key, micros, tuple(charges), owner, seconds))
         answer = self.answer
         if answer is not None:
             threading.Thread(target=lambda: done(answer)).start()
+        return lambda: self.last_word
 
 
 def subject(uid: str = "pod-uid") -> Subject:
@@ -51,20 +53,31 @@ def subject(uid: str = "pod-uid") -> Subject:
 async def test_a_pod_that_is_booked_is_let_in_as_it_was() -> None:
     later = Later(Outcome(accepted=True))
     assert await commit_later(DECISION, subject(), later, "review", 10.0) is DECISION
-    assert later.asked == [("pod-uid", 7, DECISION.charges, None, 4.0)]
+    assert later.asked == [("pod-uid", 7, (Charge("alpha", 10, "team-alpha"),), None, 4.0)]
 
 
 async def test_a_pod_that_found_the_money_gone_is_refused() -> None:
     decision = await commit_later(DECISION, subject(), Later(Outcome(False, "alpha", 9, 10)), "review", 10.0)
     assert not decision.allowed
-    assert "another pod took the money" in decision.message
+    assert "0.000009 of 0.000010 an hour are committed" in decision.message
+    assert "retry" not in decision.message
+
+
+async def test_who_waits_in_vain_hears_the_ledgers_last_word() -> None:
+    later = Later(None)
+    later.last_word = Outcome(False, "alpha", 10, 10)
+    allowing = msgspec.structs.replace(DECISION, deny_on_fault=())
+    decision = await commit_later(allowing, subject(), later, "review", 0.1)
+    assert not decision.allowed, "a full budget is no fault"
+    assert not decision.reservation_fault
 
 
 async def test_a_refusal_that_is_not_for_money_says_so() -> None:
     later = Later(Outcome(False, "alpha", 9, 10, "2000 pods that it pays for are being created at this moment"))
     decision = await commit_later(DECISION, subject(), later, "review", 10.0)
     assert decision.message == (
-        "policy alpha, budget: 2000 pods that it pays for are being created at this moment; to fix: retry in a minute"
+        "policy alpha, budget: 2000 pods that it pays for are being created at this moment (0.000009 of 0.000010 an "
+        "hour are committed); to fix: retry in a minute"
     )
 
 

@@ -1,16 +1,21 @@
 """Replicas of the shared ledger in one process, over one place where ledgers are kept."""
 
+import itertools
 import random
 import time
 from collections.abc import Iterable
+from datetime import timedelta
 
 from tests.contracts.ledger import TTL, Clock
 from tests.fakes.ledgers import FakeLedgers
 from webhook.kube.budget_ledgers import Ledgers, Stored
 from webhook.ledger import balance
+from webhook.ledger.escrow import ACTIVE_SECONDS
 from webhook.ledger.shared import SharedLedger
 from webhook.ledger.store import Booking
 from webhook.ledger.writer import Surroundings
+
+_HOLDERS = itertools.count()
 
 TERMS = balance.Terms(amount=100 * 730)
 """At most 100 micro-units per hour."""
@@ -25,15 +30,22 @@ class Switches:
 
 
 def replica(ledgers: Ledgers, clock: Clock, switches: Switches | None = None, *, seed: int = 0) -> SharedLedger:
-    """Return a replica that has counted that no pod runs."""
+    """Return a replica that has counted that no pod runs. Its time is that of `clock` and what it has slept."""
     switched = switches or Switches()
+    slept = [0.0]
+
+    def sleep(seconds: float) -> None:
+        slept[0] += seconds
+        time.sleep(seconds / 10)
+
     around = Surroundings(
         now=clock,
-        monotonic=time.monotonic,
-        sleep=lambda seconds: time.sleep(seconds / 10),
+        monotonic=lambda: clock.now.timestamp() + slept[0],
+        sleep=sleep,
         random=random.Random(seed).random,  # noqa: S311  it spreads pauses
         is_absent=lambda: switched.is_absent,
         sees_pods=lambda: switched.sees_pods,
+        holder=f"replica-{next(_HOLDERS)}",
     )
     made = SharedLedger(ledgers, around, ttl=TTL)
     made.recount([])
@@ -50,6 +62,13 @@ def watch(ledgers: FakeLedgers, shared: SharedLedger) -> None:
             shared.copies.drop(f"/{stored.name}")
 
     ledgers.listeners.append(hear)
+
+
+def settle(shared: Iterable[SharedLedger], clock: Clock) -> None:
+    """Let some time pass, after which nobody books and all that was booked is written down."""
+    clock.now += timedelta(seconds=ACTIVE_SECONDS + 1)
+    for each in shared:
+        each.flush()
 
 
 def sync(shared: SharedLedger, pods: Iterable[Booking], budgets: Iterable[str] = ("a", "b")) -> None:

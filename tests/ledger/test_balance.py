@@ -98,7 +98,7 @@ def test_a_clock_that_goes_back_spends_nothing() -> None:
 
 def test_years_without_news_cost_no_time() -> None:
     spending = Spending(NOON).advanced(MONEY, NOON + timedelta(days=36_500))
-    assert len(spending.days) == 31
+    assert len(spending.days) == 32, "the last month, and the day on which it was counted before"
     assert spending.micros("daily", NOON + timedelta(days=36_500)) == 12 * MONEY
 
 

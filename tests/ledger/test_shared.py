@@ -570,7 +570,7 @@ def test_a_kind_without_status_is_said(house: House) -> None:
         one.reserve("p", 1, CHARGE)
 
 
-def test_who_cannot_be_served_in_time_is_told(house: House) -> None:
+def test_who_loses_every_race_is_refused_and_told_so(house: House) -> None:
     (one,) = house.open()
 
     def before(verb: str) -> None:
@@ -581,8 +581,12 @@ def test_who_cannot_be_served_in_time_is_told(house: House) -> None:
     answers: list[Outcome | LedgerError] = []
     one.begin("p", 1, CHARGE, None, seconds=0.1, done=answers.append)
     eventually(lambda: bool(answers))
-    assert isinstance(answers[0], LedgerError)
+    # To lose a race is no fault: it is never let in beside the ledger.
+    assert isinstance(answers[0], Outcome)
+    assert (answers[0].accepted, answers[0].budget) == (False, "a")
+    assert "others booked at the same moment" in answers[0].reason
     assert one.tally.writes["conflict"] > 1
+    assert one.tally.writes["expired"] == 1
 
 
 def test_nobody_is_refused_by_an_old_copy(house: House) -> None:

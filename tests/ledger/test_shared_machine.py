@@ -132,6 +132,11 @@ class Machine(RuleBasedStateMachine):
         for each in range(REPLICAS):
             self._hear(each, self.clock.now)
             self.replicas[each].recount(Booking(key, micros, ("a",)) for key, micros in self.pods.items())
+            self.replicas[each].flush()
+        self.replicas[number].reconcile(lambda: True)
+        self.clock.now += SETTLE
+        self._hear(number, self.clock.now)
+        self.replicas[number].unchanged()
         self.replicas[number].reconcile(lambda: True)
         sheet = self.ledgers.sheet("a")
         assert sheet.rate == sum(self.pods.values())

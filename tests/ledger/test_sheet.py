@@ -117,7 +117,7 @@ def test_what_no_writer_wrote_is_damaged_in_one_line(status: bytes) -> None:
     with pytest.raises(_wire.Damaged) as caught:
         _wire.decode(status)
     assert "\n" not in str(caught.value)
-    assert _wire.salvage(status) == {}
+    assert _wire.salvage(status) == ({}, {})
 
 
 def test_reservations_are_salvaged_one_by_one() -> None:
@@ -128,6 +128,6 @@ def test_reservations_are_salvaged_one_by_one() -> None:
     lost.append("v 1.000000 2026-01-01T00:00:00Z for free")
     broken = raw.replace(b'"reservations":"', b'"reservations":"' + "".join(f"{each}\\n" for each in lost).encode())
     assert broken != raw
-    assert _wire.salvage(broken) == {"p": Reservation(30, NOW)}
+    assert _wire.salvage(broken) == ({"p": Reservation(30, NOW)}, {})
     assert _wire.is_kept(raw, raw.replace(b":", b": "))
     assert not _wire.is_kept(raw, b"{}")

@@ -46,6 +46,7 @@ def _booked(view: View, rules: Ruleset, now: Callable[[], datetime]) -> Iterator
         context = Context(
             pod=item.pod, namespace=item.namespace, view=view, prices=rules.prices, namespace_info=info, running=item
         )
+        context.budget_scopes = rules.budget_scopes
         namespace_labels = info.labels if info is not None else _NO_LABELS
         labels = rules.charged_labels(context, now)
         paying = tuple(rule.name for rule in rules.budgets if rule.covers(item.namespace, namespace_labels, labels))

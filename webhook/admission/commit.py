@@ -5,14 +5,26 @@ that two pods can never both take the last of it. It happens in the validating c
 there), never on a dry run, and never for budgets in audit.
 """
 
+import logging
+from collections.abc import Callable
+
 import msgspec
 
-from webhook.admission.decision import Decision, Outcome
+from webhook.admission.decision import Decision, Outcome, line, one_line
 from webhook.admission.subject import Subject
+from webhook.guardrails._contract import Finding
+from webhook.ledger import store
 from webhook.ledger.store import Books, LedgerError
 
+Refusal = Callable[[store.Outcome], Finding | None]
+"""Says what a budget says of a pod when so much is committed; None where it would let it in."""
 
-def commit(decision: Decision, subject: Subject, ledger: Books, uid: str) -> Decision:
+_log = logging.getLogger("podgate.ledger")
+
+
+def commit(
+    decision: Decision, subject: Subject, ledger: Books, uid: str, refusal: Refusal | None = None
+) -> Decision:
     """Reserve what the decision charges.
 
     Args:
@@ -20,31 +32,52 @@ def commit(decision: Decision, subject: Subject, ledger: Books, uid: str) -> Dec
         subject: the pod; its UID is the key of the reservation.
         ledger: takes the money.
         uid: the review's uid, key of a pod without a UID of its own (a review made by hand).
+        refusal: words a refusal as the review would have.
     """
     metadata = subject.pod.metadata
     key = (metadata.uid if metadata is not None else None) or uid
+    charges = [charge._replace(namespace=subject.namespace) for charge in decision.charges]
     try:
-        outcome = ledger.reserve(key, decision.rate, decision.charges, decision.owner)
+        outcome = ledger.reserve(key, decision.rate, charges, decision.owner)
     except LedgerError as error:
         return _unreserved(decision, str(error))
     if outcome.accepted:
         return decision
-    message = (
-        f"policy {outcome.budget}, budget: another pod took the money a moment ago and this one no longer fits; "
-        "to fix: retry, lower the requests, or ask the budget's owner to raise it"
-    )
-    if outcome.reason:
-        message = f"policy {outcome.budget}, budget: {outcome.reason}; to fix: retry in a minute"
-    outcomes = tuple(_refused(item) if _is_about(item, outcome.budget) else item for item in decision.outcomes)
+    finding = refusal(outcome) if refusal is not None and outcome.limit else None
+    outcomes = tuple(_refused(item, finding) if _is_about(item, outcome.budget) else item for item in decision.outcomes)
+    message = _message(outcome, finding, outcomes)
     return msgspec.structs.replace(decision, allowed=False, would_allow=False, message=message, outcomes=outcomes)
+
+
+def _message(outcome: store.Outcome, finding: Finding | None, outcomes: tuple[Outcome, ...]) -> str:
+    about = next((item for item in outcomes if _is_about(item, outcome.budget)), None)
+    if finding is not None and about is not None and not outcome.reason:
+        return line(about, finding, finding.message)
+    if outcome.reason:
+        # Here a retry helps: nothing says that there is no room.
+        stands = f" ({_stands(outcome)})" if outcome.limit else ""
+        return one_line(f"policy {outcome.budget}, budget: {outcome.reason}{stands}; to fix: retry in a minute")
+    return one_line(
+        f"policy {outcome.budget}, budget: {_stands(outcome)}, and this pod does not fit; to fix: lower the requests, "
+        "remove pods that this budget pays for, or ask the platform team to raise its amount"
+    )
+
+
+def _stands(outcome: store.Outcome) -> str:
+    return f"{_rate(outcome.committed)} of {_rate(outcome.limit)} an hour are committed"
+
+
+def _rate(micros: int) -> str:
+    return f"{micros // 1_000_000}.{micros % 1_000_000:06}"
 
 
 def _is_about(item: Outcome, budget: str) -> bool:
     return item.guardrail == "budget" and item.policy == budget
 
 
-def _refused(item: Outcome) -> Outcome:
-    return msgspec.structs.replace(item, outcome="refused")
+def _refused(item: Outcome, finding: Finding | None) -> Outcome:
+    findings = (finding,) if finding is not None else item.findings
+    return msgspec.structs.replace(item, outcome="refused", findings=findings)
 
 
 def _unreserved(decision: Decision, reason: str) -> Decision:
@@ -52,7 +85,15 @@ def _unreserved(decision: Decision, reason: str) -> Decision:
     denying = [name for name in decision.deny_on_fault if any(charge.budget == name for charge in decision.charges)]
     outcomes = tuple(_with_fault(item, decision, reason) for item in decision.outcomes)
     if not denying:
-        return msgspec.structs.replace(decision, outcomes=outcomes, reservation_fault=reason)
+        names = ", ".join(charge.budget for charge in decision.charges)
+        _log.warning("a pod is let in although it could not be booked in budget %s: %s", names, reason)
+        told = one_line(
+            f"policy {decision.charges[0].budget}, budget: this pod is let in although it could not be booked "
+            f"({reason}); to fix: tell the platform team, who find it in Podgate's log"
+        )
+        return msgspec.structs.replace(
+            decision, outcomes=outcomes, reservation_fault=reason, warnings=(*decision.warnings, told)
+        )
     message = f"policy {denying[0]}, budget: could not be booked ({reason}); to fix: retry, or ask the platform team"
     return msgspec.structs.replace(
         decision,

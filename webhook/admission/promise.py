@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from webhook.admission.commit import commit
+from webhook.admission.commit import Refusal, commit
 from webhook.admission.decision import Decision
 from webhook.admission.subject import Subject
 from webhook.ledger.store import Begins, Charge, LedgerError, Outcome, Owner
@@ -56,6 +56,7 @@ async def commit_later(
     ledger: Begins,
     uid: str,
     timeout: float | None,  # noqa: ASYNC109  the caller's
+    refusal: Refusal | None = None,
 ) -> Decision:
     """Reserve what the decision charges, as `commit` does.
 
@@ -65,13 +66,14 @@ async def commit_later(
         ledger: takes the money, later.
         uid: as for `commit`.
         timeout: seconds that the caller waits; None where it did not say.
+        refusal: as for `commit`.
     """
     try:
         return commit(decision, subject, _Asking(), uid)
     except _Asked as asked:
         seconds = MOST_SECONDS if timeout is None else min(MOST_SECONDS, timeout * SHARE)
         answer = await _answer(ledger, asked, seconds)
-    return commit(decision, subject, _Answered(answer), uid)
+    return commit(decision, subject, _Answered(answer), uid, refusal)
 
 
 async def _answer(ledger: Begins, asked: _Asked, seconds: float) -> Outcome | LedgerError:
@@ -85,10 +87,9 @@ async def _answer(ledger: Begins, asked: _Asked, seconds: float) -> Outcome | Le
     def done(answer: Outcome | LedgerError) -> None:
         loop.call_soon_threadsafe(deliver, answer)
 
-    ledger.begin(asked.key, asked.micros, asked.charges, asked.owner, seconds=seconds, done=done)
+    give_up = ledger.begin(asked.key, asked.micros, asked.charges, asked.owner, seconds=seconds, done=done)
     try:
         async with asyncio.timeout(seconds):
             return await future
     except TimeoutError:
-        # What the ledger does with it now is undone once its pod does not come.
-        return LedgerError("the API server did not answer in time")
+        return give_up()

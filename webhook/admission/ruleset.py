@@ -38,11 +38,13 @@ _MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 _NODE_USER_PREFIX = "system:node:"
 _NODES_GROUP = "system:nodes"
 
+_GPU = Decimal("0.95")
+_GPU_CLASSES = dict.fromkeys(("gpu.nvidia.com", "gpu.amd.com", "gpu.intel.com"), _GPU)
 DEFAULT_PRICES = PriceBook(
     currency="USD",
     hours_per_month=730,
-    on_demand=rates(Decimal("0.031611"), Decimal("0.004237"), Decimal("0.95")),
-    spot=rates(Decimal("0.006655"), Decimal("0.000892"), Decimal("0.95")),
+    on_demand=rates(Decimal("0.031611"), Decimal("0.004237"), _GPU, claims=_GPU_CLASSES),
+    spot=rates(Decimal("0.006655"), Decimal("0.000892"), _GPU, claims=_GPU_CLASSES),
     assumed_cpu=100,
     assumed_memory=128 << 20,
     name="built in",
@@ -89,6 +91,7 @@ class Ruleset:
         self.budgets = tuple(
             rule._replace(mode=stricter_cap(rule.mode, cap)) for rule in compiled if rule.mode != "off"
         )
+        self.budget_scopes = tuple(rule.covers for rule in self.budgets)
         self._budget_terms = {
             item.name: _terms(item.spec.lets_off) for item in policies.budgets if item.spec.mode != "off"
         }

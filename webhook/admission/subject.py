@@ -13,7 +13,7 @@ from webhook.cluster.view import Controller, View
 from webhook.guardrails._contract import Requester, WorkloadScale
 from webhook.kube.objects import ClaimTemplate, ObjectMeta, Pod, Workload, controller_of, pod_template
 
-_UNJUDGED_SUBRESOURCES = frozenset({"attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "status"})
+UNJUDGED_SUBRESOURCES = frozenset({"attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "status"})
 """Of pods: they change nothing that is judged. One that is not known is judged like a write to the pod, as the built-in
 Pod Security plugin does."""
 
@@ -90,7 +90,7 @@ def owner_of(subject: Subject, view: View) -> Controller | None:
 def _of_pod(request: PodRequest) -> Subject | str:
     subresource = request.sub_resource or ""
     pod = request.object
-    if subresource in _UNJUDGED_SUBRESOURCES:
+    if subresource in UNJUDGED_SUBRESOURCES:
         return "subresource"
     if pod is None:
         return "no object"

@@ -233,9 +233,16 @@ class Judge:
         if _SPOT not in names:
             return {_RIGHT_SIZING: total}
         around = self._around
-        context = Context(pod=subject.pod, namespace=subject.namespace, view=around.view, prices=around.rules.prices)
+        context = Context(
+            pod=subject.pod,
+            namespace=subject.namespace,
+            view=around.view,
+            prices=around.rules.prices,
+            scale=subject.scale,
+            claim_templates=subject.claim_templates,
+        )
         try:
-            ordinary = _money.context_price(context).micros * cost.pods
+            ordinary = _money.context_price(context).of(cost.pods)
         except QuantityError:
             return {_RIGHT_SIZING: total}
         by_spot = (ordinary - cost.after) * cost.hours

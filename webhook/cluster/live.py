@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, overload
 
-from webhook.cluster import disruption, leases, matching, owners, view
+from webhook.cluster import disruption, leases, matching, owners, pod_claims, view
+from webhook.cluster.live_devices import LiveDevices
 from webhook.cluster.projections import KnownWorkload, LimitRange, NamedLease, PodProjection, PodRecord
 from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Workload, controller_of
 from webhook.kube.stores import Grouped, Store
@@ -35,6 +36,8 @@ class PodStore(Store[PodRecord]):
         """Told the UID of each pod that ends, by the thread of the watch; what it had is free at once."""
         self.mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
         """By namespace and name of a claim: the (creation time, UID) of each pod that mounts it, the oldest first."""
+        self.device_users = pod_claims.Users()
+        """The same of ResourceClaims."""
         self.on_leave: Callable[[str], object] | None = None
         """Told the UID of each pod that is being deleted; its controller makes another one at once."""
         self.owned: Counter[str] = Counter()
@@ -56,6 +59,7 @@ class PodStore(Store[PodRecord]):
             self._unmount(old)
         if value.claims and (old is None or old.claims != value.claims):
             _mount(self.mounted, value)
+        self._use(old, value)
         if value.deletion_timestamp is not None and self.on_leave is not None:
             self.on_leave(key)
         self.project.sweep(self.values)
@@ -67,6 +71,7 @@ class PodStore(Store[PodRecord]):
         self._count(old, -1)
         if old is not None:
             self._unmount(old)
+            self._use(old, None)
         if self.on_end is not None:
             self.on_end(key)
 
@@ -74,11 +79,25 @@ class PodStore(Store[PodRecord]):
         """Be exactly `items`, and of what is there the keys in `kept`."""
         super().replace(items, kept)
         mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
+        users = pod_claims.Users()
         for record in self.items.values():
             _mount(mounted, record)
+            users.add(record.namespace, record.device_claims(), (record.created, record.uid))
         self.mounted = mounted
+        self.device_users = users
         self.owned = Counter(filter(None, map(_owned_by, self.items.values())))
         self.project.sweep(self.values)
+
+    def users_of(self, namespace: str, name: str) -> Iterator[pod_claims.User]:
+        """Yield the users of a ResourceClaim, the oldest first."""
+        return self.device_users.of(namespace, name)
+
+    def _use(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        """Note which ResourceClaims a pod uses instead of those that it used."""
+        for record, change in ((old, self.device_users.remove), (new, self.device_users.add)):
+            names = record.device_claims() if record is not None else frozenset[str]()
+            if record is not None and names:
+                change(record.namespace, names, (record.created, record.uid))
 
     def _count(self, record: PodRecord | None, change: int) -> None:
         uid = _owned_by(record) if record is not None else None
@@ -149,7 +168,7 @@ class Pods(Sequence[view.ClusterPod]):
         return (record.as_pod() for record in self._records)
 
 
-class LiveView:
+class LiveView(LiveDevices):
     """A `webhook.cluster.view.View` that changes as the cluster does. All methods may be called from any thread."""
 
     def __init__(
@@ -164,7 +183,9 @@ class LiveView:
         self.namespaces: Store[view.Namespace] = Store()
         self.nodes_by_name: Store[view.Node] = Store()
         self.claims: Store[view.Claim] = Store()
+        self.runtime_classes: Store[view.RuntimeClass] = Store()
         self.pods_by_uid = PodStore()
+        super().__init__(self.pods_by_uid, self.pods_by_uid.users_of)
         self.workloads = {kind: WorkloadStore() for kind in sorted(WORKLOAD_KINDS)}
         self.replica_sets = self.workloads["ReplicaSet"]
         self.limit_ranges_by_namespace: Grouped[LimitRange] = Grouped(lambda each: each.namespace)
@@ -279,6 +300,10 @@ class LiveView:
         users = self.pods_by_uid.mounted.get((namespace, name))
         return users[0][1] if users else None
 
+    def runtime_class(self, name: str) -> view.RuntimeClass | None:
+        """Return the RuntimeClass, or None where it is not known (yet)."""
+        return self.runtime_classes.items.get("/" + name)
+
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether the scheduler of that name holds a fresh Lease; see `webhook.cluster.leases`."""
         followed = self.leases.get(name)
@@ -314,6 +339,8 @@ class LiveView:
             "resourceQuotas": len(self.quotas_by_namespace),
             "nodes": len(self.nodes_by_name),
             "persistentVolumeClaims": len(self.claims),
+            **self.sizes_of_devices(),
+            "runtimeClasses": len(self.runtime_classes),
             "leases": sum(len(store) for store in list(self.leases.values())),
         }
 

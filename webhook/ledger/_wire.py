@@ -6,13 +6,15 @@ all the rest, so that an edit by hand is noticed; it protects from mistakes, not
 Lists are texts of one line an entry. An API server judges each value of a structured list by the schema, several times
 a write, and reviews wait for that; a text is one value, and ``kubectl get -o yaml`` shows it line by line:
 
-    reservations   <UID of the pod> <rate> <when it was admitted> [owner=<UID>] [replacement] [held=<part confirmed>]
+    reservations   <UID of the pod> <rate> <when it was admitted> [owner=<UID>@<namespace>] [replacement]
+                   [held=<part confirmed>]
+                   share:<replica> <rate> <when it was written>
     spent.days     <day, UTC> <amount, rounded up> <amount in millionths times microseconds per hour, exact>
 """
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from typing import Final
 from urllib.parse import quote, unquote
@@ -20,7 +22,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from webhook.ledger.balance import Spending, whole_micros
-from webhook.ledger.sheet import Reservation, Restored, Sheet
+from webhook.ledger.sheet import Reservation, Restored, Share, Sheet
 
 _MICROS: Final = 6
 CONDITION: Final = "Restored"
@@ -64,6 +66,8 @@ _TIME: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 _OWNER: Final = "owner="
 _REPLACEMENT: Final = "replacement"
 _HELD: Final = "held="
+_SHARE: Final = "share:"
+"""A share has the form of a reservation, so that replicas of an older version count it as what it is."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._:/-]+")
 _SEAL: Final = re.compile(rb'"seal":("[0-9a-f]+")')
 _DECODER = msgspec.json.Decoder(_Status)
@@ -79,7 +83,7 @@ def encode(sheet: Sheet, now: datetime) -> bytes:
         reserved=len(sheet.reservations),
         observed_at=now,
         spent=_Spent(sheet.spending.since, _days(sheet.spending)),
-        reservations="".join(_line(key, each) for key, each in sheet.reservations.items()),
+        reservations="".join(_line(key, each) for key, each in _lines(sheet)),
     )
     status.seal = _seal(status)
     if sheet.restored is not None:
@@ -100,10 +104,10 @@ def decode(raw: bytes | msgspec.Raw) -> Sheet:
         said, status.seal = status.seal, ""
         if said != _seal(status):
             raise Damaged("its numbers are not those that were written; the status is not to be edited")
-        reservations = dict(map(_reservation, status.reservations.splitlines()))
+        reservations, shares = _entries(map(_reservation, status.reservations.splitlines()))
         beside = _micros(status.replacement) - sum(each.added for each in reservations.values() if each.is_replacement)
         spending = _spending(status.spent)
-        sheet = Sheet(_micros(status.confirmed), beside, reservations, spending, _restored(conditions))
+        sheet = Sheet(_micros(status.confirmed), beside, reservations, spending, _restored(conditions), shares)
     except (msgspec.DecodeError, ValueError) as error:
         if isinstance(error, Damaged):
             raise
@@ -117,20 +121,37 @@ def is_kept(sent: bytes, stored: bytes) -> bool:
     return found is not None and found[1] in stored
 
 
-def salvage(raw: bytes | msgspec.Raw) -> Mapping[str, Reservation]:
-    """Return the reservations of a status that was edited by hand, as far as each of them is one."""
+def salvage(raw: bytes | msgspec.Raw) -> tuple[dict[str, Reservation], dict[str, Share]]:
+    """Return reservations and shares of a status that was edited by hand, as far as each of them is one."""
     try:
         text = msgspec.json.decode(raw, type=_Salvaged).reservations
-    except msgspec.DecodeError:
-        return {}
-    kept: dict[str, Reservation] = {}
+    except ValueError:  # It is no JSON, or no text at all.
+        return {}, {}
+    kept: list[tuple[str, Reservation]] = []
     for line in text.splitlines():
         try:
             key, found = _reservation(line)
         except ValueError:
             continue
-        kept[key] = found._replace(held=0)
-    return kept
+        kept.append((key, found._replace(held=0)))
+    return _entries(kept)
+
+
+def _lines(sheet: Sheet) -> Iterator[tuple[str, Reservation]]:
+    yield from sheet.reservations.items()
+    for holder, each in sheet.shares.items():
+        yield _SHARE + holder, Reservation(each.rate, each.at)
+
+
+def _entries(found: Iterable[tuple[str, Reservation]]) -> tuple[dict[str, Reservation], dict[str, Share]]:
+    reservations: dict[str, Reservation] = {}
+    shares: dict[str, Share] = {}
+    for key, each in found:
+        if key.startswith(_SHARE):
+            shares[key.removeprefix(_SHARE)] = Share(each.rate, each.at)
+        else:
+            reservations[key] = each
+    return reservations, shares
 
 
 def _seal(status: _Status) -> str:
@@ -151,8 +172,9 @@ def _micros(text: str) -> int:
 
 def _line(key: str, each: Reservation) -> str:
     parts = [_word(key), _text(each.rate), each.at.astimezone(UTC).strftime(_TIME)]
-    if each.owner:
-        parts.append(_OWNER + _word(each.owner))
+    if each.owner or each.namespace:
+        place = f"@{_word(each.namespace)}" if each.namespace else ""
+        parts.append(_OWNER + _word(each.owner) + place)
     if each.is_replacement:
         parts.append(_REPLACEMENT)
     if each.held:
@@ -163,10 +185,10 @@ def _line(key: str, each: Reservation) -> str:
 def _reservation(line: str) -> tuple[str, Reservation]:
     key, amount, moment, *more = line.split(" ")
     rate, at = _micros(amount), _moment(moment)
-    owner, is_replacement, held = "", False, 0
+    owner, is_replacement, held, namespace = "", False, 0, ""
     for part in more:
         if part.startswith(_OWNER):
-            owner = unquote(part.removeprefix(_OWNER))
+            owner, _, namespace = map(unquote, part.removeprefix(_OWNER).partition("@"))
         elif part == _REPLACEMENT:
             is_replacement = True
         elif part.startswith(_HELD):
@@ -175,7 +197,7 @@ def _reservation(line: str) -> tuple[str, Reservation]:
             raise ValueError(f"{part[:40]!r} says nothing about a reservation")
     if rate < 0 or held < 0:
         raise ValueError("a reservation is below zero")
-    return unquote(key), Reservation(rate, at, owner, is_replacement, held)
+    return unquote(key), Reservation(rate, at, owner, is_replacement, held, namespace)
 
 
 def _word(text: str) -> str:

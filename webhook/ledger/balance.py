@@ -26,6 +26,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _MICROSECONDS_PER_HOUR: Final = _HOUR // _MICROSECOND
 _LONGEST_PERIOD: Final = 31
 """Days."""
+_AHEAD: Final = _HOUR
+"""What was counted up to a moment further in the future comes of a clock that was wrong."""
 
 
 class Terms(NamedTuple):
@@ -65,28 +67,44 @@ class Spending(NamedTuple):
     """Earlier days on which something was spent, oldest first."""
 
     def advanced(self, rate: int, now: datetime) -> "Spending":
-        """Count a constant `rate` up to `now`. A clock that went back changes nothing."""
+        """Count a constant `rate` up to `now`.
+
+        A clock that went back a little changes nothing. What was counted for days that have not come is forgotten: the
+        clock was wrong then.
+        """
         if now <= self.since:
-            return self
+            return self if self.since - now <= _AHEAD else self._set_back(now)
         now = now.astimezone(UTC)
         # Older days belong to no period any more.
         since = max(self.since, now - timedelta(days=_LONGEST_PERIOD + 1))
+        # Those before the last count stay for the case that it is this time that is wrong.
+        before = self.since.date() - timedelta(days=_LONGEST_PERIOD)
         if now.date() == since.date():
             return self._replace(since=now, today=self.today + rate * ((now - since) // _MICROSECOND))
-        today, days = self.today if since == self.since else 0, list(self.days)
+        today, days = self.today, list(self.days)
+        if since != self.since:
+            days.append((self.since.date(), today))
+            today = 0
         while since.date() < now.date():
             _, end = period_bounds("daily", since)
             days.append((since.date(), today + rate * ((end - since) // _MICROSECOND)))
             since, today = end, 0
         oldest = now.date() - timedelta(days=_LONGEST_PERIOD)
-        kept = tuple((day, spent) for day, spent in days if spent and day >= oldest)
+        kept = tuple((day, spent) for day, spent in days if spent and (day >= oldest or day >= before))
         return Spending(now, rate * ((now - since) // _MICROSECOND), kept)
+
+    def _set_back(self, now: datetime) -> "Spending":
+        now = now.astimezone(UTC)
+        days = dict(self.days)
+        today = self.today if self.since.date() == now.date() else days.get(now.date(), 0)
+        return Spending(now, today, tuple((day, spent) for day, spent in self.days if day < now.date()))
 
     def micros(self, period: Period, now: datetime, begins_on: int = 1) -> int:
         """Return what the period that `now` is in has cost up to `since`, in micro-units, rounded up."""
         begin = period_bounds(period, now, begins_on)[0].date()
-        today = self.today if self.since.date() >= begin else 0
-        return whole_micros(today + sum(spent for day, spent in self.days if day >= begin))
+        last = now.astimezone(UTC).date()
+        today = self.today if begin <= self.since.date() <= last else 0
+        return whole_micros(today + sum(spent for day, spent in self.days if begin <= day <= last))
 
 
 def whole_micros(spent: int) -> int:

@@ -5,11 +5,12 @@ conflict, so whichever copy is newer counts. A copy may still be old; the versio
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from webhook.kube.budget_ledgers import Stored, is_newer
 from webhook.ledger import _wire
+from webhook.ledger.escrow import Escrow
 from webhook.ledger.local import LocalLedger
 from webhook.ledger.sheet import Sheet
 
@@ -26,11 +27,15 @@ class Copy(NamedTuple):
 class Copies:
     """Copies by budget; also what the reflector of the resource keeps in step. May be used from any thread."""
 
-    def __init__(self, local: LocalLedger) -> None:
+    def __init__(self, local: LocalLedger, escrow: Escrow) -> None:
         """Args:
         local: is told of every reservation that comes to be known.
+        escrow: is told of every version.
         """
         self._local = local
+        self._escrow = escrow
+        self.on_news: Callable[[Copy], None] = lambda _copy: None
+        """Told of every version that others wrote."""
         self._lock = threading.Lock()
         self._copies: dict[str, Copy] = {}
         self._good: dict[str, Sheet] = {}
@@ -48,7 +53,7 @@ class Copies:
         return dict(self._copies)
 
     def adopt(self, stored: Stored, sheet: Sheet | None = None) -> Copy:
-        """Take what the API server has answered; that is the newest, whatever its version says.
+        """Take what the API server has answered, and return that, or what the watch told meanwhile.
 
         Args:
             stored: the answer.
@@ -56,6 +61,9 @@ class Copies:
         """
         copy = Copy(stored, sheet) if sheet is not None else _read(stored)
         with self._lock:
+            known = self._copies.get(stored.name)
+            if known is not None and known.stored.uid == stored.uid and is_newer(known.stored, stored):
+                return known
             self._keep(copy)
         self._tell(copy)
         return copy
@@ -88,6 +96,7 @@ class Copies:
                 return
             self._keep(copy)
         self._tell(copy)
+        self.on_news(copy)
 
     def drop(self, key: str) -> None:
         """Know that a ledger is gone. What it said last is kept, to make it anew from."""
@@ -103,6 +112,7 @@ class Copies:
             self._good[copy.stored.name] = copy.sheet
 
     def _tell(self, copy: Copy) -> None:
+        self._escrow.seen(copy.stored, copy.sheet)
         if copy.sheet is not None:
             self._local.note(copy.stored.name, copy.sheet.reservations)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from webhook.ledger.memory import CAPACITY, MemoryLedger
-from webhook.ledger.sheet import Reservation, Running, Whereabouts
+from webhook.ledger.sheet import SETTLE, Reservation, Running, Whereabouts
 from webhook.ledger.store import Booking, Owner, Place, Pods
 
 
@@ -25,6 +25,8 @@ class LocalLedger:
         """By budget: all pods that run."""
         self._noted: dict[str, dict[str, Reservation]] = {}
         self._ended: dict[str, datetime] = {}
+        self._fresh: dict[str, datetime] = {}
+        """Pods that the last counts have seen first, and when."""
         self._leaving: dict[str, datetime] = {}
         """Pods that were seen to be deleted, and since when: news and counts of before still say otherwise."""
         self.counted_at: datetime | None = None
@@ -57,9 +59,13 @@ class LocalLedger:
         """Take the pods that run as they are."""
         started = self._clock()
         found = self.memory.compare(_Believed(pods, self._ended, self._leaving))
+        # Whatever ran when this process came is old.
+        new = [key for key in found if self.memory.runs(key) is None] if self.counted_at is not None else ()
         with self._lock:
             # Both at once: who subtracts a pod from the total must find it there.
             self.memory.take(found)
+            self._fresh = {key: at for key, at in self._fresh.items() if abs(started - at) < SETTLE}
+            self._fresh.update((key, started) for key in new)
             self._totals = self.memory.running(without=self._ended)
             self._noted = {
                 key: noted
@@ -121,7 +127,13 @@ class LocalLedger:
         """Return what the pods that were seen cost a budget, all of them and those with these UIDs."""
         with self._lock:
             found = {key: micros for key in reserved if (micros := self.runs(key, budget)) is not None}
-            return Running(self._totals.get(budget, 0), found)
+            now = self._clock()
+            fresh = sum(
+                self.runs(key, budget) or 0
+                for key, at in self._fresh.items()
+                if key not in found and abs(now - at) < SETTLE
+            )
+            return Running(self._totals.get(budget, 0), found, fresh)
 
     def replaces(self, budget: str, owner: Owner | None, micros: int, had: int) -> bool:
         """Whether a pod, of which `had` is booked already, replaces what its controller was admitted with."""

@@ -1,50 +1,55 @@
 """The ledger that all replicas share: one object a budget, changed only under the version that was read.
 
-**Booking.** Whoever asks waits in the line of its budget. One thread takes all that wait, judges them one after the
-other on a copy of the ledger, and writes the result once (`webhook.ledger.writer`). So two pods never both take the
-last of the money, whichever replicas they came through, and one write serves many reviews.
+**Booking.** A replica that books often holds a share of the room, and books from it in memory
+(`webhook.ledger.escrow`). Whoever finds no room there waits in the line of its budget. One thread takes all that wait,
+judges them one after the other on a copy of the ledger, and writes the result once (`webhook.ledger.writer`). So two
+pods never both take the last of the money, whichever replicas they came through, and one write serves many reviews.
 
-**Several budgets** are booked one after the other, by name. Where one refuses, those before it get back what they gave.
-A replica that dies in between leaves a reservation whose pod never comes; it expires.
+**Several budgets** are booked one after the other, by name (`webhook.ledger.errand`). Where one refuses, those before
+it get back what they gave. A replica that dies in between leaves a reservation whose pod never comes; it expires.
 
 **Lost answers.** Where it is not known whether a write was done, the ledger is read again: a reservation that is there
 is found by the UID of its pod. The same goes for a review that the API server repeats.
 
-**Reconciling**, by the leader alone and by the same writes: pods that were seen go into the sum, reservations of pods
-that are not seen within the time to live are dropped, and the sum becomes what runs.
+**Reconciling**, by the leader alone and by the same writes (`webhook.ledger.reconciling`): pods that were seen go into
+the sum, reservations of pods that are not seen within the time to live are dropped, shares of replicas that are gone
+come back, and the sum becomes what runs.
 
 **A ledger that is not there**, or that was edited by hand, is made anew from the pods that run, from what is left of
-its reservations, and from what was spent as this replica knew it, in the same write that gives out the next money.
+its reservations and shares, and from what was spent as this replica knew it, in the same write that gives out the next
+money.
 
 Where the kind is not installed at all, every replica books by itself, see `webhook.ledger.local`.
 """
 
-import logging
+import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from webhook.kube import client as api
 from webhook.kube.budget_ledgers import Ledgers
 from webhook.ledger import balance
+from webhook.ledger.copies import Copies, Copy
+from webhook.ledger.errand import Booked, Errand
+from webhook.ledger.escrow import Escrow, asks
+from webhook.ledger.job import Job
 from webhook.ledger.local import LocalLedger
-from webhook.ledger.sheet import Ask, Sheet, Verdict
+from webhook.ledger.reconciling import SYNC_SECONDS, UNUSED, Reconciler
+from webhook.ledger.sheet import Ask, Reservation, Sheet, Verdict
 from webhook.ledger.store import Booking, Charge, LedgerError, Outcome, Owner
-from webhook.ledger.writer import Job, Surroundings, Writer
+from webhook.ledger.writer import Surroundings, Writer
+
+__all__ = ["UNUSED", "WAIT_SECONDS", "SharedLedger"]
 
 WAIT_SECONDS: Final = 5.0
 """How long `SharedLedger.reserve` waits; reviews say themselves how long they can."""
 
-SYNC_SECONDS: Final = 10.0
-"""How long a reconciling write may take."""
+_MARGIN: Final = 0.9
+"""Of the time that a review waits, that a booking may take: there is an answer before nobody waits for it."""
 
-UNUSED: Final = timedelta(minutes=10)
-"""A ledger whose budget is gone is kept for so long: longer than a rollout that moves a budget from one file to
-another."""
-
-_log = logging.getLogger("podgate.ledger")
+_CLOSE_SECONDS: Final = 1.0
 
 
 class SharedLedger:
@@ -60,14 +65,16 @@ class SharedLedger:
         self._around = around
         self._ttl = ttl
         self._local = LocalLedger(clock=around.now, ttl=ttl)
-        self._writer = Writer(ledgers, around, self._local, ttl)
-        self.copies = self._writer.copies
+        # Never that of an earlier process of the same name: what that one has booked is not known here.
+        self._escrow = Escrow(around.holder or secrets.token_hex(4), around.monotonic)
+        self.copies = Copies(self._local, self._escrow)
         """What the watch of the ledgers keeps in step."""
+        self.copies.on_news = self._heard
+        self._writer = Writer(ledgers, around, self._local, self._escrow, self.copies, ttl)
+        self._reconciler = Reconciler(ledgers, around, self._writer, self._local, self._escrow, ttl)
         self.tally = self._writer.tally
         """What was done, for metrics."""
-        self._followed: Mapping[str, balance.Terms] | None = None
-        self._kept: frozenset[str] = frozenset()
-        self._unused: dict[str, datetime] = {}
+        self._yielding: set[str] = set()
 
     # --- LedgerStore ------------------------------------------------------------------------------------------------
 
@@ -80,12 +87,11 @@ class SharedLedger:
             answers.append(answer)
             is_done.set()
 
-        self.begin(key, micros, charges, owner, seconds=WAIT_SECONDS, done=done)
-        if not is_done.wait(WAIT_SECONDS + 1.0):
-            raise LedgerError("the API server did not answer in time")
-        if isinstance(answers[0], LedgerError):
-            raise answers[0]
-        return answers[0]
+        give_up = self.begin(key, micros, charges, owner, seconds=WAIT_SECONDS, done=done)
+        answer = answers[0] if is_done.wait(WAIT_SECONDS) else give_up()
+        if isinstance(answer, LedgerError):
+            raise answer
+        return answer
 
     def begin(
         self,
@@ -96,19 +102,23 @@ class SharedLedger:
         *,
         seconds: float,
         done: Callable[[Outcome | LedgerError], None],
-    ) -> None:
+    ) -> Callable[[], Outcome | LedgerError]:
         """Begin to book a pod; see `Begins.begin`."""
         if micros < 0:
             raise ValueError(f"a rate of {micros} is below zero; a pod cannot earn money")
         if self._around.is_absent():
+            answer: Outcome | LedgerError
             try:
-                done(self._local.memory.reserve(key, micros, charges, owner))
+                answer = self._local.memory.reserve(key, micros, charges, owner)
             except LedgerError as error:
-                done(error)
-            return
+                answer = error
+            done(answer)
+            return lambda: answer
         by_name = {charge.budget: charge for charge in reversed(charges)}
         ordered = [by_name[name] for name in sorted(by_name)]
-        _Errand(self, key, micros, ordered, owner, self._around.monotonic() + seconds, done).go_on()
+        errand = Errand(self, key, micros, ordered, owner, self._around.monotonic() + seconds * _MARGIN, done)
+        errand.begin()
+        return errand.give_up
 
     def is_replacement(self, budget: str, micros: int, owner: Owner, *, without: str = "") -> bool:
         """Whether a new pod replaces what its controller was admitted with; see `LedgerStore.is_replacement`."""
@@ -132,22 +142,33 @@ class SharedLedger:
         return self._local.release(key)
 
     def committed(self, budget: str, *, without: str = "") -> int:
-        """Return the rate of a budget as it was last heard of; see `LedgerStore.committed`."""
+        """Return the rate of a budget as it was last heard of; see `LedgerStore.committed`.
+
+        What replicas hold for pods that have not come counts nothing here, and neither does what others have booked
+        from it a moment ago: a booking is judged by all of it.
+        """
         sheet = self._sheet(budget)
         if sheet is None:
             return self._local.memory.committed(budget, without=without)
-        own = sheet.reservations.get(without) if without else None
-        runs = self._local.runs(without, budget) if without and own is None else None
-        return sheet.rate - (own.rate if own is not None else runs or 0)
+        pending = self._escrow.all_pending(budget)
+        rate = sheet.known + sum(each.rate for key, each in pending.items() if key not in sheet.reservations)
+        if not without:
+            return rate
+        own = sheet.reservations.get(without) or pending.get(without)
+        return rate - (own.rate if own is not None else self._local.runs(without, budget) or 0)
 
     def spent(self, budget: str, period: balance.Period, begins_on: int = 1) -> int:
         """Return what a budget has spent in the current period; see `LedgerStore.spent`."""
-        return self._spent(budget, self._sheet(budget), period, begins_on)
-
-    def _spent(self, budget: str, sheet: Sheet | None, period: balance.Period, begins_on: int) -> int:
+        sheet, now = self._sheet(budget), self._around.now()
         if sheet is None:
             return self._local.memory.spent(budget, period, begins_on)
-        return sheet.spent(period, begins_on, self._around.now())
+        pending = self._escrow.all_pending(budget)
+        if pending:
+            sheet = sheet.copy()
+            for key, each in pending.items():
+                if key not in sheet.reservations:
+                    sheet.put(key, each, min(each.at, now))
+        return sheet.spent(period, begins_on, now)
 
     def recount(self, pods: Iterable[Booking]) -> None:
         """Know the pods that run. The ledgers follow when the leader reconciles."""
@@ -170,31 +191,54 @@ class SharedLedger:
             budgets: those in force, by name.
             kept: names of further ones whose ledgers stay as they are, such as of budgets that are malformed now.
         """
-        self._followed, self._kept = dict(budgets), frozenset(kept)
+        self._reconciler.follow(budgets, kept)
 
-    def reconcile(self, leads: Callable[[], bool]) -> None:
-        """Make every ledger true, and delete those of budgets that are gone; blocking. Never raises an `ApiError`."""
-        followed, counted = self._followed, self._local.counted_at
-        if followed is None or counted is None or self._around.is_absent() or not self._around.sees_pods():
-            return
+    def reconcile(self, leads: Callable[[], bool], *, seconds: float = SYNC_SECONDS) -> None:
+        """Make every ledger true, and delete those of budgets that are gone. Never raises an `ApiError`.
+
+        Args:
+            leads: whether this replica may do so; asked again before every write.
+            seconds: how long to wait until it is done, at most.
+        """
+        self._reconciler.look(leads, seconds)
+
+    def flush(self, seconds: float = SYNC_SECONDS) -> None:
+        """Write down what was booked without a write, and give back what is held and not needed.
+
+        Args:
+            seconds: how long to wait until it is done, at most.
+        """
         waiting: list[threading.Event] = []
-        for budget, terms in followed.items():
-            if not leads():
-                return
-            change = partial(self._true, budget, terms, counted)
-            known = self._sheet(budget)
-            if known is not None:
-                tried = known.copy()
-                change(tried, self._around.now())
-                if not tried.is_changed:
-                    continue
+        for budget in self._escrow.budgets():
+            if self._around.is_absent() or not self._must_write(budget):
+                continue
             is_done = threading.Event()
             waiting.append(is_done)
-            until = self._around.monotonic() + SYNC_SECONDS
-            self._writer.submit(budget, Job(change, until, lambda _job, _verdict, done=is_done: done.set()))  # type: ignore[misc]  # of this turn
+            self._touch(budget, is_done.set)
         for is_done in waiting:
-            is_done.wait(SYNC_SECONDS)
-        self._clear(followed, leads)
+            is_done.wait(seconds)
+
+    def _must_write(self, budget: str) -> bool:
+        if self._escrow.all_pending(budget):
+            return True
+        sheet = self._sheet(budget)
+        share = sheet.shares.get(self._escrow.holder) if sheet is not None else None
+        return share is not None and (not share.rate or self._escrow.is_idle(budget))
+
+    def _touch(self, budget: str, then: Callable[[], object]) -> None:
+        """Write a ledger although nothing is to be booked."""
+        until = self._around.monotonic() + SYNC_SECONDS
+        self._writer.submit(budget, Job(_nothing, until, lambda _job, _verdict: then()))
+
+    def _heard(self, copy: Copy) -> None:
+        """Give back what is held, where another replica asks for room."""
+        budget, sheet = copy.stored.name, copy.sheet
+        share = sheet.shares.get(self._escrow.holder) if sheet is not None else None
+        if sheet is None or share is None or not share.rate or not asks(sheet, self._escrow.holder):
+            return
+        if budget not in self._yielding:
+            self._yielding.add(budget)
+            self._touch(budget, lambda: self._yielding.discard(budget))
 
     def notices(self) -> list[str]:
         """Return what an operator should know; one line each."""
@@ -215,123 +259,94 @@ class SharedLedger:
         """Return the number of reservations in all ledgers."""
         return sum(len(copy.sheet.reservations) for copy in self.copies.all().values() if copy.sheet is not None)
 
+    def held(self) -> int:
+        """Return the number of shares in all ledgers."""
+        return sum(len(copy.sheet.shares) for copy in self.copies.all().values() if copy.sheet is not None)
+
     def close(self) -> None:
-        """End the threads."""
+        """Write down what is booked, give back what is held, and end the threads."""
+        self.flush(_CLOSE_SECONDS)
         self._writer.close()
 
     def _sheet(self, budget: str) -> Sheet | None:
         copy = self.copies.get(budget)
         return copy.sheet if copy is not None and not self._around.is_absent() else None
 
-    # --- booking ----------------------------------------------------------------------------------------------------
+    # --- what errands need ------------------------------------------------------------------------------------------
 
     def submit(self, budget: str, job: Job) -> None:
         """Put a job into the line of a budget."""
         self._writer.submit(budget, job)
 
-    def ask(self, charge: Charge, key: str, micros: int, owner: Owner | None) -> Callable[[Sheet, datetime], Verdict]:
-        """Return what books a pod in one ledger."""
+    def book_here(self, charge: Charge, key: str, micros: int, owner: Owner | None) -> Booked:
+        """Book a pod without a write, where that can be done; see `webhook.ledger.escrow`."""
+        budget, sheet = charge.budget, self._sheet(charge.budget)
+        known = self._escrow.pending(budget, key)
+        if known is None and sheet is not None:
+            known = sheet.reservations.get(key)
+        own = known.rate if known is not None else self._local.runs(key, budget)
+        if own is not None or not micros:
+            return "known" if (own or 0) == micros else ""
+        entry = Reservation(micros, self._around.now(), _uid(owner), namespace=charge.namespace)
+        if not self._escrow.book(budget, key, entry, partial(self._sheet, budget), charge.limit):
+            return ""
+        self._local.note(budget, {key: entry})
+        return "booked"
+
+    def booking(self, charge: Charge, key: str, micros: int, owner: Owner | None) -> tuple[Callable[..., Verdict], Ask]:
+        """Return what books a pod in a copy of a ledger."""
+        ask = Ask(key, micros, charge.limit, _uid(owner), None, charge.namespace)
 
         def change(sheet: Sheet, now: datetime) -> Verdict:
             live = self._local.runs(key, charge.budget)
-            wanted = Ask(key, micros, charge.limit, owner.uid if owner is not None else "", live)
-            verdict = sheet.reserve(wanted, partial(self._local.replaces, charge.budget, owner, micros), now)
-            return verdict._replace(
-                outcome=verdict.outcome._replace(budget="" if verdict.outcome.accepted else charge.budget)
+            if ask.owner and self._around.sees_pods():
+                sheet.drop_stale(ask.owner, self._is_unseen, now)
+            return sheet.reserve(
+                ask._replace(live=live), partial(self._local.replaces, charge.budget, owner, micros), now
             )
 
-        return change
+        return change, ask
 
-    def forget(self, key: str) -> None:
-        """Forget a pod that is not to come."""
-        self._local.forget(key)
-
-    def _true(
-        self,
-        budget: str,
-        terms: balance.Terms,
-        counted: datetime,
-        sheet: Sheet,
-        now: datetime,
-    ) -> Verdict:
-        spent = self._spent(budget, sheet, terms.period, terms.begins_on)
-        limit = balance.rate_limit(terms, spent=spent, now=now)
-        running = self._local.running(budget, sheet.reservations)
-        sheet.recount(running, self._local.whereabouts, limit, counted, self._ttl)
-        return Verdict(Outcome(accepted=True), changed=sheet.is_changed)
-
-    def _clear(self, followed: Mapping[str, balance.Terms], leads: Callable[[], bool]) -> None:
-        """Delete the ledgers of budgets that have been gone for a while."""
-        now = self._around.now()
-        found = self.copies.all()
-        unused = {name for name in found if name not in followed and name not in self._kept}
-        self._unused = {name: self._unused.get(name, now) for name in unused}
-        for name, since in self._unused.items():
-            if now - since < UNUSED or not leads():
-                continue
-            try:
-                self._ledgers.delete(found[name].stored)
-            except api.ConflictError:
-                continue  # It is in use after all; the next look tells.
-            except api.ApiError as error:
-                self._writer.told(str(error))
-                return
-            self.copies.forget(name)
-            _log.info("deleted the ledger of budget %s, which is gone", name)
-
-
-class _Errand:
-    """One pod on its way through the ledgers of its budgets."""
-
-    def __init__(
-        self,
-        shared: SharedLedger,
-        key: str,
-        micros: int,
-        charges: Sequence[Charge],
-        owner: Owner | None,
-        until: float,
-        done: Callable[[Outcome | LedgerError], None],
-    ) -> None:
-        self._shared = shared
-        self._key = key
-        self._micros = micros
-        self._charges = charges
-        self._owner = owner
-        self._until = until
-        self._done = done
-        self._booked: list[tuple[str, Job]] = []
-
-    def go_on(self) -> None:
-        """Ask the next budget; where all have been asked, tell."""
-        if len(self._booked) == len(self._charges):
-            self._done(Outcome(accepted=True))
+    def hold(self, charge: Charge, micros: int, until: float, done: Callable[[], None]) -> None:
+        """Hold room for a pod, unless none is needed or there is some."""
+        if charge.limit is None or self._escrow.has_room(charge.budget, micros, partial(self._sheet, charge.budget)):
+            done()
             return
-        charge = self._charges[len(self._booked)]
-        change = self._shared.ask(charge, self._key, self._micros, self._owner)
-        self._shared.submit(charge.budget, Job(change, self._until, self._told))
+        ask = Ask("", micros, charge.limit)
+        self._escrow.count(charge.budget, ask)
+        self._escrow.count(charge.budget, ask)
+        self._writer.submit(charge.budget, Job(_nothing, until, lambda _job, _verdict: done(), holds=True))
 
-    def _told(self, job: Job, verdict: Verdict | LedgerError) -> None:
-        if isinstance(verdict, Verdict) and verdict.outcome.accepted:
-            self._booked.append((self._charges[len(self._booked)].budget, job))
-            self.go_on()
+    def give_back(self, budget: str, key: str, before: Reservation | None, until: float) -> None:
+        """Undo a booking: put back what was there before."""
+        if before is None and self._escrow.cancel(budget, key):
+            self._local.forget(key)
             return
-        for budget, earlier in self._booked:
-            if earlier.before is not None:
-                self._give_back(budget, earlier.before)
-        self._done(verdict.outcome if isinstance(verdict, Verdict) else verdict)
-
-    def _give_back(self, budget: str, verdict: Verdict) -> None:
-        key = self._key
 
         def change(sheet: Sheet, now: datetime) -> Verdict:
-            sheet.give_back(key, verdict.before, now)
+            sheet.give_back(key, before, now)
             return Verdict(Outcome(accepted=True), changed=sheet.is_changed)
 
         def told(_job: Job, answer: Verdict | LedgerError) -> None:
             # Not before: until then every version of the ledger brings it to mind again.
-            if verdict.before is None and isinstance(answer, Verdict):
-                self._shared.forget(key)
+            if before is None and isinstance(answer, Verdict):
+                self._local.forget(key)
 
         # It may take a little longer than the review; what is not given back expires.
-        self._shared.submit(budget, Job(change, self._until + SYNC_SECONDS, told))
+        self._writer.submit(budget, Job(change, until + SYNC_SECONDS, told))
+
+    def late(self, budget: str, job: Job) -> Verdict | LedgerError:
+        """Return what is to be said of a job that nobody can wait for any more."""
+        self.tally.count("expired")
+        return job.late(self._sheet(budget))
+
+    def _is_unseen(self, key: str) -> bool:
+        return self._local.whereabouts(key) == "unknown"
+
+
+def _nothing(_sheet: Sheet, _now: datetime) -> Verdict:
+    return Verdict(Outcome(accepted=True))
+
+
+def _uid(owner: Owner | None) -> str:
+    return owner.uid if owner is not None else ""

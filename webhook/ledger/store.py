@@ -18,6 +18,8 @@ class Charge(NamedTuple):
     budget: str
     limit: int | None
     """Greatest rate of the whole budget, micro-units per hour; None books without refusing (modes warn and audit)."""
+    namespace: str = ""
+    """Of the pod: how many pods may be on their way at a time is bounded for each."""
 
 
 class Place(NamedTuple):
@@ -97,7 +99,7 @@ class Begins(Protocol):
         *,
         seconds: float,
         done: Callable[["Outcome | LedgerError"], None],
-    ) -> None:
+    ) -> Callable[[], "Outcome | LedgerError"]:
         """Begin to book a pod as `LedgerStore.reserve` does.
 
         Args:
@@ -107,6 +109,9 @@ class Begins(Protocol):
             owner: its controller, where that is proven.
             seconds: after so long nobody waits for the answer any more.
             done: told once what came of it, perhaps at once, perhaps by another thread.
+
+        Returns:
+            What ends it where nobody waits any more, and says what is to be answered then.
         """
 
 

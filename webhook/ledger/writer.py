@@ -1,7 +1,11 @@
 """Writes shared ledgers: one at a time for each budget, and one write for all that wait for it.
 
-Where another replica was faster (409) the newer ledger is read and all that wait are judged anew, until their time runs
-out. Where it is not known whether a write was done, the ledger is read again; what is in it was done.
+Each write puts the pods that were booked without one into the ledger, and decides how much this replica holds for the
+next ones (`webhook.ledger.escrow`).
+
+Where another replica was faster (409) the newer ledger is taken and all that wait are judged anew, until their time
+runs out. Where it is not known whether a write was done, the ledger is read again; what is in it was done. A pod for
+which there would be room if others gave back what they hold asks them, and waits for that.
 """
 
 import logging
@@ -11,12 +15,14 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from webhook.kube import client as api
-from webhook.kube.budget_ledgers import Ledgers, Stored
+from webhook.kube.budget_ledgers import Ledgers, Stored, is_newer
 from webhook.ledger import _wire
 from webhook.ledger.copies import Copies, Copy
-from webhook.ledger.lanes import Lanes
+from webhook.ledger.escrow import Escrow
+from webhook.ledger.job import Job, tell
+from webhook.ledger.lanes import Execute, Lanes, Threads
 from webhook.ledger.local import LocalLedger
-from webhook.ledger.sheet import MOST_RESERVATIONS, Restored, Sheet, Verdict
+from webhook.ledger.sheet import MOST_IN_ALL, Restored, Share, Sheet, Verdict
 from webhook.ledger.store import LedgerError
 from webhook.ledger.tally import Tally
 
@@ -27,6 +33,7 @@ _CONTENDED_SECONDS: Final = 1.0
 _COURTESY: Final = 2.0
 """Writes of others that a replica which has just written lets pass, about; what comes meanwhile shares its next one."""
 _LONGEST_COURTESY: Final = 0.25
+_NEWS_LOOKS: Final = 8
 _MOST_FAULTS: Final = 3
 _UNCERTAIN: Final = frozenset({0, 429, 500, 502, 503, 504})
 """Statuses after which it makes sense to look again: nobody answered, or the API server could not at that moment."""
@@ -47,63 +54,60 @@ class Surroundings(NamedTuple):
     """Whether the kind is not installed."""
     sees_pods: Callable[[], bool]
     """Whether news of pods come in; without them nothing may be concluded from a pod that is not seen."""
+    holder: str = ""
+    """Names this process among all that ever were; empty where it is to name itself."""
+    execute: Execute | None = None
+    """Runs what waits for the API server; None for threads of the ledger's own."""
 
 
-class Job:
-    """Something that is to be done to a ledger, and who is to be told."""
+class _Attempt(NamedTuple):
+    """What came of one look at a ledger."""
 
-    __slots__ = ("before", "change", "changed", "told", "until")
-
-    def __init__(
-        self,
-        change: Callable[[Sheet, datetime], Verdict],
-        until: float,
-        told: Callable[["Job", Verdict | LedgerError], None],
-    ) -> None:
-        self.change = change
-        self.until = until
-        self.told = told
-        self.changed = False
-        """Whether it has tried to change the ledger; a lost answer may hide that it did."""
-        self.before: Verdict | None = None
-        """Its first verdict that changed something."""
-
-    def judge(self, sheet: Sheet, now: datetime) -> Verdict:
-        verdict = self.change(sheet, now)
-        if verdict.changed and not self.changed:
-            self.changed, self.before = True, verdict
-        return verdict
+    told: Sequence[tuple[Job, Verdict]] = ()
+    waiting: Sequence[Job] = ()
+    """Those that wait until others give back what they hold."""
+    must_read: bool = False
+    """Whether all have to be judged by what the API server has now."""
 
 
 class Writer:
     """Changes ledgers in threads of its own. May be used from any thread."""
 
-    def __init__(self, ledgers: Ledgers, around: Surroundings, local: LocalLedger, ttl: timedelta) -> None:
+    def __init__(
+        self, ledgers: Ledgers, around: Surroundings, local: LocalLedger, escrow: Escrow, copies: Copies, ttl: timedelta
+    ) -> None:
         """Args:
         ledgers: where they are kept.
         around: clocks and news.
         local: the pods that this replica knows of.
+        escrow: what this replica holds.
+        copies: the ledgers as they were last heard of.
         ttl: how long a reservation waits for its pod to be seen.
         """
         self._ledgers = ledgers
         self._around = around
         self._local = local
+        self._escrow = escrow
         self._ttl = ttl
-        self.copies = Copies(local)
+        self.copies = copies
         self.tally = Tally()
         self.problem: str | None = None
         """Why the last write failed; None where it did not."""
         self._contended: dict[str, float] = {}
         self._last_seconds = 0.0
-        self._lanes: Lanes[Job] = Lanes(self._serve)
+        self._tried: dict[str, Copy] = {}
+        """What the last attempt went by."""
+        self._threads = Threads() if around.execute is None else None
+        self._lanes: Lanes[Job] = Lanes(self._serve, around.execute or self._threads or Threads())
 
-    def submit(self, budget: str, job: "Job") -> None:
+    def submit(self, budget: str, job: Job) -> None:
         """Let a job wait for the next write of a ledger."""
         self._lanes.put(budget, job)
 
     def close(self) -> None:
         """End the threads."""
-        self._lanes.close()
+        if self._threads is not None:
+            self._threads.close()
 
     def told(self, problem: str) -> None:
         """Note what went wrong."""
@@ -117,17 +121,13 @@ class Writer:
         faults = 0
         is_old = False
         while True:
-            jobs = self._in_time([*jobs, *take()])
+            jobs = self._in_time(budget, [*jobs, *take()])
             if not jobs:
                 return
             try:
-                is_live, told = self._attempt(budget, jobs, read=is_old)
+                attempt = self._attempt(budget, jobs, read=is_old)
             except api.ConflictError:
-                self.tally.count("conflict")
-                is_old = True
-                self._contended[budget] = self._around.monotonic() + _CONTENDED_SECONDS
-                # Somebody else got on, so this is no reason to fall back more and more.
-                self._pause(0)
+                is_old = self._lost(budget, jobs)
             except api.ApiError as error:
                 self.tally.count("failed")
                 faults += 1
@@ -145,32 +145,54 @@ class Writer:
                 self._fail(jobs, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
                 return
             else:
-                if told is None and not is_live:
+                if attempt.must_read:
                     is_old = True  # Nobody is refused by what may be old.
                     continue
-                for job, verdict in told or ():
-                    _tell(job, verdict)
-                jobs, is_old, faults = [], False, 0
-                self._let_others(budget)
+                for job, verdict in attempt.told:
+                    tell(job, verdict)
+                jobs, is_old, faults = list(attempt.waiting), bool(attempt.waiting), 0
+                if jobs:
+                    self._await_news(budget)
+                else:
+                    self._let_others(budget)
 
-    def _attempt(
-        self, budget: str, jobs: Sequence[Job], *, read: bool
-    ) -> tuple[bool, list[tuple[Job, Verdict]] | None]:
-        """Judge all jobs and write once.
+    def _lost(self, budget: str, jobs: Iterable[Job]) -> bool:
+        """Know that another replica was faster; return whether the newer ledger has to be read."""
+        self.tally.count("conflict")
+        self._escrow.not_written(budget)
+        self._contended[budget] = self._around.monotonic() + _CONTENDED_SECONDS
+        for job in jobs:
+            job.races += 1
+        # Somebody else got on, so this is no reason to fall back more and more.
+        self._pause(0)
+        tried = self._tried.get(budget)
+        newest = self.copies.get(budget)
+        return tried is None or newest is None or not is_newer(newest.stored, tried.stored)
 
-        Returns:
-            Whether they were judged by what the API server has now, and the verdicts; None where that has to be so
-            first.
-        """
+    def _attempt(self, budget: str, jobs: Sequence[Job], *, read: bool) -> _Attempt:
+        """Judge all jobs and write once."""
         is_live, copy = self._newest(budget, read=read)
+        self._tried[budget] = copy
         now = self._around.now()
         sheet = copy.sheet.copy() if copy.sheet is not None else self._made_anew(copy, now)
-        told = [(job, job.judge(sheet, now)) for job in jobs]
-        if not is_live and not all(verdict.outcome.accepted for _, verdict in told):
-            return False, None
-        if sheet.is_changed:
-            self._write(copy.stored, sheet, now)
-        return is_live, told
+        before = sheet.shares.get(self._escrow.holder)
+        keys = self._escrow.settle(budget, copy.stored, sheet, now)
+        judged = [(job, job.judge(sheet, now)) for job in jobs]
+        if not is_live and not all(verdict.outcome.accepted for _, verdict in judged):
+            self._escrow.not_written(budget)
+            return _Attempt(must_read=True)
+        waiting = [job for job, verdict in judged if job.may_wait(verdict, sheet.shared)]
+        for job, verdict in judged:
+            if verdict.changed and job.ask is not None and not job.is_counted:
+                job.is_counted = True
+                self._escrow.count(budget, job.ask)
+        self._escrow.take(budget, sheet, now, wants=bool(waiting))
+        holds = any(job.holds for job in jobs)
+        if sheet.is_changed or _must_tell(before, sheet.shares.get(self._escrow.holder), holds=holds):
+            self._write(copy.stored, sheet, keys, now)
+        else:
+            self._escrow.not_written(budget)
+        return _Attempt([(job, verdict) for job, verdict in judged if job not in waiting], waiting)
 
     def _newest(self, budget: str, *, read: bool) -> tuple[bool, Copy]:
         copy = None if read else self.copies.get(budget)
@@ -181,16 +203,23 @@ class Writer:
             stored = self._ledgers.create(budget)
         return True, self.copies.adopt(stored)
 
-    def _write(self, before: Stored, sheet: Sheet, now: datetime) -> None:
+    def _write(self, before: Stored, sheet: Sheet, keys: frozenset[str], now: datetime) -> None:
         status = _wire.encode(sheet, now)
         started = self._around.monotonic()
-        stored = self._ledgers.write(before, status)
+        try:
+            stored = self._ledgers.write(before, status)
+        except api.ApiError as error:
+            if error.status not in _UNCERTAIN:
+                self._escrow.not_written(before.name)
+            raise
         self._last_seconds = self._around.monotonic() - started
         self.tally.written(self._last_seconds)
         if not _wire.is_kept(status, stored.status):
             raise api.ApiError("the API server does not keep the status of BudgetLedgers; apply manifests/crds", 422)
         sheet.is_changed = False
         self.copies.adopt(stored, sheet)
+        # In this order: what is not known to be in the ledger is compared with a copy that is not older than that.
+        self._escrow.written(before.name, keys, started)
         self.problem = None
 
     def _made_anew(self, copy: Copy, now: datetime) -> Sheet:
@@ -198,10 +227,13 @@ class Writer:
         if self._local.counted_at is None:
             raise LedgerError("the pods that run were not counted yet")
         budget, last = copy.stored.name, self.copies.last_good(copy.stored.name)
-        left = {**_wire.salvage(copy.stored.status), **(last.reservations if last is not None else {})}
-        left = dict(islice(left.items(), MOST_RESERVATIONS))
+        left, shares = _wire.salvage(copy.stored.status)
+        if last is not None:
+            left, shares = {**left, **last.reservations}, {**shares, **last.shares}
+        left = dict(islice(left.items(), MOST_IN_ALL))
         running = self._local.running(budget, left)
-        spent = last.spending.advanced(last.rate, now) if last is not None else Sheet.counted(0, now).spending
+        began = min((each.at for each in self._escrow.all_pending(budget).values()), default=now)
+        spent = last.spending.advanced(last.known, now) if last is not None else Sheet.counted(0, began).spending
         restored: Restored | None = None
         if copy.damage or last is not None:
             reason = "EditedByHand" if copy.damage else "Deleted"
@@ -212,25 +244,36 @@ class Writer:
             restored = Restored(reason, message, now)
             self.tally.restored[reason] += 1
             _log.warning("budget %s: %s", budget, message)
-        made = Sheet(running.total, 0, {key: each._replace(held=0) for key, each in left.items()}, spent, restored)
+        reservations = {key: each._replace(held=0) for key, each in left.items()}
+        made = Sheet(running.total, 0, reservations, spent, restored, shares)
         # What of this is still to be counted is judged as at any other time.
         made.recount(running, self._local.whereabouts, None, now, self._ttl)
         made.is_changed = True
         return made
 
-    def _in_time(self, jobs: Iterable[Job]) -> list[Job]:
+    def _in_time(self, budget: str, jobs: Iterable[Job]) -> list[Job]:
         now = self._around.monotonic()
         left: list[Job] = []
         for job in jobs:
             if now < job.until:
                 left.append(job)
             else:
-                _tell(job, LedgerError("too many others wrote to the ledger at the same time"))
+                self.tally.count("expired")
+                copy = self.copies.get(budget)
+                tell(job, job.late(copy.sheet if copy is not None else None))
         return left
 
     def _fail(self, jobs: Iterable[Job], reason: str) -> None:
         for job in jobs:
-            _tell(job, LedgerError(reason))
+            tell(job, LedgerError(reason))
+
+    def _await_news(self, budget: str) -> None:
+        """Wait a moment for others to write."""
+        known = self.copies.get(budget)
+        for _ in range(_NEWS_LOOKS):
+            self._around.sleep(_FIRST_PAUSE)
+            if self.copies.get(budget) is not known:
+                return
 
     def _let_others(self, budget: str) -> None:
         """Leave the ledger to other replicas for as long as some writes take, where they want it.
@@ -251,8 +294,7 @@ class Writer:
         self._around.sleep(longest * (0.25 + 0.75 * self._around.random()))
 
 
-def _tell(job: Job, verdict: Verdict | LedgerError) -> None:
-    try:
-        job.told(job, verdict)
-    except Exception:  # noqa: BLE001  the others still wait for theirs
-        _log.exception("nobody takes the answer of the ledger")
+def _must_tell(before: Share | None, after: Share | None, *, holds: bool) -> bool:
+    """Whether what a replica holds has to be written although nothing else is: it gives back, asks, or asks no more."""
+    had, has = (each.rate if each is not None else None for each in (before, after))
+    return had != has and (holds or not has)

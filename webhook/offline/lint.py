@@ -5,9 +5,9 @@ Every remark is certain: it follows from the policies alone, or from the namespa
 What only might be wrong is not said.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from webhook.admission.matching import CompiledMatch
 from webhook.admission.ruleset import ALWAYS_EXCLUDED, ENDS_SOON, Ruleset, end_of
@@ -50,6 +50,8 @@ class Cluster(NamedTuple):
     namespaces: Sequence[str]
     is_used: Callable[[_Exception], bool]
     """Whether any object of the cluster passes because of the exception."""
+    unpriced: Mapping[str, str] = {}
+    """Resources that objects of the cluster ask for and no price list has a price of, each with such an object."""
 
 
 def lint(policies: PolicySet, now: datetime, cluster: Cluster | None = None) -> list[Remark]:
@@ -65,6 +67,7 @@ def lint(policies: PolicySet, now: datetime, cluster: Cluster | None = None) -> 
         found += [
             *(remark for policy in policies.policies for remark in _in_cluster(policy, cluster)),
             *_unused(policies, found, cluster),
+            *_unpriced(policies, cluster),
         ]
     return sorted(found, key=lambda remark: (remark.origin, remark.rule, remark.text))
 
@@ -228,6 +231,23 @@ def _prices(policies: PolicySet) -> Iterator[Remark]:
     for policy in policies.policies:
         if "costCeiling" in policy.spec.sections:
             yield Remark(policy.origin, "noPrices", "warning", f"GuardrailPolicy {policy.name}", text, cure)
+
+
+def _unpriced(policies: PolicySet, cluster: Cluster) -> Iterator[Remark]:
+    """Resources that are used and have no price: they pass ceilings and budgets for nothing."""
+    lists = [item for item in policies.price_lists if item.name == DEFAULT_PRICE_LIST]
+    ceilings = [item for item in policies.policies if "costCeiling" in item.spec.sections]
+    judging: Sequence[Document[Any]] = lists or policies.budgets or ceilings
+    if not judging:
+        return
+    first = judging[0]
+    what = f"{first.kind} {first.name}"
+    for resource, user in sorted(cluster.unpriced.items()):
+        text = f"has no price of {resource}, which {user} asks for"
+        if not lists:
+            text = f"is judged by built-in list prices, which have no price of {resource}, which {user} asks for"
+        cure = f'add {resource} to spec.onDemand.resources of the PriceList {DEFAULT_PRICE_LIST}; "0" where it is free'
+        yield Remark(first.origin, "unpriced", "warning", what, text, cure)
 
 
 # --- exceptions -------------------------------------------------------------------------------------------------------

@@ -3,9 +3,9 @@
 from itertools import pairwise
 from typing import Annotated, Final, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from webhook.policy._base import Day, FieldError, Many, Mode, Model, Money, OnFault
+from webhook.policy._base import ApiRule, Day, FieldError, Many, Mode, Model, Money, OnFault, Unpriced
 from webhook.policy._match import SelectorModel
 from webhook.policy._names import Glob, LabelKey, LabelValue, compile_globs
 from webhook.policy.price_list import Currency
@@ -18,6 +18,13 @@ Basis = Literal["runRate", "monthEnd"]
 
 class LabelScope(Model):
     """Pods that carry one label with one value, pods that do not carry it, or both."""
+
+    API_RULES = (
+        ApiRule(
+            "has(self.value) || has(self.unlabelled)",
+            "selects no pods; give a value, or unlabelled: true for pods without the label",
+        ),
+    )
 
     key: Annotated[LabelKey, Field(description="Key of the pod label, such as cost-center.")]
     value: Annotated[
@@ -41,6 +48,8 @@ class LabelScope(Model):
 
 class ScopeModel(Model):
     """Whose pods the budget pays for; exactly one of the fields is given."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     label: Annotated[LabelScope | None, Field(description="Pods with this label, in every namespace.")] = None
     namespaces: Annotated[
@@ -142,6 +151,21 @@ class BudgetExceptions(Model):
 class BudgetSpec(Model):
     """An amount of money for a period, and what happens as it is used up."""
 
+    API_RULES = (
+        ApiRule("self.amount.matches('[1-9]')", "amount must be greater than 0"),
+        ApiRule(
+            "!has(self.resetDay) || (!has(self.period) || self.period == 'monthly' ? type(self.resetDay) == int : "
+            "self.period == 'weekly' && type(self.resetDay) == string)",
+            "resetDay must fit the period: 1 to 28 for a monthly budget, a weekday for a weekly one, none for a daily "
+            "one",
+        ),
+        ApiRule(
+            "!has(self.warnAt) || (self.warnAt.isSorted() && self.warnAt.all(one, "
+            "self.warnAt.exists_one(other, other == one)))",
+            "warnAt must ascend without repeats, like [75, 90]",
+        ),
+    )
+
     mode: Annotated[
         Mode,
         Field(description="enforce refuses pods beyond the budget, warn warns, audit records, off does nothing."),
@@ -194,6 +218,13 @@ class BudgetSpec(Model):
         ),
     ] = "allow"
 
+    unpriced: Annotated[
+        Unpriced,
+        Field(
+            description="What becomes of a pod that asks for a resource which the price list has no price of: allow "
+            "lets it in and says so, deny refuses it. Default allow."
+        ),
+    ] = "allow"
     exceptions: Annotated[
         BudgetExceptions | None,
         Field(

@@ -1,7 +1,8 @@
-"""Keeps shared ledgers true while this replica leads, and tells of budgets and ledgers in metrics."""
+"""Writes down what this replica has booked, keeps shared ledgers true while it leads, and tells of both in metrics."""
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
@@ -17,7 +18,11 @@ from webhook.ledger.shared import SharedLedger
 from webhook.ledger.store import LedgerStore
 from webhook.ledger.tally import BUCKETS
 
-LOOK_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 0.5
+"""Pods that were booked from a share are in the ledger after that."""
+
+LED_LOOKS: Final = 2
+"""The leader makes ledgers true once in so many looks."""
 
 MOST_BUDGETS: Final = 1_000
 """Budgets that have series of their own; of more, the first by name have."""
@@ -28,7 +33,7 @@ _log = logging.getLogger("podgate.ledger")
 
 
 class LedgerKeeper:
-    """Looks, and where it leads reconciles. A background task."""
+    """Writes down what was booked, and where it leads reconciles. A background task."""
 
     def __init__(self, ledger: SharedLedger, leads: Callable[[], bool]) -> None:
         """Args:
@@ -48,15 +53,15 @@ class LedgerKeeper:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-            self._ledger.close()
+            await aside(self._ledger.close)
 
     async def _watch(self, interval: float) -> None:
-        while True:
+        for look in itertools.count(1):
             await asyncio.sleep(interval)
-            if not self._leads():
-                continue
             try:
-                await aside(self._look)
+                await aside(self._ledger.flush)
+                if self._leads() and look % LED_LOOKS == 0:
+                    await aside(self._look)
             except Exception as error:  # noqa: BLE001  bookings go on, and the next look may succeed
                 _log.error("ledgers: %s: %s; please report this", type(error).__name__, error)
 
@@ -135,6 +140,11 @@ class LedgerCollector(Collector):
             "podgate_ledger_reservations",
             "Pods that were admitted and are not counted among the running ones yet.",
             self._ledger.reservations(),
+        )
+        yield GaugeMetricFamily(
+            "podgate_ledger_shares",
+            "Shares of budgets that replicas hold to book pods from without a write.",
+            self._ledger.held(),
         )
 
 

@@ -8,6 +8,8 @@ refuse or that would break a container which an exception covers:
 * Linux-only fields are invalid on Windows pods;
 * ``runAsNonRoot: true`` keeps a container that runs as user 0 from starting;
 * where a container is exempt, the others get their values one by one, since a pod value would reach the exempt one too.
+
+A pod of more than 500 containers is left as it is: the patch would be megabytes.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +23,7 @@ from webhook.guardrails.pod_security._evaluation import NAME, Leave
 from webhook.guardrails.pod_security._registry import Plan
 from webhook.guardrails.pod_security._visitor import Seat, Visit
 from webhook.guardrails.pod_security.capabilities_restricted import ALL, added_beyond, drops_all
+from webhook.kube.containers import is_crowded
 from webhook.kube.objects import PodSpec, SecurityContext
 from webhook.kube.patch import Draft
 
@@ -38,11 +41,13 @@ def harden(draft: Draft, checks: Plan, leave: Leave | None) -> bool:
         leave: what exceptions take out; None where there are none.
 
     Returns:
-        Whether the pod passes now.
+        Whether the pod passes now; False as well where nobody looked, because it has too many containers.
     """
     spec = draft.pod.spec
     if spec is None:
         return True
+    if is_crowded(spec):
+        return False
     everything = Visit(draft.pod.metadata, spec, is_silent=True)
     if leave is None:
         checks = checks.for_visit(everything)
@@ -62,6 +67,8 @@ def left_to_author(found: Sequence[Violation], context: Context) -> Sequence[Vio
     """
     pod = context.pod
     spec = pod.spec or PodSpec()
+    if is_crowded(spec):
+        return found
     exemptions = context.exemptions.get(NAME)
     leave = Leave(exemptions) if exemptions else None
     draft = Draft(pod)
