@@ -60,7 +60,7 @@ class LocalLedger:
         started = self._clock()
         found = self.memory.compare(_Believed(pods, self._ended, self._leaving))
         # Whatever ran when this process came is old.
-        new = [key for key in found if self.memory.runs(key) is None] if self.counted_at is not None else ()
+        new = [key for key in found.entries if self.memory.runs(key) is None] if self.counted_at is not None else ()
         with self._lock:
             # Both at once: who subtracts a pod from the total must find it there.
             self.memory.take(found)
