@@ -19,6 +19,7 @@ from webhook.admission.review import Surroundings
 from webhook.admission.ruleset import Ruleset
 from webhook.audit.exceptions import Uses
 from webhook.audit.fold import Interner, Note, Part, Record, Verdict
+from webhook.audit.given_back import GivesBack
 from webhook.audit.journal import Owner
 from webhook.cluster.projections import TERMINAL
 from webhook.cluster.view import Controller, View
@@ -92,6 +93,7 @@ class Judge:
         # the verdicts (`webhook.audit.report.budget_lines`), and judge workloads that would start something new.
         self._around_running = self._around._replace(rules=_without_budgets(self.rules))
         self._running = _owners_of_pods(view)
+        self._gives_back = GivesBack(view)
         self._intern = Interner()
         self.uses = Uses(policies, self._compile)
 
@@ -103,10 +105,11 @@ class Judge:
             return Skipped(kind, namespace, name, reason)
         if self._lacks_owner(document, kind, namespace):
             return Skipped(kind, namespace, name, "its owner is judged instead")
-        if kind == "Pod":
-            document = self._as_created(document, namespace)
         runs = kind == "Pod" or Owner(namespace, kind, name) in self._running
         around = self._around_running if runs else self._around
+        if kind == "Pod":
+            around = around._replace(view=self._gives_back.without(document, namespace))
+            document = self._as_created(document, namespace)
         found = _judged(document, origin, around, namespace)
         if isinstance(found, ManifestError):
             return Skipped(kind, namespace, name, str(found).removeprefix(f"{origin}: "), is_failure=True)
@@ -114,7 +117,7 @@ class Judge:
         if subject is None or decision is None or found.skipped:
             return Skipped(kind, namespace, name, found.skipped)
         if self._counts_uses and self.rules.has_exceptions(namespace):
-            self.uses.look(namespace, lambda rules: self._again(document, origin, namespace, rules, runs=runs))
+            self.uses.look(namespace, lambda rules: _again(document, origin, namespace, rules, around, runs=runs))
         return self._record(found, subject, decision)
 
     def stamp(self, kind: str, namespace: str, metadata: ObjectMeta) -> tuple[object, ...]:
@@ -142,14 +145,6 @@ class Judge:
             view.nodes() if owner.kind == "DaemonSet" else (),
             Owner(namespace, owner.kind, owner.name) in self._running,
         )
-
-    def _again(
-        self, document: dict[str, Any], origin: str, namespace: str, rules: Ruleset, *, runs: bool
-    ) -> Decision | None:
-        """Judge an object by other rules."""
-        around = self._around._replace(rules=_without_budgets(rules) if runs else rules)
-        found = _judged(document, origin, around, namespace)
-        return None if isinstance(found, ManifestError) else found.decision
 
     def _compile(self, policies: PolicySet) -> Ruleset:
         return Ruleset(policies, self._excluded, "audit")
@@ -288,6 +283,15 @@ def _has_ended(status: Mapping[str, Any]) -> bool:
 
 def _judged(document: dict[str, Any], origin: str, around: Surroundings, namespace: str) -> Judged | ManifestError:
     return next(iter(judge_all([Manifest(origin, document)], around, namespace)))
+
+
+def _again(
+    document: dict[str, Any], origin: str, namespace: str, rules: Ruleset, around: Surroundings, *, runs: bool
+) -> Decision | None:
+    """Judge an object by other rules."""
+    around = around._replace(rules=_without_budgets(rules) if runs else rules)
+    found = _judged(document, origin, around, namespace)
+    return None if isinstance(found, ManifestError) else found.decision
 
 
 def _notes(outcome: Outcome) -> list[Note]:
