@@ -153,6 +153,22 @@ class ViewContract:
         assert not view.replica_sets_of("d-2")
         assert not view.replica_sets_of("")
 
+    def test_the_pods_of_a_controller_are_counted_but_for_those_that_are_being_deleted(
+        self, make_view: MakeView
+    ) -> None:
+        mine, other = owned_by("ReplicaSet", "web-1", "rs-1"), owned_by("ReplicaSet", "web-2", "rs-2")
+        view = make_view(
+            [
+                obj("Pod", "a", uid="u-a", ownerReferences=mine),
+                obj("Pod", "b", uid="u-b", ownerReferences=mine),
+                obj("Pod", "c", uid="u-c", ownerReferences=mine, deletionTimestamp="2026-11-22T12:00:00Z"),
+                obj("Pod", "d", uid="u-d", ownerReferences=other),
+                obj("Pod", "e", uid="u-e", ownerReferences=owned_by("ReplicaSet", "web-1", "rs-1", controller=False)),
+                obj("Pod", "f", uid="u-f"),
+            ]
+        )
+        assert [view.pods_of(uid) for uid in ("rs-1", "rs-2", "rs-3", "")] == [2, 1, 0, 0]
+
     def test_a_pod_that_is_being_deleted_is_there_and_says_so(self, make_view: MakeView) -> None:
         leaving = obj("Pod", "p", uid="p-1", deletionTimestamp="2026-11-22T12:00:00Z")
         (found,) = make_view([leaving]).pods()
@@ -498,7 +514,8 @@ class ViewContract:
         (found,) = view.pods()
         assert found.made_claims == (("gpu", "p-gpu-x"), ("none", ""), ("", "p-extended"))
         assert found.pod.spec is not None
-        (entry,) = found.pod.spec.resource_claims or ()
+        assert found.pod.spec.resource_claims is not None
+        (entry,) = found.pod.spec.resource_claims
         assert (entry.name, entry.resource_claim_template_name, entry.resource_claim_name) == ("gpu", "t", None)
         for name in ("p-gpu-x", "p-extended"):
             assert [each.uid for each in view.device_claim_users(NS, name)] == ["u"]

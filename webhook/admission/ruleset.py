@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from webhook.admission.charging import charged_labels
 from webhook.admission.decision import Outcome, Severity
 from webhook.admission.matching import CompiledMatch, Entry, Matcher
 from webhook.admission.subject import Subject
@@ -17,8 +18,9 @@ from webhook.kube import selectors
 from webhook.policy._base import MODE_RANK, Mode, Section, stricter_cap
 from webhook.policy._names import compile_globs
 from webhook.policy._policy_set import DEFAULT_PRICE_LIST, PolicySet
+from webhook.policy.budget import BudgetExceptions
 from webhook.policy.guardrail_policy import ExceptionsModel, GuardrailPolicySpec
-from webhook.policy.policy_exception import PolicyExceptionSpec
+from webhook.policy.policy_exception import BUDGET, PolicyExceptionSpec
 from webhook.pricing.book import PriceBook, rates
 
 _NOTHING: Mapping[str, str] = {}
@@ -74,21 +76,28 @@ class Ruleset:
         """
         registry = {guardrail.name: guardrail for guardrail in _registry.discover()}
         entries: list[Entry] = []
-        self._exception_terms: dict[str, tuple[ExceptionsModel, Callable[[str], bool]]] = {}
+        self._exception_terms: dict[str, _Terms] = {}
         for policy in policies.policies:
             spec = policy.spec
             match = CompiledMatch(spec.match)
-            self._exception_terms[policy.name] = (spec.exceptions, compile_globs(spec.exceptions.namespaces))
+            self._exception_terms[policy.name] = _terms(spec.exceptions)
             for name, section in spec.sections.items():
                 entries.append(_entry(policy.name, spec, registry[name], section, match, cap))
         self.matcher = Matcher(entries)
         # One of its own: counts of what runs are made by another thread than reviews.
         self._pricing = Matcher(entry for entry in entries if entry.guardrail.prices_as_spot is not None)
+        self._labelling = Matcher(entry for entry in entries if entry.guardrail.labels is not None)
         compiled = (budget.compile_budget(item.name, item.spec) for item in policies.budgets)
         self.budgets = tuple(
             rule._replace(mode=stricter_cap(rule.mode, cap)) for rule in compiled if rule.mode != "off"
         )
         self.budget_scopes = tuple(rule.covers for rule in self.budgets)
+        self._budget_terms = {
+            item.name: _terms(item.spec.lets_off) for item in policies.budgets if item.spec.mode != "off"
+        }
+        scopes = (rule.scope.label for rule in self.budgets)
+        self._label_keys = frozenset(label.key for label in scopes if label is not None)
+        """Labels that budgets go by."""
         self.prices = _prices(policies)
         self.has_price_list = any(item.name == DEFAULT_PRICE_LIST for item in policies.price_lists)
         """Whether prices come from a PriceList, and are not the built-in ones."""
@@ -113,8 +122,8 @@ class Ruleset:
         return namespace in self._exceptions
 
     def exempt(self, context: Context, entries: Sequence[Entry], now: Callable[[], datetime]) -> Mapping[str, str]:
-        """Return the guardrails that are exempt as a whole, with the exception's name; write partial exemptions into
-        the context."""
+        """Return the guardrails that are exempt as a whole, and budgets by their `budget_key`, with the exception's
+        name; write partial exemptions into the context."""
         covering = [item for item in self._exceptions.get(context.namespace, ()) if item.covers(context.labels)]
         if not covering:
             return _NOTHING
@@ -127,12 +136,22 @@ class Ruleset:
             if moment >= item.expires:
                 continue
             for guardrail in item.guardrails:
+                note = f"PolicyException {context.namespace}/{item.name} of {item.owner}"
+                if guardrail == BUDGET:
+                    loosened = self._budgets_loosened(context.namespace, item, moment)
+                    if self._budget_terms and not loosened:
+                        continue
+                    whole.update((budget_key(name), note) for name in loosened if item.exemption is None)
+                    uses.append(_use(guardrail, context.namespace, item, moment))
+                    continue
                 policy = policies.get(guardrail)
-                if policy is not None and not self._is_allowed(policy, context.namespace, item, moment):
+                if policy is not None and not _is_allowed(
+                    self._exception_terms[policy], context.namespace, item, moment
+                ):
                     continue
                 uses.append(_use(guardrail, context.namespace, item, moment))
                 if item.exemption is None:
-                    whole[guardrail] = f"PolicyException {context.namespace}/{item.name} of {item.owner}"
+                    whole[guardrail] = note
                 else:
                     partial.setdefault(guardrail, []).append(item.exemption)
         context.exception_uses = uses
@@ -140,8 +159,9 @@ class Ruleset:
             context.exemptions = {name: tuple(items) for name, items in partial.items()}
         return whole
 
-    def prices_as_spot(self, context: Context, now: Callable[[], datetime]) -> bool:
-        """Whether a policy prices a pod that exists as spot capacity, as when it was admitted.
+    def prices_as_spot(self, context: Context, now: Callable[[], datetime], *, would: bool = False) -> bool:
+        """Whether a policy prices a pod that exists as spot capacity, as when it was admitted; `would` asks whether it
+        would be, were every policy enforced.
 
         Who had asked for the pod is not known any more, so nobody is an excluded subject.
         """
@@ -150,12 +170,24 @@ class Ruleset:
             return False
         exempt = self.exempt(context, entries, now) if self.has_exceptions(context.namespace) else _NOTHING
         return any(
-            entry.mode == "enforce"
+            (would or entry.mode == "enforce")
             and entry.guardrail.name not in exempt
             and entry.guardrail.prices_as_spot is not None
             and entry.guardrail.prices_as_spot(entry.rule, context)
             for entry in entries
         )
+
+    def charged_labels(self, context: Context, now: Callable[[], datetime]) -> Mapping[str, str]:
+        """Return the labels that a pod which exists is charged by, see `webhook.admission.charging`; as with
+        `prices_as_spot` nobody is an excluded subject."""
+        labels = context.labels
+        if all(labels.get(key) for key in self._label_keys):
+            return labels
+        entries = self._labelling.resolve(context.namespace, context.namespace_info, labels, _NOBODY)
+        if not entries:
+            return labels
+        exempt = self.exempt(context, entries, now) if self.has_exceptions(context.namespace) else _NOTHING
+        return charged_labels(entries, exempt, context, labels)
 
     def exception_states(self, now: datetime) -> Mapping[ExceptionState, int]:
         """Return how many PolicyExceptions hold, end soon, and have expired."""
@@ -170,11 +202,34 @@ class Ruleset:
         """Return the entries of the caches kept here."""
         return {"namespace_candidates": len(self.matcher), "namespace_exclusions": len(self._excluded_known)}
 
-    def _is_allowed(self, policy: str, namespace: str, item: CompiledException, now: datetime) -> bool:
-        terms, namespaces = self._exception_terms[policy]
-        if not terms.allowed or not namespaces(namespace):
-            return False
-        return item.expires <= now + timedelta(days=terms.max_days + 1)
+    def _budgets_loosened(self, namespace: str, item: CompiledException, now: datetime) -> list[str]:
+        return [name for name, terms in self._budget_terms.items() if _is_allowed(terms, namespace, item, now)]
+
+
+def budget_key(name: str) -> str:
+    """Return what `Ruleset.exempt` names a budget by."""
+    return f"{BUDGET}/{name}"
+
+
+class _Terms(NamedTuple):
+    """Which exceptions may loosen a policy or a budget."""
+
+    allowed: bool
+    max_days: int | None
+    """None where they may last for ever."""
+    namespaces: Callable[[str], bool]
+
+
+def _terms(model: ExceptionsModel | BudgetExceptions | None) -> _Terms:
+    if model is None:
+        return _Terms(allowed=True, max_days=None, namespaces=lambda _namespace: True)
+    return _Terms(model.allowed, model.max_days, compile_globs(model.namespaces))
+
+
+def _is_allowed(terms: _Terms, namespace: str, item: CompiledException, now: datetime) -> bool:
+    if not terms.allowed or not terms.namespaces(namespace):
+        return False
+    return terms.max_days is None or item.expires <= now + timedelta(days=terms.max_days + 1)
 
 
 def _use(guardrail: str, namespace: str, item: CompiledException, now: datetime) -> ExceptionUse:

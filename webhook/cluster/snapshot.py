@@ -5,6 +5,7 @@ it is all or nothing: a file that cannot be read would make every later answer a
 and there is no snapshot. Who reports takes what can be read, and names the rest beside the verdicts.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -90,6 +91,7 @@ class Snapshot(SnapshotDevices):
         self._pods = tuple(pods)
         self._payers = _payers(pods)
         super().__init__(of_devices, pods)
+        self._owned = Counter(filter(None, map(_owned_by, pods)))
         self._sizes = {
             "namespaces": len(self._namespaces),
             "pods": len(pods),
@@ -138,7 +140,7 @@ class Snapshot(SnapshotDevices):
                 errors.append(manifest)
                 continue
             try:
-                item = _read.read(manifest.document)
+                item = _read.read(manifest.document, manifest.origin)
             except _read.ReadError as error:
                 errors.append(manifests.ManifestError(manifest.origin, str(error)))
                 continue
@@ -212,6 +214,10 @@ class Snapshot(SnapshotDevices):
     def replica_sets_of(self, uid: str) -> Sequence[Workload]:
         """Return the ReplicaSets of a controller."""
         return self._replica_sets.get(uid, ())
+
+    def pods_of(self, uid: str) -> int:
+        """Return how many pods of a controller are not being deleted."""
+        return self._owned.get(uid, 0)
 
     def vertical_pod_autoscaler(
         self, namespace: str, controller: view.Controller, labels: Mapping[str, str]
@@ -308,12 +314,24 @@ def _add_pod(pods: list[view.ClusterPod], item: _read.Item) -> None:
     if not uid:
         generated = metadata.generate_name if metadata is not None else None
         uid = f"{item.namespace}/{item.name or f'{generated}{len(pods)}'}"
+    pods.append(cluster_pod(uid, item.namespace, pod))
+
+
+def cluster_pod(uid: str, namespace: str, pod: Pod, node: str = "") -> view.ClusterPod:
+    """Return a pod that exists as the view answers; without `node`, on the one that its spec names."""
     spec = pod.spec
     volumes = (spec.volumes or ()) if spec is not None else ()
     claims = tuple(each.persistent_volume_claim.claim_name for each in volumes if each.persistent_volume_claim)
-    node = spec.node_name or "" if spec is not None else ""
+    on = node or (spec.node_name or "" if spec is not None else "")
     made = pod_claims.made_by(pod.status) if pod.status is not None else ()
-    pods.append(view.ClusterPod(uid, item.namespace, pod, node, claims, made))
+    return view.ClusterPod(uid, namespace, pod, on, claims, made)
+
+
+def _owned_by(each: view.ClusterPod) -> str:
+    metadata = each.pod.metadata
+    owner = controller_of(metadata)
+    is_leaving = metadata is not None and metadata.deletion_timestamp is not None
+    return owner.uid if owner is not None and not is_leaving else ""
 
 
 def _payers(pods: Iterable[view.ClusterPod]) -> dict[tuple[str, str], str]:

@@ -253,6 +253,9 @@ class View(Protocol):
     def replica_sets_of(self, uid: str) -> Sequence[Workload]:
         """Return the ReplicaSets that the controller with this UID owns; their pod templates may be left out."""
 
+    def pods_of(self, uid: str) -> int:
+        """Return how many pods name the controller with this UID as theirs and are not being deleted."""
+
     def vertical_pod_autoscaler(
         self, namespace: str, controller: Controller, labels: Mapping[str, str]
     ) -> VerticalPodAutoscaler | None:

@@ -8,7 +8,7 @@ recorded. Without a VPA, or for a container or resource without a recommendation
 VPAs of every updateMode count. Of several, one that acts (updateMode neither Off nor Initial) counts before one that
 recommends, then the older one, then the smaller name, and the verdict says so once. The pods of a CronJob may be
 without labels, and those of an Argo Rollout are known by `rollouts-pod-template-hash` before their ReplicaSet is. The
-policy of the exact container name applies, else the last `*`: `mode: Off`,
+policy of the exact container name applies, else the last `*`: `mode: "Off"`,
 `controlledResources`, `minAllowed`, `maxAllowed` (both on requests only) and `controlledValues`. With `RequestsOnly`
 the limit is left alone and the request never exceeds it. Where VPA itself acts (updateMode neither Off nor Initial),
 the request is VPA's own capped target, exactly, and only the limit is decided here; `recommendation`, `when`,

@@ -2,8 +2,8 @@
 
 Both sets are priced as written, with the same price list and by the same rules as in a review: replicas of workloads,
 nodes of DaemonSets, parallelism and running time of Jobs. A workload that an HPA scales has two costs, at the HPA's
-minimum and at its maximum; a ScaledObject is the HPA that KEDA makes of it. Policies have no part in it, so the numbers
-depend on the manifests alone.
+minimum and at its maximum; a ScaledObject is the HPA that KEDA makes of it. Policies have no part in it but where they
+trust the running time that Jobs are annotated with, so the numbers depend on the manifests alone.
 """
 
 import re
@@ -15,12 +15,14 @@ import msgspec
 
 from webhook.admission import request as requests
 from webhook.admission import subject as subjects
+from webhook.admission.matching import trusts_runtime
 from webhook.admission.review import Surroundings, what_speaks_for
 from webhook.cluster.view import View
 from webhook.guardrails import _money
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.kube.objects import controller_of
 from webhook.kube.quantity import QuantityError
+from webhook.kube.type_errors import explain
 from webhook.offline import judged
 from webhook.offline.formats.result import Change, Compared, Comparison, Range, difference
 from webhook.pricing import money
@@ -98,7 +100,11 @@ def price_all(
             if subject is None:
                 continue
             priced = _price(subject, around)
-        except (requests.BadReview, msgspec.ValidationError, QuantityError, RecursionError) as error:
+        except msgspec.ValidationError as error:
+            told = explain(error, item.document, item.origin)
+            errors.append(ManifestError(item.origin, f"cannot be priced: {told}"))
+            continue
+        except (requests.BadReview, QuantityError, RecursionError) as error:
             errors.append(ManifestError(item.origin, f"cannot be priced: {str(error).partition(chr(10))[0]}; mend it"))
             continue
         key = (subject.kind, subject.namespace, subject.name)
@@ -150,18 +156,19 @@ def _subject(item: Manifest, view: View, namespace: str) -> subjects.Subject | N
 
 
 def _price(subject: subjects.Subject, around: Surroundings) -> Priced:
-    context = what_speaks_for(subject, around)[0]
+    context, entries, _ = what_speaks_for(subject, around)
     price = _money.context_price(context)
     book = around.rules.prices
-    scale = subject.scale
+    scale = subject.scale.believed(trusts_runtime(entries)) if subject.scale is not None else None
     if scale is None:
         amount = money.over_hours(price.micros, book.hours_per_month)
         return Priced(Range(amount, amount), "1 pod")
     hours = min(scale.hours, book.hours_per_month) if scale.hours is not None else book.hours_per_month
-    low, high, words = scale.replicas, max(scale.replicas, scale.most), scale.source
+    low, high = _money.of_all(price, scale), price.of(scale.most) if scale.most > scale.replicas else 0
+    words = scale.source
     if high > low:
-        words = f"{low} to {high} replicas by {scale.most_source.partition(' of ')[2]}"
-    return Priced(Range(money.over_hours(price.of(low), hours), money.over_hours(price.of(high), hours)), words)
+        words = f"{scale.replicas} to {scale.most} replicas by {scale.most_source.partition(' of ')[2]}"
+    return Priced(Range(money.over_hours(low, hours), money.over_hours(max(low, high), hours)), words)
 
 
 def _add(prices: dict[Key, Priced], key: Key, priced: Priced) -> None:

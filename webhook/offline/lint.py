@@ -17,8 +17,11 @@ from webhook.policy._envelope import Document, Origin
 from webhook.policy._match import MatchModel, SelectorModel
 from webhook.policy._names import compile_globs
 from webhook.policy._policy_set import DEFAULT_PRICE_LIST, PolicySet
-from webhook.policy.guardrail_policy import GuardrailPolicySpec
+from webhook.policy.budget import BudgetExceptions
+from webhook.policy.guardrail_policy import ExceptionsModel, GuardrailPolicySpec
 from webhook.policy.policy_exception import BUDGET, PolicyExceptionSpec
+from webhook.policy.spot import SpotSection
+from webhook.pricing.unpriced import where
 
 Weight = Literal["error", "warning"]
 _Policy = Document[GuardrailPolicySpec]
@@ -93,6 +96,28 @@ def _policy(policy: _Policy) -> Iterator[Remark]:
         yield Remark(policy.origin, "systemNamespace", "warning", what, text, cure)
     if _is_everything(match):
         yield from _locks(policy, what, active)
+    yield from _preference(policy, what)
+
+
+def _preference(policy: _Policy, what: str) -> Iterator[Remark]:
+    section = policy.spec.sections.get("spot")
+    affinity = section.node_affinity if isinstance(section, SpotSection) else None
+    if affinity is not None and affinity.key in _NO_CAPACITY:
+        text = f"prefers spot nodes by {affinity.key}, which says nothing of a node's capacity"
+        cure = "name in spot.nodeAffinity.key the label of spot nodes, such as karpenter.sh/capacity-type"
+        yield Remark(policy.origin, "spotPreference", "warning", what, text, cure)
+
+
+_NO_CAPACITY: Final = frozenset(
+    {
+        "kubernetes.io/hostname",
+        "kubernetes.io/os",
+        "kubernetes.io/arch",
+        "topology.kubernetes.io/zone",
+        "topology.kubernetes.io/region",
+    }
+)
+"""Labels that every node has, whatever its capacity. Autoscalers handle a preference for some of them badly, too."""
 
 
 def _locks(policy: _Policy, what: str, active: Sequence[str]) -> Iterator[Remark]:
@@ -247,7 +272,8 @@ def _unpriced(policies: PolicySet, cluster: Cluster) -> Iterator[Remark]:
         text = f"has no price of {resource}, which {user} asks for"
         if not lists:
             text = f"is judged by built-in list prices, which have no price of {resource}, which {user} asks for"
-        cure = f'add {resource} to spec.onDemand.resources of the PriceList {DEFAULT_PRICE_LIST}; "0" where it is free'
+        name, field = where(resource)
+        cure = f'add {name} to {field} of the PriceList {DEFAULT_PRICE_LIST}; "0" where it is free'
         yield Remark(first.origin, "unpriced", "warning", what, text, cure)
 
 
@@ -275,20 +301,28 @@ def _exception(item: _Exception, policies: PolicySet, now: datetime) -> Iterator
 
 def _useless(item: _Exception, guardrail: str, policies: PolicySet, now: datetime) -> tuple[str, str] | None:
     """Return why an exception can have no effect and the cure; None where it can."""
+    what = "budget" if guardrail == BUDGET else "policy"
+    terms: list[ExceptionsModel | BudgetExceptions]
     if guardrail == BUDGET:
-        return None if policies.budgets else ("there is no Budget", "remove budget from spec.guardrails")
-    configuring = [policy for policy in policies.policies if guardrail in policy.spec.sections]
-    if not configuring:
-        return "no policy configures it", f"remove {guardrail} from spec.guardrails"
-    terms = [policy.spec.exceptions for policy in configuring]
+        if not policies.budgets:
+            return "there is no Budget", "remove budget from spec.guardrails"
+        bounds = [budget.spec.lets_off for budget in policies.budgets]
+        terms = [each for each in bounds if each is not None]
+        if len(terms) < len(bounds):
+            return None
+    else:
+        configuring = [policy for policy in policies.policies if guardrail in policy.spec.sections]
+        if not configuring:
+            return "no policy configures it", f"remove {guardrail} from spec.guardrails"
+        terms = [policy.spec.exceptions for policy in configuring]
     allowing = [each for each in terms if each.allowed and compile_globs(each.namespaces)(item.namespace)]
     if not allowing:
-        return f"no policy allows exceptions from it in {item.namespace}", "ask the platform team to allow it"
+        return f"no {what} allows exceptions from it in {item.namespace}", "ask the platform team to allow it"
     days = (end_of(item.spec.expires) - now).days
     longest = max(each.max_days for each in allowing)
     if days > longest + 1:
         return (
-            f"it ends later than in {longest} days, which is all that a policy allows",
+            f"it ends later than in {longest} days, which is all that a {what} allows",
             "give an earlier spec.expires",
         )
     return None

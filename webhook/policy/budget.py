@@ -124,6 +124,30 @@ ResetDay = Annotated[
 Percent = Annotated[int, Field(ge=1, le=1000)]
 
 
+class BudgetExceptions(Model):
+    """Where PolicyExceptions may let pods off a budget, and for how long."""
+
+    allowed: Annotated[
+        bool, Field(description="Whether PolicyExceptions may let pods off this budget at all. Default false.")
+    ] = False
+    max_days: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=3650,
+            description="Days from today within which an exception must expire; one that expires later has no effect. "
+            "Default 90.",
+        ),
+    ] = 90
+    namespaces: Annotated[
+        Many[Glob],
+        Field(
+            description="Globs over the namespaces whose exceptions count, such as team-* or * for all. Default none: "
+            "a budget pays for many namespaces, and each of them would spend the others' money."
+        ),
+    ] = ()
+
+
 class BudgetSpec(Model):
     """An amount of money for a period, and what happens as it is used up."""
 
@@ -186,6 +210,13 @@ class BudgetSpec(Model):
             "Absent, it refuses from the beginning."
         ),
     ] = None
+    trust_expected_runtime: Annotated[
+        bool,
+        Field(
+            description="Whether the annotation `podgate.dev/expected-runtime` of a Job or CronJob is believed where "
+            "no activeDeadlineSeconds bounds its run. Default false: it then counts for the whole period."
+        ),
+    ] = False
     on_fault: Annotated[
         OnFault,
         Field(
@@ -201,6 +232,20 @@ class BudgetSpec(Model):
             "lets it in and says so, deny refuses it. Default allow."
         ),
     ] = "allow"
+    exceptions: Annotated[
+        BudgetExceptions | None,
+        Field(
+            description="Where PolicyExceptions may let pods off this budget. Absent, they loosen no enforced budget, "
+            "and any budget that only warns or records."
+        ),
+    ] = None
+    allow_above_next_period: Annotated[
+        bool,
+        Field(
+            description="On basis monthEnd: whether pods may cost more per hour than the next period can pay, as long "
+            "as this one can. They go on running when it begins. Default false."
+        ),
+    ] = False
 
     @model_validator(mode="after")
     def _resets_within_its_period(self) -> "BudgetSpec":
@@ -211,6 +256,23 @@ class BudgetSpec(Model):
             cure = cures.get(self.period, "Remove it.")
             raise FieldError(f"does not fit a {self.period} budget", cure, path=("resetDay",))
         return self
+
+    @model_validator(mode="after")
+    def _looks_ahead_on_its_basis(self) -> "BudgetSpec":
+        if self.allow_above_next_period and self.basis != "monthEnd":
+            raise FieldError(
+                "has no meaning on basis runRate, which counts every period alike",
+                "Remove it, or set basis: monthEnd.",
+                path=("allowAboveNextPeriod",),
+            )
+        return self
+
+    @property
+    def lets_off(self) -> BudgetExceptions | None:
+        """Which exceptions count; None where all of them do."""
+        if self.exceptions is None and self.mode == "enforce":
+            return BudgetExceptions()
+        return self.exceptions
 
     @property
     def begins_on(self) -> int:

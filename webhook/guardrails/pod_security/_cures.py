@@ -7,6 +7,7 @@ the pod anew.
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from webhook.guardrails._contract import Context, is_creation
 from webhook.guardrails.pod_security._check import Violation
@@ -25,22 +26,24 @@ def cure_of(violations: Sequence[Violation], context: Context) -> str:
 def _of_existing(violations: Sequence[Violation], context: Context) -> str:
     present = _debug_containers(context.pod)
     earlier = {name for name, image in _debug_containers(context.old_pod).items() if present.get(name) == image}
-    added = [name for name in present if name not in earlier]
+    added = present.keys() - earlier
     parts: list[str] = []
-    of_added = [each for each in violations if not set(added).isdisjoint(each.containers)]
+    of_added = [each for each in violations if not added.isdisjoint(each.containers)]
     if of_added:
-        concerned = [name for name in added if any(name in each.containers for each in of_added)]
+        concerned = list(dict.fromkeys(name for each in of_added for name in each.containers if name in added))
         # A field of the pod would do for a new pod; here the container's own has to.
         cures = _joined(of_added).replace("spec.securityContext.", "securityContext.")
         whose = f"debug {containers(concerned)}"
         parts.append(f"in {whose}, {cures} (kubectl debug --profile=restricted does it)")
-    rest = [each for each in violations if not set(each.containers) <= set(added) or not each.containers]
+    rest = [each for each in violations if not each.containers or not added.issuperset(each.containers)]
     if rest:
-        parts.append(_of_rest(rest, set(added), earlier, context))
+        parts.append(_of_rest(rest, added, earlier, context))
     return "; and ".join(parts)
 
 
-def _of_rest(violations: Sequence[Violation], added: set[str], earlier: set[str], context: Context) -> str:
+def _of_rest(
+    violations: Sequence[Violation], added: AbstractSet[str], earlier: AbstractSet[str], context: Context
+) -> str:
     """Return the cure of what was there before the request."""
     names = dict.fromkeys(name for each in violations for name in each.containers if name not in added)
     if names and all(name in earlier for name in names):
