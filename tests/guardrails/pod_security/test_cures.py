@@ -23,8 +23,8 @@ def judged(context: Context, **fields: object) -> Finding:
 
 def debugged(*added: Json, earlier: tuple[Json, ...] = (), **spec: Any) -> Context:  # noqa: ANN401  any JSON value
     """Return the context of a request that adds debug containers to a pod that runs."""
-    old, new = ({"ephemeralContainers": list(each)} for each in (earlier, (*earlier, *added)))
-    before, after = pod(**spec, **old), pod(**spec, **new)
+    before = pod(**spec, ephemeralContainers=list(earlier))
+    after = pod(**spec, ephemeralContainers=[*earlier, *added])
     return context_of(after, operation="UPDATE", subresource="ephemeralcontainers", old_pod=decode(before))
 
 
