@@ -242,7 +242,7 @@ def test_a_malformed_section_lets_no_privileged_pod_in_before_and_after_a_restar
 ) -> None:
     name = "team-new" if keeps_status else "team-old"
     team = cluster.namespace(name, cost_center="engineering-alpha")
-    sections = {"podSecurity": {"level": "baseline"}, "rightSizing": {"limitHeadroom": {"cpu": 2}}}
+    sections: Object = {"podSecurity": {"level": "baseline"}, "rightSizing": {"limitHeadroom": {"cpu": 2}}}
     cluster.kubectl.create(at.policy(name, team, **sections))
     eventually("it is in force", lambda: condition(cluster, name).get("status") == "True")
     assert not allows(cluster, at.privileged(team))

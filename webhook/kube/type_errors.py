@@ -94,9 +94,9 @@ def _matches(
         if isinstance(value, dict):
             for key, each in value.items():
                 yield from _matches(each, rest, got, lacks, (*before, key))
-    elif (isinstance(value, dict) and step in value) or (
-        isinstance(value, list) and isinstance(step, int) and step < len(value)
-    ):
+    elif isinstance(value, dict) and step in value:
+        yield from _matches(value[step], rest, got, lacks, (*before, step))
+    elif isinstance(value, list) and isinstance(step, int) and step < len(value):
         yield from _matches(value[step], rest, got, lacks, (*before, step))
 
 
