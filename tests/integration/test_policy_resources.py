@@ -121,6 +121,7 @@ def test_what_the_loader_refuses_the_api_server_refuses_too_as_far_as_it_can(
         (POLICY, {"rightSizing": {"minimum": {"cpu": "2"}, "maximum": {"cpu": "1500m"}}}, "lower minimum"),
         (POLICY, {"podSecurity": {"defaults": {}}}, "fromNamespaceLabels"),
         (POLICY, {"match": {"excludeSubjects": {"groups": ["system:serviceaccounts"]}}}, "nothing would be judged"),
+        (POLICY, {"costCeiling": {}}, "give podMonthly"),
         (POLICY, {"mode": False}, "spec.mode"),
         (BUDGET, {"scope": {"cluster": True, "namespaces": ["a"]}}, "at most 1"),
         (BUDGET, {"amount": "0.00"}, "greater than 0"),
