@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from webhook.cluster.live import PodStore
-from webhook.cluster.projections import PodProjection, Shared, reader, workload
+from webhook.cluster.pod_records import PodProjection
+from webhook.cluster.pod_store import PodStore
+from webhook.cluster.projections import reader, workload
+from webhook.cluster.shared import Shared
 from webhook.kube.watch_wire import Malformed, meta_of
 
 
@@ -50,6 +52,30 @@ def test_a_pod_keeps_what_pricing_reads_and_nothing_else() -> None:
     assert container.resources.requests == {"cpu": "1"}
     assert container.liveness_probe is None
     assert (record.uid, record.namespace) == ("u1", "a")
+
+
+def test_a_pod_keeps_what_decides_whether_it_suits_spot_capacity() -> None:
+    spec = {
+        "containers": [],
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 3600,
+        "volumes": [{"name": "data", "hostPath": {"path": "/data"}}, {"name": "token", "projected": {}}],
+    }
+    document = raw({"metadata": {"namespace": "a", "name": "p", "uid": "u"}, "spec": spec})
+    record = PodProjection()(document, meta_of(document))
+    assert record is not None
+    assert (record.spec.restart_policy, record.spec.termination_grace_period_seconds) == ("Never", 3600)
+    assert [volume.host_path is not None for volume in record.spec.volumes or ()] == [True]
+
+
+def test_a_job_keeps_whether_it_is_run_again() -> None:
+    policy = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}
+    spec = {"backoffLimit": 0, "podFailurePolicy": policy, "template": {"spec": {"containers": []}}}
+    document = raw({"metadata": {"namespace": "a", "name": "j", "uid": "u"}, "spec": spec})
+    known = workload("batch/v1", "Job")(document, meta_of(document))
+    assert known.head.spec is not None
+    assert known.head.spec.backoff_limit == 0
+    assert known.head.spec.pod_failure_policy is not None
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.conformance import limits, pod_security, quantities, resources, sizes, vpa
+from tests.conformance import devices, limits, pod_security, quantities, resources, sizes, vpa
 from tests.conformance._cases import CaseFile, Reason
 
 FILES: Final[tuple[CaseFile, ...]] = (
@@ -12,6 +12,7 @@ FILES: Final[tuple[CaseFile, ...]] = (
     *resources.FILES,
     *limits.FILES,
     *sizes.FILES,
+    *devices.FILES,
 )
 
 REASONS: Final[tuple[tuple[str, Reason], ...]] = tuple((file.name, reason) for file in FILES for reason in file.reasons)

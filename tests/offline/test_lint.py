@@ -92,6 +92,11 @@ FOUND: dict[str, tuple[list[str], str, str]] = {
         "neverMatches",
         "contradicts itself about a",
     ),
+    "a preference that says nothing of capacity": (
+        [policy(TEAM, more="spot: {nodeAffinity: {key: kubernetes.io/hostname, values: [a]}}")],
+        "spotPreference",
+        "prefers spot nodes by kubernetes.io/hostname, which says nothing of a node's capacity",
+    ),
     "no guardrail": ([policy(TEAM, more="priority: 1")], "noGuardrail", "configures no guardrail"),
     "a namespace that a cluster needs": (
         [policy("match: {namespaces: [kube-system, a]}")],
