@@ -293,13 +293,13 @@ class PodTemplate(Object):
     spec: PodSpec | None = None
 
 
-class PodCondition(Object):
+class PodFailureCondition(Object):
     type: str = ""
 
 
 class PodFailureRule(Object):
     action: str = ""
-    on_pod_conditions: list[PodCondition] | None = None
+    on_pod_conditions: list[PodFailureCondition] | None = None
 
 
 class PodFailurePolicy(Object):
