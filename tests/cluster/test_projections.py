@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from webhook.cluster.live import PodStore
-from webhook.cluster.projections import PodProjection, Shared, reader, workload
+from webhook.cluster.pod_records import PodProjection
+from webhook.cluster.pod_store import PodStore
+from webhook.cluster.projections import reader, workload
+from webhook.cluster.shared import Shared
 from webhook.kube.watch_wire import Malformed, meta_of
 
 
@@ -105,3 +107,25 @@ def test_a_workload_that_does_not_decode_is_malformed(spec: dict[str, Any]) -> N
     document = raw({"metadata": {"name": "d", "namespace": "a"}, "spec": spec})
     with pytest.raises(Malformed):
         workload("apps/v1", "Deployment")(document, meta_of(document))
+
+
+def resized(cpu: str, held: str, allocated: str = "", **status: object) -> msgspec.Raw:
+    spec = {"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]}
+    has = {"name": "c", "resources": {"requests": {"cpu": held}}, "allocatedResources": {"cpu": allocated or held}}
+    document = {"metadata": {"namespace": "a", "name": "p", "uid": "u"}, "spec": spec}
+    return raw({**document, "status": {"phase": "Running", "containerStatuses": [has], **status}})
+
+
+def test_what_a_pod_has_is_kept_only_while_it_is_other_than_what_it_asks_for() -> None:
+    project = PodProjection()
+    same = project(resized("1", "1"), meta_of(resized("1", "1")))
+    assert same is not None
+    assert same.status is None
+    conditions = [{"type": "Ready", "status": "True"}, {"type": "PodResizePending", "reason": "Infeasible"}]
+    for document in (resized("1", "3", conditions=conditions), resized("1", "1", "3", conditions=conditions)):
+        record = project(document, meta_of(document))
+        assert record is not None
+        kept = record.as_pod().pod.status
+        assert kept is not None
+        assert kept.container_statuses is not None
+        assert [each.type for each in kept.conditions or ()] == ["PodResizePending"]

@@ -45,9 +45,8 @@ def _booked(view: View, rules: Ruleset, now: Callable[[], datetime]) -> Iterator
         context = _context(item, view, rules)
         info = context.namespace_info
         namespace_labels = info.labels if info is not None else _NO_LABELS
-        paying = tuple(
-            rule.name for rule in rules.budgets if rule.covers(item.namespace, namespace_labels, context.labels)
-        )
+        labels = rules.charged_labels(context, now)
+        paying = tuple(rule.name for rule in rules.budgets if rule.covers(item.namespace, namespace_labels, labels))
         if not paying:
             continue
         try:

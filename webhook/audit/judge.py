@@ -20,9 +20,10 @@ from webhook.admission.review import Surroundings
 from webhook.admission.ruleset import Ruleset
 from webhook.audit.exceptions import Uses
 from webhook.audit.fold import ENDING, Interner, Note, Part, Record, Verdict
+from webhook.audit.given_back import GivesBack
 from webhook.audit.journal import Owner
 from webhook.audit.running import Money, Running, nodes_of_owners
-from webhook.cluster.projections import TERMINAL
+from webhook.cluster.pod_records import TERMINAL
 from webhook.cluster.view import Controller, View
 from webhook.guardrails import _money
 from webhook.guardrails._contract import Context
@@ -95,6 +96,7 @@ class Judge:
         self._around_running = self._around._replace(rules=_without_budgets(self.rules))
         self._running = nodes_of_owners(view)
         self._money = Running(view, Ruleset(policies, excluded), self.rules, now)
+        self._gives_back = GivesBack(view)
         self._intern = Interner()
         self.uses = Uses(policies, self._compile)
 
@@ -107,10 +109,11 @@ class Judge:
         stored = document
         if self._lacks_owner(document, kind, namespace):
             return Skipped(kind, namespace, name, "its owner is judged instead")
-        if kind == "Pod":
-            document = self._as_created(document, namespace)
         runs = kind == "Pod" or Owner(namespace, kind, name) in self._running
         around = self._around_running if runs else self._around
+        if kind == "Pod":
+            around = around._replace(view=self._gives_back.without(document, namespace))
+            document = self._as_created(document, namespace)
         found = _judged(document, origin, around, namespace)
         if isinstance(found, ManifestError):
             return Skipped(kind, namespace, name, str(found).removeprefix(f"{origin}: "), is_failure=True)
@@ -118,7 +121,7 @@ class Judge:
         if subject is None or decision is None or found.skipped:
             return Skipped(kind, namespace, name, found.skipped)
         if self._counts_uses and self.rules.has_exceptions(namespace):
-            self.uses.look(namespace, lambda rules: self._again(document, origin, namespace, rules, runs=runs))
+            self.uses.look(namespace, lambda rules: _again(document, origin, namespace, rules, around, runs=runs))
         return self._record(found, subject, decision, stored)
 
     def stamp(self, kind: str, namespace: str, metadata: ObjectMeta, node: str = "") -> tuple[object, ...]:
@@ -156,14 +159,6 @@ class Judge:
             self._running.get(Owner(namespace, owner.kind, owner.name)),
             labels_of_node,
         )
-
-    def _again(
-        self, document: dict[str, Any], origin: str, namespace: str, rules: Ruleset, *, runs: bool
-    ) -> Decision | None:
-        """Judge an object by other rules."""
-        around = self._around._replace(rules=_without_budgets(rules) if runs else rules)
-        found = _judged(document, origin, around, namespace)
-        return None if isinstance(found, ManifestError) else found.decision
 
     def _compile(self, policies: PolicySet) -> Ruleset:
         return Ruleset(policies, self._excluded, "audit")
@@ -317,6 +312,15 @@ def _has_ended(status: Mapping[str, Any]) -> bool:
 
 def _judged(document: dict[str, Any], origin: str, around: Surroundings, namespace: str) -> Judged | ManifestError:
     return next(iter(judge_all([Manifest(origin, document)], around, namespace)))
+
+
+def _again(
+    document: dict[str, Any], origin: str, namespace: str, rules: Ruleset, around: Surroundings, *, runs: bool
+) -> Decision | None:
+    """Judge an object by other rules."""
+    around = around._replace(rules=_without_budgets(rules) if runs else rules)
+    found = _judged(document, origin, around, namespace)
+    return None if isinstance(found, ManifestError) else found.decision
 
 
 def _notes(outcome: Outcome) -> list[Note]:

@@ -138,7 +138,7 @@ class Snapshot(SnapshotDevices):
                 errors.append(manifest)
                 continue
             try:
-                item = _read.read(manifest.document)
+                item = _read.read(manifest.document, manifest.origin)
             except _read.ReadError as error:
                 errors.append(manifests.ManifestError(manifest.origin, str(error)))
                 continue

@@ -126,6 +126,7 @@ class Context:
         "claim_templates",
         "exception_uses",
         "exemptions",
+        "labels_before",
         "namespace",
         "namespace_info",
         "old_pod",
@@ -177,6 +178,8 @@ class Context:
         """Set where a workload is judged through its template."""
         self.old_scale = old_scale
         """Of the stored workload, on UPDATE and scale."""
+        self.labels_before: Mapping[str, str] | None = None
+        """Labels that the stored object was charged by, those that policies write included; None where nobody told."""
         self.priced_as_spot = False
         """Whether the policy prices this pod as spot capacity although it may land elsewhere."""
         self.old_priced_as_spot = False
@@ -251,6 +254,9 @@ class Guardrail(NamedTuple, Generic[S, R]):
     """`container` where PolicyExceptions may name containers."""
     half: Literal["security", "cost"] = "cost"
     """Which half of ``/validate`` it belongs to, so that each half can have its own failure policy."""
+    labels: Callable[[R, Context, Mapping[str, str]], Mapping[str, str]] | None = None
+    """Returns the labels that it writes to a pod which has these ones. Money is charged by them, also where the
+    mutating call did not come through."""
     prices_as_spot: Callable[[R, Context], bool] | None = None
     """Whether a pod under this rule is to be priced as spot capacity."""
     trusts_runtime: Callable[[R], bool] | None = None

@@ -14,6 +14,7 @@ from webhook.kube.objects import LabelSelector, Pod, PodSpec, PodStatus, Resourc
 from webhook.kube.quantity import QuantityError, cpu_milli, format_cpu, memory_bytes
 from webhook.policy.price_list import POOL_LABELS, PriceListSpec, RatesModel
 from webhook.pricing import book, devices, words
+from webhook.pricing import unpriced as unpriced_texts
 from webhook.pricing.placement import SPOT_LABELS, is_spot
 from webhook.pricing.pod import PodPrice, price_pod
 
@@ -190,8 +191,7 @@ def _noted(price: PodPrice, overhead: "Overhead", volumes: str = "") -> PodPrice
     if overhead.unknown:
         source = f"{source}, overhead of RuntimeClass {overhead.unknown} not known"
     if price.unpriced:
-        listed = words.listed(price.unpriced)
-        source = f"{source}, {listed}{',' if ', which ' in price.unpriced[-1] else ''} not priced"
+        source = f"{source}, {unpriced_texts.listed(price.unpriced)} not priced"
     return price if source is price.source else price._replace(source=source)
 
 
@@ -241,14 +241,15 @@ def request_defaults(view: View, namespace: str) -> ResourceMap:
     known = _REQUEST_DEFAULTS.get(id(items))
     if known is not None:
         return known[1]
-    found = _merged_defaults(items)
+    found = merged_defaults(items)
     if len(_REQUEST_DEFAULTS) >= _MAXIMUM_DEFAULTS:
         _REQUEST_DEFAULTS.clear()
     _REQUEST_DEFAULTS[id(items)] = (items, found)
     return found
 
 
-def _merged_defaults(items: Sequence[LimitRangeItem]) -> ResourceMap:
+def merged_defaults(items: Sequence[LimitRangeItem]) -> ResourceMap:
+    """Return the request that these items give a container with neither request nor limit; see `request_defaults`."""
     found: ResourceMap = {}
     for item in items:
         if item.type == "Container":
@@ -356,10 +357,8 @@ def unpriced(context: Context, *, denies: bool, is_new: bool = False) -> Sequenc
     if price.unpriced:
         old = old_price(context) if context.operation == "UPDATE" and not is_new else None
         if old is None or old.unpriced != price.unpriced:
-            names = words.listed(text.partition(" ")[2] for text in price.unpriced)
             is_notice = not denies or context.scale is not None
-            text = f"asks for {words.listed(price.unpriced)}, which the price list has no price of"
-            cure = f"add a price of {names} to the PriceList, or remove the request"
+            text, cure = unpriced_texts.said(price.unpriced)
             found.append(Finding(rule="unpriced", message=text, cure=cure, notice=is_notice))
     return tuple(found)
 

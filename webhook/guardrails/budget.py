@@ -25,6 +25,9 @@ When
       selector, affinity or tolerations send a pod that has no node yet to dearer nodes;
     * workloads: the increase, as a warning. Only pods are ever booked, so only pods are refused.
 
+    What a pod asks for that the price list has no price of is told; with ``unpriced: deny`` such a pod is refused, a
+    replacement too.
+
     A budget in another currency than the prices (its PriceList was removed, say) judges nothing; ``onFault`` decides.
 
 Replacement
@@ -165,7 +168,7 @@ def judges(context: Context) -> bool:
         return True
     if context.subresource:
         return False
-    return context.operation == "CREATE" or _old_labels(context) != context.labels or moves(context)
+    return context.operation == "CREATE" or old_labels(context) != context.labels or moves(context)
 
 
 def judge(
@@ -266,10 +269,12 @@ def _run_rate_limit(terms: balance.Terms) -> int:
 
 def _covered_before(rule: BudgetRule, context: Context) -> bool:
     info = context.namespace_info
-    return rule.covers(context.namespace, info.labels if info is not None else _NO_LABELS, _old_labels(context))
+    labels = context.labels_before if context.labels_before is not None else old_labels(context)
+    return rule.covers(context.namespace, info.labels if info is not None else _NO_LABELS, labels)
 
 
-def _old_labels(context: Context) -> Labels:
+def old_labels(context: Context) -> Labels:
+    """Return the labels of the stored object as they are written; none where there is no such object."""
     metadata = context.old_pod.metadata if context.old_pod is not None else None
     return (metadata.labels or _NO_LABELS) if metadata is not None else _NO_LABELS
 

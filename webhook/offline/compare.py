@@ -22,6 +22,7 @@ from webhook.guardrails import _money
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.kube.objects import controller_of
 from webhook.kube.quantity import QuantityError
+from webhook.kube.type_errors import explain
 from webhook.offline import judged
 from webhook.offline.formats.result import Change, Compared, Comparison, Range, difference
 from webhook.pricing import money
@@ -99,7 +100,11 @@ def price_all(
             if subject is None:
                 continue
             priced = _price(subject, around)
-        except (requests.BadReview, msgspec.ValidationError, QuantityError, RecursionError) as error:
+        except msgspec.ValidationError as error:
+            told = explain(error, item.document, item.origin)
+            errors.append(ManifestError(item.origin, f"cannot be priced: {told}"))
+            continue
+        except (requests.BadReview, QuantityError, RecursionError) as error:
             errors.append(ManifestError(item.origin, f"cannot be priced: {str(error).partition(chr(10))[0]}; mend it"))
             continue
         key = (subject.kind, subject.namespace, subject.name)

@@ -20,6 +20,7 @@ from webhook.policy.budget import BudgetExceptions
 from webhook.policy.guardrail_policy import ExceptionsModel, GuardrailPolicySpec
 from webhook.policy.policy_exception import BUDGET, PolicyExceptionSpec
 from webhook.policy.spot import SpotSection
+from webhook.pricing.unpriced import where
 
 Weight = Literal["error", "warning"]
 _Policy = Document[GuardrailPolicySpec]
@@ -269,7 +270,8 @@ def _unpriced(policies: PolicySet, cluster: Cluster) -> Iterator[Remark]:
         text = f"has no price of {resource}, which {user} asks for"
         if not lists:
             text = f"is judged by built-in list prices, which have no price of {resource}, which {user} asks for"
-        cure = f'add {resource} to spec.onDemand.resources of the PriceList {DEFAULT_PRICE_LIST}; "0" where it is free'
+        name, field = where(resource)
+        cure = f'add {name} to {field} of the PriceList {DEFAULT_PRICE_LIST}; "0" where it is free'
         yield Remark(first.origin, "unpriced", "warning", what, text, cure)
 
 
