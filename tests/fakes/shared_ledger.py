@@ -71,6 +71,14 @@ def settle(shared: Iterable[SharedLedger], clock: Clock) -> None:
         each.flush()
 
 
+def lead(shared: SharedLedger, clock: Clock, seconds: int, pods: Iterable[Booking], budgets: Iterable[str]) -> None:
+    """Lead for so long while nothing changes."""
+    running, names = list(pods), list(budgets)
+    for _ in range(seconds):
+        clock.now += timedelta(seconds=1)
+        sync(shared, running, names)
+
+
 def sync(shared: SharedLedger, pods: Iterable[Booking], budgets: Iterable[str] = ("a", "b")) -> None:
     """Bring the truth to the ledgers, as a leader does."""
     shared.follow(dict.fromkeys(budgets, TERMS))

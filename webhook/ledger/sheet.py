@@ -96,7 +96,7 @@ class Running(NamedTuple):
     reserved: Mapping[str, int] = {}
     """By UID: those of them that have a reservation."""
     fresh: int = 0
-    """Those of them that have none and were seen first within `COVERED`: whoever let them in may not have written so."""
+    """Those of them that have none and were seen first within `COVERED`: they may be part of a share."""
 
 
 class Verdict(NamedTuple):
