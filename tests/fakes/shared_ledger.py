@@ -29,7 +29,9 @@ class Switches:
         self.sees_pods = True
 
 
-def replica(ledgers: Ledgers, clock: Clock, switches: Switches | None = None, *, seed: int = 0) -> SharedLedger:
+def replica(
+    ledgers: Ledgers, clock: Clock, switches: Switches | None = None, *, seed: int = 0, is_named: bool = True
+) -> SharedLedger:
     """Return a replica that has counted that no pod runs. Its time is that of `clock` and what it has slept."""
     switched = switches or Switches()
     slept = [0.0]
@@ -45,7 +47,7 @@ def replica(ledgers: Ledgers, clock: Clock, switches: Switches | None = None, *,
         random=random.Random(seed).random,  # noqa: S311  it spreads pauses
         is_absent=lambda: switched.is_absent,
         sees_pods=lambda: switched.sees_pods,
-        holder=f"replica-{next(_HOLDERS)}",
+        holder=f"replica-{next(_HOLDERS)}" if is_named else "",
     )
     made = SharedLedger(ledgers, around, ttl=TTL)
     made.recount([])

@@ -91,7 +91,7 @@ class House(NamedTuple):
         client = self.installed.plane.client()
         version = self.ledger(name)["metadata"]["resourceVersion"]
         query = {"watch": "1", "resourceVersion": version, "fieldSelector": f"metadata.name={name}"}
-        stream = client.watch(budget_ledgers.PATH, query, 120.0)
+        stream = client.watch(budget_ledgers.PATH, query, 900.0)
 
         def read() -> None:
             for line in stream:

@@ -261,6 +261,7 @@ class SharedLedger:
 
     def close(self) -> None:
         """Write down what is booked, give back what is held, and end the threads."""
+        self._escrow.end()
         self.flush(_CLOSE_SECONDS)
         self._writer.close()
 
