@@ -16,6 +16,7 @@ PUBLIC_FLAGS = {
     "--ops-port",
     "--certs",
     "--client-ca",
+    "--client-name",
     "--exclude-namespaces",
     "--dashboard-port",
     "--dashboard-host",
@@ -44,6 +45,7 @@ def test_what_is_not_given_takes_its_default(tmp_path: Path) -> None:
         certs_secret=None,
         webhooks="podgate",
         client_ca=None,
+        client_name=(),
         exclude_namespaces=(),
         namespace="podgate",
         shutdown_delay=5.0,
@@ -152,6 +154,11 @@ def test_port_0_takes_a_free_one_for_both(tmp_path: Path) -> None:
             {"client_ca": "/none.pem"},
             "--client-ca: /none.pem is not a file; give a PEM file that exists",
             id="client authority gone",
+        ),
+        pytest.param(
+            {"client_name": ["kube-apiserver"]},
+            "--client-name: there are no certificates without an authority; give --client-ca as well",
+            id="names of no authority",
         ),
         pytest.param(
             {"exclude_namespaces": ["Team_A"]},

@@ -84,7 +84,18 @@ OPTIONS: tuple[Option, ...] = (
         "NAME",
     ),
     Option("webhooks", "Name of the two webhook objects whose caBundle follows --certs-secret.", "NAME", "podgate"),
-    Option("client_ca", "PEM file: only callers with a certificate of this authority are answered.", "FILE"),
+    Option(
+        "client_ca",
+        "PEM file: only callers with a certificate of this authority are answered; read again when it changes.",
+        "FILE",
+    ),
+    Option(
+        "client_name",
+        "With --client-ca: common name, DNS name or URI of a certificate that may call; may be repeated. Without it "
+        "every certificate of the authority may.",
+        "NAME",
+        multiple=True,
+    ),
     Option(
         "exclude_namespaces",
         "Glob of namespaces that are never judged, beside the system's own; may be repeated.",
@@ -153,6 +164,8 @@ class Settings:
     """None: certificates are in the directory."""
     webhooks: str
     client_ca: Path | None
+    client_name: tuple[str, ...]
+    """Names of certificates that may call; empty: every certificate of `client_ca`."""
     exclude_namespaces: tuple[str, ...]
     namespace: str
     shutdown_delay: float
@@ -198,6 +211,7 @@ class Settings:
             certs_secret=reader.certs_secret(),
             webhooks=reader.text("webhooks"),
             client_ca=reader.optional_file("client_ca", "PEM file"),
+            client_name=reader.client_names(),
             exclude_namespaces=reader.globs("exclude_namespaces"),
             namespace=reader.namespace("namespace"),
             shutdown_delay=reader.seconds("shutdown_delay"),
@@ -223,6 +237,12 @@ _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 _GLOB = re.compile(r"[-a-z0-9*?]{1,63}", re.ASCII)
 """As globs of policies: whatever else is written there would be read literally, and no namespace is named so."""
 _LONGEST_DELAY = 3600.0
+
+
+def _words(given: object) -> tuple[str, ...]:
+    """Return the values of a flag that may be repeated, each once; blanks separate those of the environment."""
+    texts = given if isinstance(given, list | tuple) else [given or ""]
+    return tuple(dict.fromkeys(part for text in texts for part in str(text).split()))
 
 
 class _Reader:
@@ -300,6 +320,12 @@ class _Reader:
             self._problem(name, f"{path} is not a file", f"give a {content} that exists")
         return path
 
+    def client_names(self) -> tuple[str, ...]:
+        names = _words(self._values["client_name"])
+        if names and not self._values["client_ca"]:
+            self._problem("client_name", "there are no certificates without an authority", "give --client-ca as well")
+        return names
+
     def address(self, name: str) -> str | None:
         given = str(self._values[name] or "").strip()
         if not given:
@@ -315,22 +341,18 @@ class _Reader:
         return given
 
     def globs(self, name: str) -> tuple[str, ...]:
-        given = self._values[name] or ()
-        texts = given if isinstance(given, list | tuple) else [given]
-        parts = [part for text in texts for part in str(text).split()]
+        parts = _words(self._values[name])
         for part in parts:
             if not _GLOB.fullmatch(part):
                 self._problem(name, f"{part!r} can match no namespace", "use lower case letters, digits, -, * and ?")
-        return tuple(dict.fromkeys(parts))
+        return parts
 
     def namespaces(self, name: str) -> tuple[str, ...]:
-        given = self._values[name] or _BY_NAME[name].default or ()
-        texts = given if isinstance(given, list | tuple) else [given]
-        parts = [part for text in texts for part in str(text).split()]
+        parts = _words(self._values[name] or _BY_NAME[name].default)
         for part in parts:
             if not _NAMESPACE.fullmatch(part):
                 self._problem(name, f"{part!r} is no namespace name", "use lower case letters, digits and -")
-        return tuple(dict.fromkeys(parts))
+        return parts
 
     def namespace(self, name: str) -> str:
         text = self.text(name)

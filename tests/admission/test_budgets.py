@@ -261,7 +261,7 @@ def test_an_exception_lets_a_pod_in_but_its_money_is_booked() -> None:
         "apiVersion: podgate.dev/v1alpha1\nkind: PolicyException\nmetadata: {name: e, namespace: team-alpha}\n"
         "spec: {guardrails: [budget], owner: a@b.example, reason: incident, expires: '2026-12-01'}\n"
     )
-    scene = world(budget("100"), exempt)
+    scene = world(budget("100", exceptions="{allowed: true, namespaces: [team-*]}"), exempt)
     answer = scene.validate(factories.pod())
     assert answer.allowed
     assert answer.outcome("budget") == "exempt"
@@ -411,3 +411,27 @@ def test_a_pod_that_runs_without_being_booked_is_booked_by_an_update_and_never_r
     answer = scene.call("/validate", factories.review(new, old=old, operation="UPDATE"))
     assert answer.allowed
     assert scene.ledger.committed("alpha") == RATE
+
+
+BAD = {"name": "app", "image": "i", "resources": {"requests": {"cpu": "1x", "memory": "1Gi"}}}
+
+
+@pytest.mark.parametrize("basis", ["runRate", "monthEnd"])
+@pytest.mark.parametrize(
+    ("request_", "labels"),
+    [
+        pytest.param({}, {}, id="a new pod"),
+        pytest.param({"operation": "UPDATE", "subResource": "resize"}, {}, id="a resize"),
+        pytest.param({"operation": "UPDATE"}, {"team": "other"}, id="a change of a label"),
+    ],
+)
+def test_a_malformed_quantity_is_a_finding_whatever_the_operation(
+    request_: dict[str, Any], labels: dict[str, str], basis: str
+) -> None:
+    scene = world(budget("1000", basis=basis))
+    old = {"old": factories.stored(factories.pod())} if request_ else {}
+    answer = scene.validate(factories.pod(BAD, labels=labels), **request_, **old)
+    assert not answer.allowed
+    assert answer.outcome("budget") == "refused"
+    assert "cannot be priced" in answer.message
+    assert scene.ledger.committed("alpha") == 0

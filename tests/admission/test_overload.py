@@ -1,5 +1,6 @@
 """Reviews that are answered without being judged: `onFault` decides, and nothing else happens."""
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -74,6 +75,16 @@ def test_a_budget_that_denies_on_a_fault_refuses() -> None:
 
     assert not overloaded(World(policy(budget.format("enforce"), "all", "Budget")), "/validate", pod()).allowed
     assert overloaded(World(policy(budget.format("warn"), "all", "Budget")), "/validate", pod()).allowed
+
+
+def test_a_budget_in_its_days_of_grace_refuses_nobody() -> None:
+    text = "mode: enforce\nscope: {cluster: true}\namount: '1'\ncurrency: USD\nonFault: deny\ngraceUntil: '2026-11-22'"
+    last, after = factories.NOON, factories.NOON + timedelta(days=1)
+
+    worlds = [World(policy(text, "b", "Budget"), now=lambda now=now: now) for now in (last, after)]
+    answers = [overloaded(each, "/validate", pod()) for each in worlds]
+
+    assert [answer.allowed for answer in answers] == [True, False]
 
 
 def test_a_workload_is_never_refused_for_it() -> None:

@@ -172,21 +172,118 @@ def test_a_scale_of_a_workload_that_is_not_known_is_allowed() -> None:
     assert world().call("/validate", scale(100, 1)).response == {"uid": "review-1", "allowed": True}
 
 
-OWNED = [
-    ("ReplicaSet", "apps/v1", "Deployment"),
-    ("Job", "batch/v1", "CronJob"),
-    ("StatefulSet", "example.com/v1", "Database"),
-]
+def made_by_its_owner(kind: str, **changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:  # noqa: ANN401  fields of the spec
+    """Return the owner of a workload of ten pods, and what its controller makes of it; `changes` are made to that."""
+    made = of_kind(kind, replicas=10)
+    inner = made["spec"]
+    parent, version = ("Deployment", "apps/v1") if kind == "ReplicaSet" else ("CronJob", "batch/v1")
+    spec = inner if kind == "ReplicaSet" else {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": inner}}
+    owner = {
+        "apiVersion": version,
+        "kind": parent,
+        "metadata": {"name": "x", "namespace": "team-alpha", "uid": "u"},
+        "spec": copy.deepcopy(spec),
+    }
+    made["metadata"]["ownerReferences"] = [
+        {"apiVersion": version, "kind": parent, "name": "x", "uid": "u", "controller": True}
+    ]
+    inner.update(changes)
+    return owner, made
 
 
-@pytest.mark.parametrize(("kind", "version", "owner"), OWNED)
-def test_what_a_controller_owns_is_not_judged_again(kind: str, version: str, owner: str) -> None:
+def is_judged(document: dict[str, Any], *known: dict[str, Any], user: str = "jane") -> bool:
+    scene = factories.World(factories.policy(POLICY.format(mode="enforce")), cluster=[*CLUSTER, *known])
+    return scene.validate(document, user=user).response != {"uid": "review-1", "allowed": True}
+
+
+@pytest.mark.parametrize("kind", ["ReplicaSet", "Job"])
+def test_what_a_controller_owns_is_not_judged_again(kind: str) -> None:
+    owner, made = made_by_its_owner(kind)
+    assert not is_judged(made, owner)
+    made["metadata"]["ownerReferences"][0]["controller"] = False
+    assert is_judged(made, owner)
+
+
+@pytest.mark.parametrize(
+    ("kind", "user"),
+    [
+        ("ReplicaSet", "system:serviceaccount:kube-system:deployment-controller"),
+        ("Job", "system:serviceaccount:kube-system:cronjob-controller"),
+        ("Job", "system:kube-controller-manager"),
+    ],
+)
+def test_what_a_controller_makes_is_not_judged_although_its_owner_is_not_known_yet(kind: str, user: str) -> None:
+    _, made = made_by_its_owner(kind)
+    assert not is_judged(made, user=user)
+    assert is_judged(made, user="system:serviceaccount:kube-system:replicaset-controller")
+
+
+EXCUSES: dict[str, dict[str, Any]] = {
+    "a ConfigMap": {"apiVersion": "v1", "kind": "ConfigMap"},
+    "another UID": {"uid": "other"},
+    "no UID": {"uid": ""},
+    "another name": {"name": "y"},
+    "another group": {"apiVersion": "example.com/v1"},
+    "a custom resource": {"apiVersion": "example.com/v1", "kind": "Database"},
+    "a kind that makes no such workloads": {"kind": "StatefulSet"},
+}
+
+
+@pytest.mark.parametrize("name", EXCUSES)
+@pytest.mark.parametrize("kind", ["ReplicaSet", "Job"])
+def test_an_owner_reference_alone_excuses_nothing(kind: str, name: str) -> None:
+    owner, made = made_by_its_owner(kind)
+    made["metadata"]["ownerReferences"][0].update(EXCUSES[name])
+    others = [{**owner, "kind": each} for each in ("ConfigMap", "StatefulSet")]
+    assert is_judged(made, owner, *others)
+
+
+def test_an_owner_of_another_namespace_excuses_nothing() -> None:
+    owner, made = made_by_its_owner("ReplicaSet")
+    owner["metadata"]["namespace"] = "team-beta"
+    assert is_judged(made, owner)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("ReplicaSet", {"replicas": 11}),
+        ("Job", {"parallelism": 11}),
+        ("ReplicaSet", {"template": factories.deployment(template=factories.pod(hostNetwork=True))["spec"]["template"]}),
+    ],
+)
+def test_more_than_the_owner_asks_for_is_judged(kind: str, changes: dict[str, Any]) -> None:
+    owner, made = made_by_its_owner(kind, **changes)
+    assert is_judged(made, owner)
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "Deployment"])
+def test_a_workload_of_a_custom_resource_is_judged_like_any_other(kind: str) -> None:
     document = of_kind(kind, replicas=100)
-    reference = {"apiVersion": version, "kind": owner, "name": "x", "uid": "u", "controller": True}
-    document["metadata"]["ownerReferences"] = [reference]
-    assert world().validate(document).response == {"uid": "review-1", "allowed": True}
-    reference["controller"] = False
-    assert world().validate(document).notes != {}
+    document["metadata"]["ownerReferences"] = [
+        {"apiVersion": "example.com/v1", "kind": "Database", "name": "x", "uid": "u", "controller": True}
+    ]
+    answer = world().validate(document)
+    assert not answer.allowed
+    assert "workload" in answer.message or "replicas" in answer.message
+
+
+def test_the_scale_of_a_workload_of_a_custom_resource_is_judged() -> None:
+    owned = factories.deployment(1, namespace="team-alpha", uid="d")
+    owned["metadata"]["ownerReferences"] = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "u", "controller": True}
+    ]
+    scene = factories.World(factories.policy(POLICY.format(mode="enforce")), cluster=[*CLUSTER, owned])
+    assert not scene.call("/validate", scale(100, 1)).allowed
+
+
+def test_owners_that_own_each_other_are_judged() -> None:
+    owner, made = made_by_its_owner("ReplicaSet")
+    owner["metadata"]["ownerReferences"] = [
+        {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "shop", "uid": "r", "controller": True}
+    ]
+    made["metadata"].update(name="shop", uid="r", namespace="team-alpha")
+    assert is_judged(owner, made)
 
 
 RUNTIMES: dict[str, tuple[dict[str, Any], str]] = {

@@ -112,6 +112,19 @@ def test_one_look_writes_a_bounded_number_and_what_waits_is_bounded(monkeypatch:
     assert len(scene.events) == 15
 
 
+def test_owners_that_are_made_up_in_one_namespace_crowd_out_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telling, "MAXIMUM_OWNERS_OF_NAMESPACE", 30)
+    scene = Scene()
+    for number in range(200):
+        scene.create(owner=f"app-{number}")
+    scene.create(namespace="team-b", owner="shop-5d9c8b6f5")
+    assert scene.refusals.outcomes["dropped"] == 170
+    scene.look()
+    told = [event["involvedObject"]["namespace"] for event in scene.events]
+    assert len(told) == telling.BURST
+    assert told.count("team-b") == 1
+
+
 def test_an_api_server_that_refuses_is_left_alone_for_a_while_and_named() -> None:
     scene = Scene()
 

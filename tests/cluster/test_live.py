@@ -170,6 +170,32 @@ def test_a_cluster_without_vpas_is_complete_and_says_so() -> None:
             assert any(line.startswith("verticalpodautoscalers: not installed") for line in it.watches.notices())
 
 
+_DEVICES = ("DeviceClass", "ResourceClaim", "ResourceClaimTemplate", "ResourceSlice")
+
+
+def test_a_cluster_without_claims_for_devices_is_complete_and_says_so() -> None:
+    with FakeApiServer() as server:
+        server.absent |= {PATHS[kind] for kind in _DEVICES}
+        with live(server) as it:
+            said = [line.partition(":")[0] for line in it.watches.notices() if "not installed" in line]
+            assert said == ["deviceclasses", "resourceclaims", "resourceclaimtemplates", "resourceslices"]
+
+
+def test_without_the_right_to_list_claims_for_devices_all_else_is_answered_and_a_notice_says_so() -> None:
+    with FakeApiServer() as server:
+        server.forbidden |= {PATHS[kind] for kind in _DEVICES}
+        with live(server) as it:
+            said = [line for line in it.watches.notices() if "grant it in the ClusterRole" in line]
+            assert [line.partition(":")[0] for line in said] == [
+                "deviceclasses",
+                "resourceclaims",
+                "resourceclaimtemplates",
+                "resourceslices",
+            ]
+            server.forbidden.clear()
+            eventually(lambda: not it.watches.notices())
+
+
 def test_a_watch_that_breaks_is_a_notice_and_the_view_answers_on(running: Live) -> None:
     assert running.watches.notices() == []
     running.server.forbidden.add(PATHS["Namespace"])
@@ -278,3 +304,35 @@ def test_a_claim_passes_to_the_next_pod_when_its_payer_ends(running: Live) -> No
     running.server.apply({**obj("Pod", "b", spec, uid="u-2"), "status": {"phase": "Failed"}})
     eventually(lambda: running.view.claim_payer(NS, "shared") is None)
     assert not running.view.pods_by_uid.mounted
+
+
+def test_who_uses_a_claim_for_devices_follows_the_pods(running: Live) -> None:
+    def users(name: str) -> list[str]:
+        return [each.uid for each in running.view.device_claim_users(NS, name)]
+
+    spec = {"resourceClaims": [{"name": "gpu", "resourceClaimName": "shared"}]}
+    older = obj("Pod", "a", spec, uid="u-1", creationTimestamp="2026-01-01T00:00:00Z")
+    newer = obj("Pod", "b", spec, uid="u-2", creationTimestamp="2026-01-02T00:00:00Z")
+    running.server.apply(newer, older)
+    eventually(lambda: users("shared") == ["u-1", "u-2"])
+    running.server.delete(older)
+    eventually(lambda: users("shared") == ["u-2"])
+    made = {"extendedResourceClaimStatus": {"resourceClaimName": "extended"}}
+    running.server.apply({**newer, "status": made})
+    eventually(lambda: users("extended") == ["u-2"])
+    running.server.apply({**newer, "status": {"phase": "Failed"}})
+    eventually(lambda: not users("shared"))
+    assert not users("extended")
+
+
+def test_devices_follow_the_cluster(running: Live) -> None:
+    before = running.view.changes_of_devices()
+    assert running.view.device_inventory().every("gold") == 32
+    gold = obj("DeviceClass", "gold", {"extendedResourceName": "example.com/gold"})
+    pool = obj("ResourceSlice", "s", {"driver": "d", "nodeName": "n", "devices": [{"name": "a"}, {"name": "b"}]})
+    running.server.apply(gold, pool)
+    eventually(lambda: running.view.device_inventory().classes == {"example.com/gold": "gold"})
+    eventually(lambda: running.view.device_inventory().every("gold") == 2)
+    assert running.view.changes_of_devices() != before
+    running.server.delete(pool)
+    eventually(lambda: running.view.device_inventory().every("gold") == 32)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from webhook.cluster.view import Claim, Controller, QuotaScope, Share, View
+from webhook.cluster.view import Claim, ClaimUser, Controller, DeviceClaim, QuotaScope, RuntimeClass, Share, View
+from webhook.kube.device_claims import Alternative, DeviceRequest
 from webhook.kube.objects import OwnerReference
 
 Object = dict[str, Any]
@@ -34,8 +35,13 @@ def obj(kind: str, name: str, spec: Object | None = None, /, **metadata: object)
         "VerticalPodAutoscaler": "autoscaling.k8s.io/v1",
         "HorizontalPodAutoscaler": "autoscaling/v2",
         "Lease": "coordination.k8s.io/v1",
+        "ResourceClaim": "resource.k8s.io/v1",
+        "ResourceClaimTemplate": "resource.k8s.io/v1",
+        "DeviceClass": "resource.k8s.io/v1",
+        "ResourceSlice": "resource.k8s.io/v1",
+        "RuntimeClass": "node.k8s.io/v1",
     }.get(kind, "apps/v1")
-    place = {} if kind in ("Namespace", "Node") else {"namespace": NS}
+    place = {} if kind in ("Namespace", "Node", "RuntimeClass", "DeviceClass", "ResourceSlice") else {"namespace": NS}
     return {"apiVersion": version, "kind": kind, "metadata": {"name": name, **place, **metadata}, "spec": spec or {}}
 
 
@@ -87,6 +93,11 @@ class ViewContract:
         assert view.node("n") is None
         assert view.claim(NS, "data") is None
         assert view.claim_payer(NS, "data") is None
+        assert view.device_claim(NS, "gpus") is None
+        assert view.device_claim_template(NS, "gpus") is None
+        assert not list(view.device_claim_users(NS, "gpus"))
+        assert view.device_inventory() == ({}, {}, {}, {})
+        assert view.runtime_class("kata") is None
         assert not view.pods()
         assert not view.is_scheduler_alive("bin-packing-scheduler")
         assert not view.knows_scheduler("bin-packing-scheduler")
@@ -140,6 +151,22 @@ class ViewContract:
         assert sorted(wanted, key=str) == [1, 2]
         assert not view.replica_sets_of("d-2")
         assert not view.replica_sets_of("")
+
+    def test_the_pods_of_a_controller_are_counted_but_for_those_that_are_being_deleted(
+        self, make_view: MakeView
+    ) -> None:
+        mine, other = owned_by("ReplicaSet", "web-1", "rs-1"), owned_by("ReplicaSet", "web-2", "rs-2")
+        view = make_view(
+            [
+                obj("Pod", "a", uid="u-a", ownerReferences=mine),
+                obj("Pod", "b", uid="u-b", ownerReferences=mine),
+                obj("Pod", "c", uid="u-c", ownerReferences=mine, deletionTimestamp="2026-11-22T12:00:00Z"),
+                obj("Pod", "d", uid="u-d", ownerReferences=other),
+                obj("Pod", "e", uid="u-e", ownerReferences=owned_by("ReplicaSet", "web-1", "rs-1", controller=False)),
+                obj("Pod", "f", uid="u-f"),
+            ]
+        )
+        assert [view.pods_of(uid) for uid in ("rs-1", "rs-2", "rs-3", "")] == [2, 1, 0, 0]
 
     def test_a_pod_that_is_being_deleted_is_there_and_says_so(self, make_view: MakeView) -> None:
         leaving = obj("Pod", "p", uid="p-1", deletionTimestamp="2026-11-22T12:00:00Z")
@@ -347,6 +374,94 @@ class ViewContract:
         assert view.claim_payer(NS, "shared") == "c"
         assert view.claim_payer("elsewhere", "shared") is None
 
+    # --- devices ----------------------------------------------------------------------------------------------------
+
+    def test_a_claim_for_devices_says_what_it_asks_for_and_whose_it_is(self, make_view: MakeView) -> None:
+        spec = {"devices": {"requests": [{"name": "gpu", "exactly": {"deviceClassName": "gold", "count": 2}}]}}
+        pods: list[Object] = [{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u-1", "controller": True}]
+        view = make_view(
+            [
+                obj("ResourceClaim", "shared", spec),
+                obj("ResourceClaim", "made", spec, ownerReferences=pods),
+                obj("ResourceClaim", "of-a-set", spec, ownerReferences=owned_by("StatefulSet", "s", "u-2")),
+                obj("ResourceClaimTemplate", "two", {"spec": spec}),
+                obj("ResourceClaimTemplate", "none", {"spec": {}}),
+            ]
+        )
+        two = (DeviceRequest((Alternative("gold", 2),)),)
+        assert view.device_claim(NS, "shared") == DeviceClaim(NS, "shared", two)
+        assert view.device_claim(NS, "made") == DeviceClaim(NS, "made", two, "u-1")
+        assert view.device_claim(NS, "of-a-set") == DeviceClaim(NS, "of-a-set", two)
+        assert view.device_claim("elsewhere", "shared") is None
+        assert view.device_claim_template(NS, "two") == two
+        assert view.device_claim_template(NS, "none") == ()
+        assert view.device_claim_template("elsewhere", "two") is None
+        assert (view.sizes()["resourceClaims"], view.sizes()["resourceClaimTemplates"]) == (3, 2)
+
+    def test_a_claim_that_is_allocated_is_what_it_has(self, make_view: MakeView) -> None:
+        requests = [{"name": "gpu", "exactly": {"deviceClassName": "gold", "allocationMode": "All"}}]
+        claim = obj("ResourceClaim", "c", {"devices": {"requests": requests}})
+        claim["status"] = {"allocation": {"devices": {"results": [{"request": "gpu"}] * 3}}}
+        found = make_view([claim]).device_claim(NS, "c")
+        assert found is not None
+        assert found.requests == (DeviceRequest((Alternative("gold", 3),)),)
+
+    def test_the_users_of_a_claim_are_told_the_oldest_first(self, make_view: MakeView) -> None:
+        spec = {"resourceClaims": [{"name": "gpu", "resourceClaimName": "shared"}]}
+        days = {"c": "2026-01-02T00:00:00Z", "b": "2026-01-01T00:00:00Z", "a": "2026-01-02T00:00:00Z"}
+        pods = [obj("Pod", uid, spec, uid=uid, creationTimestamp=day, labels={"u": uid}) for uid, day in days.items()]
+        users = list(make_view([*pods, obj("Pod", "d", uid="d")]).device_claim_users(NS, "shared"))
+        assert users == [ClaimUser(days[uid], uid, {"u": uid}) for uid in ("b", "a", "c")]
+        ended = {**pods[1], "status": {"phase": "Succeeded"}}
+        view = make_view([pods[0], ended])
+        assert [each.uid for each in view.device_claim_users(NS, "shared")] == ["c"]
+        assert not list(view.device_claim_users("elsewhere", "shared"))
+
+    def test_a_pod_uses_the_claims_that_were_made_for_it(self, make_view: MakeView) -> None:
+        pod = obj("Pod", "p", {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "t"}]}, uid="u")
+        pod["status"] = {
+            "resourceClaimStatuses": [{"name": "gpu", "resourceClaimName": "p-gpu-x"}, {"name": "none"}],
+            "extendedResourceClaimStatus": {"resourceClaimName": "p-extended"},
+        }
+        view = make_view([pod])
+        (found,) = view.pods()
+        assert found.made_claims == (("gpu", "p-gpu-x"), ("none", ""), ("", "p-extended"))
+        assert found.pod.spec is not None
+        (entry,) = found.pod.spec.resource_claims or ()
+        assert (entry.name, entry.resource_claim_template_name, entry.resource_claim_name) == ("gpu", "t", None)
+        for name in ("p-gpu-x", "p-extended"):
+            assert [each.uid for each in view.device_claim_users(NS, name)] == ["u"]
+        assert not list(view.device_claim_users(NS, ""))
+
+    def test_the_inventory_knows_classes_and_how_many_devices_a_node_can_have(self, make_view: MakeView) -> None:
+        gold: Object = {
+            "extendedResourceName": "example.com/gpu",
+            "selectors": [{"cel": {"expression": "device.driver == 'gpu.example.com'"}}],
+        }
+        view = make_view(
+            [
+                obj("DeviceClass", "gold", gold, creationTimestamp="2026-01-01T00:00:00Z"),
+                obj("DeviceClass", "newer", {"extendedResourceName": "example.com/gpu"}, creationTimestamp="2026-02"),
+                obj("DeviceClass", "bare"),
+                *(
+                    obj("ResourceSlice", f"{node}-{n}", {"driver": driver, "nodeName": node, "devices": [{}] * devices})
+                    for n, (node, driver, devices) in enumerate(
+                        [("a", "gpu.example.com", 4), ("a", "gpu.example.com", 4), ("b", "gpu.example.com", 2)]
+                    )
+                ),
+                obj(
+                    "ResourceSlice", "net", {"driver": "net.example.com", "allNodes": True, "devices": [{"name": "n"}]}
+                ),
+                obj("ResourceSlice", "empty", {"driver": "gpu.example.com", "nodeName": "c"}),
+            ]
+        )
+        inventory = view.device_inventory()
+        assert inventory.classes == {"example.com/gpu": "newer"}
+        assert inventory.resources == {"gold": "example.com/gpu", "newer": "example.com/gpu"}
+        assert [inventory.every(name) for name in ("gold", "bare")] == [8, 9]
+        assert view.device_inventory() is inventory
+        assert (view.sizes()["deviceClasses"], view.sizes()["resourceSlices"]) == (3, 4)
+
     def test_terminal_pods_are_not_among_the_pods(self, make_view: MakeView) -> None:
         made = [obj("Pod", phase.lower(), {}, uid=phase) for phase in ("Running", "Pending", "Succeeded", "Failed")]
         for pod in made:
@@ -362,6 +477,17 @@ class ViewContract:
         assert found.spec.template is not None
         assert found.spec.template.spec is not None
         assert found.spec.template.spec.node_name == "n"
+
+    def test_a_runtime_class_has_the_overhead_of_its_pods(self, make_view: MakeView) -> None:
+        view = make_view(
+            [
+                {**obj("RuntimeClass", "kata"), "handler": "kata", "overhead": {"podFixed": {"cpu": "2"}}},
+                {**obj("RuntimeClass", "runc"), "handler": "runc"},
+            ]
+        )
+        assert view.runtime_class("kata") == RuntimeClass("kata", {"cpu": "2"})
+        assert view.runtime_class("runc") == RuntimeClass("runc")
+        assert view.runtime_class("other") is None
 
     def test_stateful_sets_tell_which_claims_they_make(self, make_view: MakeView) -> None:
         made = {"metadata": {"name": "data", "labels": {"a": "b"}}, "spec": {"storageClassName": "gp3"}}

@@ -166,6 +166,13 @@ def _is_in_scope(scope: Sequence[Any], pod: Json, items: Sequence[Json]) -> bool
         return (qos(pod, items) == "BestEffort") is (name == "BestEffort")
     if name in ("Terminating", "NotTerminating"):
         return ("activeDeadlineSeconds" in spec) is (name == "Terminating")
+    if name not in ("PriorityClass",):
+        return name == "CrossNamespacePodAffinity" and any(
+            term.get("namespaces") or "namespaceSelector" in term
+            for affinity in ("podAffinity", "podAntiAffinity")
+            for terms in (spec.get("affinity", {}).get(affinity) or {}).values()
+            for term in (each.get("podAffinityTerm", each) for each in terms)
+        )
     priority = spec.get("priorityClassName", "")
     return {
         "In": priority in values,

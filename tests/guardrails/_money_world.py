@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import msgspec
 
-from webhook.cluster.view import Claim, ClusterPod, Controller, LimitRangeItem, Namespace, Node, View
+from webhook.cluster.snapshot import Snapshot
+from webhook.cluster.view import Claim, ClusterPod, Controller, LimitRangeItem, Namespace, Node, RuntimeClass, View
 from webhook.guardrails._contract import Context, WorkloadScale
 from webhook.kube.objects import ClaimTemplate, OwnerReference, Pod, Workload
 from webhook.pricing import book
@@ -31,12 +32,20 @@ class World:
         claims: Sequence[Claim] = (),
         payers: Mapping[str, str] | None = None,
         stateful_set: Workload | None = None,
+        runtime_classes: Sequence[RuntimeClass] = (),
+        devices: Sequence[dict[str, Any]] = (),
     ) -> None:
         self.items = items
         self.nodes = {each.name: each for each in nodes}
         self.claims = {each.name: each for each in claims}
         self.payers = payers or {}
         self.stateful_set = stateful_set
+        self.runtime_classes = {each.name: each for each in runtime_classes}
+        of_devices = Snapshot.from_documents(devices)
+        self.device_claim = of_devices.device_claim
+        self.device_claim_template = of_devices.device_claim_template
+        self.device_claim_users = of_devices.device_claim_users
+        self.device_inventory = of_devices.device_inventory
 
     def limit_ranges(self, namespace: str) -> Sequence[LimitRangeItem]:
         """Return the items of the namespace."""
@@ -53,6 +62,10 @@ class World:
     def claim_payer(self, namespace: str, name: str) -> str | None:
         """Return the UID of who pays for a claim."""
         return self.payers.get(name) if namespace == "team" else None
+
+    def runtime_class(self, name: str) -> RuntimeClass | None:
+        """Return the RuntimeClass."""
+        return self.runtime_classes.get(name)
 
     def top_controller(
         self, namespace: str, owner: OwnerReference | None, labels: Mapping[str, str]

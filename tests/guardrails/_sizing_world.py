@@ -21,11 +21,13 @@ from webhook.cluster.view import (
     PodDisruptionBudget,
     QuotaScope,
     ResourceQuota,
+    RuntimeClass,
     VerticalPodAutoscaler,
 )
 from webhook.guardrails import right_sizing
 from webhook.guardrails._contract import Context, Exemption, Finding
 from webhook.guardrails._sizing.rule import RightSizingRule
+from webhook.kube.device_classes import NO_INVENTORY, Inventory
 from webhook.kube.objects import LabelSelector, OwnerReference, Pod, Workload
 from webhook.kube.patch import Draft
 from webhook.policy.right_sizing import RightSizingSection
@@ -182,6 +184,9 @@ class World:
     def replica_sets_of(self, uid: str) -> Sequence[Workload]:
         return ()
 
+    def pods_of(self, uid: str) -> int:
+        return 0
+
     def vertical_pod_autoscaler(
         self, namespace: str, controller: Controller, labels: Mapping[str, str]
     ) -> VerticalPodAutoscaler | None:
@@ -215,6 +220,13 @@ class World:
         return None
 
     def claim_payer(self, namespace: str, name: str) -> str | None:
+        return None
+
+    def device_inventory(self) -> Inventory:
+        """Return an empty one."""
+        return NO_INVENTORY
+
+    def runtime_class(self, name: str) -> RuntimeClass | None:
         return None
 
     def is_scheduler_alive(self, name: str) -> bool:

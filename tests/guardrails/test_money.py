@@ -113,11 +113,11 @@ def test_a_price_list_becomes_a_book_and_spot_defaults_to_on_demand() -> None:
     made = _money.compile_price_list(PriceListSpec.model_validate(document))
     assert (made.currency, made.hours_per_month) == ("EUR", 730)
     assert (made.assumed_cpu, made.assumed_memory) == (100, 128 << 20)
-    assert made.on_demand == (31_611_000_000, 4_237_000_000, 950_000_000_000, {})
+    assert made.on_demand == (31_611_000_000, 4_237_000_000, 950_000_000_000, {}, {})
     assert made.spot == made.on_demand
     document["spot"] = {"cpuCoreHour": "0.006655", "memoryGiBHour": "0.000892", "gpuHour": "0.5"}
     made = _money.compile_price_list(PriceListSpec.model_validate(document))
-    assert made.spot == (6_655_000_000, 892_000_000, 500_000_000_000, {})
+    assert made.spot == (6_655_000_000, 892_000_000, 500_000_000_000, {}, {})
 
 
 @pytest.mark.parametrize(

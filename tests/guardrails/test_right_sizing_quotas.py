@@ -131,6 +131,10 @@ def test_a_pod_that_asks_for_nothing_is_sized_where_the_quota_has_a_place_for_it
     assert refusals == []
 
 
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
 @pytest.mark.parametrize(
     ("scope", "spec", "counts"),
     [
@@ -144,7 +148,15 @@ def test_a_pod_that_asks_for_nothing_is_sized_where_the_quota_has_a_place_for_it
         (("PriorityClass", "DoesNotExist", ()), {"priorityClassName": "low"}, False),
         (("BestEffort",), {}, False),
         (("NotBestEffort",), {}, True),
-        (("CrossNamespacePodAffinity",), {}, True),
+        (("CrossNamespacePodAffinity",), {}, False),
+        (("CrossNamespacePodAffinity",), {"affinity": {"podAffinity": {_REQUIRED: [{"topologyKey": "z"}]}}}, False),
+        (("CrossNamespacePodAffinity",), {"affinity": {"podAffinity": {_REQUIRED: [{"namespaces": ["b"]}]}}}, True),
+        (
+            ("CrossNamespacePodAffinity",),
+            {"affinity": {"podAntiAffinity": {_PREFERRED: [{"podAffinityTerm": {"namespaceSelector": {}}}]}}},
+            True,
+        ),
+        (("OfTomorrow",), {}, False),
     ],
 )
 def test_a_quota_whose_scopes_leave_the_pod_out_has_no_say(scope: Any, spec: Json, counts: bool) -> None:  # noqa: ANN401

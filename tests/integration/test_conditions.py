@@ -27,8 +27,8 @@ CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 MERGE = "application/merge-patch+json"
 LABELS = "{mode: audit, costLabels: {required: [{key: cost-center}]}}"
-MALFORMED = '{mode: audit, costLabels: {required: [{key: cost-center, pattern: "("}]}}'
-"""A pattern that does not compile: text to the schema, malformed to the loader."""
+MALFORMED = '{mode: audit, costLabels: {required: [{key: cost-center, allowed: [B], pattern: "^[a-z]$"}]}}'
+"""A value that the pattern does not take: fine by the definition, malformed to the loader."""
 
 # The command itself, with waits of seconds and a minute cut short.
 PROGRAM = """
@@ -166,7 +166,7 @@ def test_an_author_is_told_of_every_version_and_all_is_quiet_in_between(running:
     running.edit("team", MALFORMED)
     eventually("it is malformed", lambda: running.says("team") == ("False", "Invalid", True))
     (condition,) = running.policy("team")["status"]["conditions"]
-    assert condition["message"].startswith("spec.costLabels.required[0].pattern: ")
+    assert condition["message"].startswith("spec.costLabels.required[0].allowed[0]: ")
     assert condition["lastTransitionTime"] > since
 
     running.edit("team", LABELS)

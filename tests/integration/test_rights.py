@@ -116,6 +116,7 @@ def test_the_shipped_rights_are_enough_for_all_that_a_replica_does(busy: Busy) -
         ("patch", "validatingwebhookconfigurations"),
         *(("create", dialect.plural) for dialect in DIALECTS),
         *(("watch", name) for name in ("pods", "poddisruptionbudgets", "resourcequotas", "persistentvolumeclaims")),
+        ("watch", "runtimeclasses"),
         *(("watch", name) for name in ("budgets", "budgetledgers", "pricelists", "policyexceptions", "leases")),
     }
     at.eventually("all of it was done", lambda: wanted <= busy.done(), SECONDS)

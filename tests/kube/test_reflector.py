@@ -37,7 +37,7 @@ class Running:
         self.server = server
         self.store: Store[str] = Store()
         absent = options.pop("may_be_absent", False)
-        resource = Resource("things", PATH, may_be_absent=absent)
+        resource = Resource("things", PATH, may_be_absent=absent, **options.pop("resource", {}))
         self.client = client_of(server)
         self.reflector = Reflector(self.client, resource, decode, self.store, **{"scale": 0.01, **options})
         self.thread = threading.Thread(target=self.reflector.run, daemon=True)
@@ -301,3 +301,34 @@ def test_stopping_wakes_a_watch_that_waits(server: FakeApiServer) -> None:
         it.reflector.stop()
         it.thread.join(2)
         assert not it.thread.is_alive()
+
+
+OLD = PATHS["Node"]
+
+
+def test_where_the_newest_version_is_not_served_an_older_one_is_followed() -> None:
+    with FakeApiServer() as server:
+        server.absent.add(PATH)
+        server.apply({**thing("a"), "kind": "Node"})
+        with running(server, may_be_absent=True, resource={"older": ("/apis/none/v1/things", OLD)}) as it:
+            eventually(lambda: it.holds(a="1") and server.watching[OLD] == 1)
+            server.apply({**thing("b", "2"), "kind": "Node"})
+            eventually(lambda: it.holds(a="1", b="2"))
+            # The server is brought up to date: what it serves from now on is the newest version alone.
+            server.absent.clear()
+            server.absent.add(OLD)
+            server.apply(thing("a", "3"))
+            server.drop_watches()
+            eventually(lambda: it.holds(a="3") and it.is_watching())
+            assert it.reflector.state().phase == "watching"
+
+
+def test_a_kind_is_absent_where_no_version_is_served() -> None:
+    with FakeApiServer() as server:
+        server.absent |= {PATH, OLD}
+        with running(server, may_be_absent=True, resource={"older": (OLD,)}) as it:
+            eventually(lambda: it.reflector.state().phase == "absent")
+            assert it.reflector.state().has_synced
+            server.absent.discard(OLD)
+            server.apply({**thing("a"), "kind": "Node"})
+            eventually(lambda: it.holds(a="1"))

@@ -16,7 +16,14 @@ from tests.manifests._helm import Chart
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "manifests"
 CHART = MANIFESTS / "chart" / "podgate"
-RENDERINGS = ("base", "overlays/enforce", "overlays/fail-closed", "overlays/demo", "overlays/cert-manager")
+RENDERINGS = (
+    "base",
+    "overlays/enforce",
+    "overlays/managed",
+    "overlays/fail-closed",
+    "overlays/demo",
+    "overlays/cert-manager",
+)
 
 Manifest = dict[str, Any]
 

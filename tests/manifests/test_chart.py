@@ -94,6 +94,27 @@ def test_the_pages_are_off_until_they_are_given_a_port() -> None:
         assert flag in _rendered.container(_rendered.chart().objects(values))["args"]
 
 
+def test_enforcing_is_the_overlay_with_its_client_authority() -> None:
+    overlay = _by_name(_rendered.rendered("overlays/enforce"))
+    del overlay["Namespace", "podgate"]
+    values = {"mode": "enforce", "clientCa": {"configMap": "podgate-client-ca"}}
+    assert _by_name(_rendered.chart().objects(values)) == overlay
+
+
+def test_a_control_plane_without_certificates_may_be_enforced_on_when_it_is_said() -> None:
+    overlay = _by_name(_rendered.rendered("overlays/managed"))
+    del overlay["Namespace", "podgate"]
+    assert _by_name(_rendered.chart().objects({"mode": "enforce", "clientCa": {"required": False}})) == overlay
+
+
+def test_only_the_given_addresses_reach_the_admission_port_and_are_reached() -> None:
+    manifests = _rendered.chart().objects({"networkPolicy": {"apiServers": ["192.0.2.10/32"]}})
+    spec = _rendered.of_kind(manifests, "NetworkPolicy")["spec"]
+    addresses = [{"ipBlock": {"cidr": "192.0.2.10/32"}}]
+    assert [rule.get("from") for rule in spec["ingress"] if rule["ports"][0]["port"] == "https"] == [addresses]
+    assert [rule.get("to") for rule in spec["egress"]] == [addresses]
+
+
 def test_own_policies_take_the_place_of_the_shipped_ones() -> None:
     manifests = _rendered.chart().objects({"policies": {"own.yaml": "kind: PriceList\n"}})
     assert _rendered.of_kind(manifests, "ConfigMap", "podgate-policies")["data"] == {"own.yaml": "kind: PriceList\n"}
@@ -142,6 +163,9 @@ def test_the_address_of_notifications_comes_from_a_secret_and_its_name_is_resolv
         ),
         pytest.param({"replicas": 1}, id="one replica"),
         pytest.param({"mode": "warn"}, id="a mode that serve does not have"),
+        pytest.param({"mode": "enforce"}, id="enforced while anybody may call"),
+        pytest.param({"clientCa": {"names": ["api"]}}, id="names of no authority"),
+        pytest.param({"networkPolicy": {"apiServers": ["api.example"]}}, id="a name where an address belongs"),
         pytest.param({"certificates": {"source": "secret"}}, id="own certificates without a bundle"),
         pytest.param({"certificates": {"caBundle": "Zm9v"}}, id="a bundle that Podgate would overwrite"),
         pytest.param({"excludeNamespaces": ["team-*"]}, id="a glob, which no selector can express"),

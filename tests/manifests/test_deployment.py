@@ -81,6 +81,7 @@ def test_every_flag_that_has_to_be_given_is_given(manifests: list[dict[str, Any]
         ("base", "audit"),
         ("overlays/cert-manager", "audit"),
         ("overlays/enforce", "enforce"),
+        ("overlays/managed", "enforce"),
         ("overlays/fail-closed", "enforce"),
         ("overlays/demo", "enforce"),
     ],
@@ -172,6 +173,7 @@ def test_what_is_mounted_where_is_what_the_flags_say(manifests: list[dict[str, A
     assert {mount["name"] for mount in _rendered.container(manifests)["volumeMounts"]} == volumes
     given = _arguments(manifests)
     read = {value for flag in ("--policies", "--certs") for value in given.get(flag, ())}
+    read |= {str(Path(value).parent) for value in given.get("--client-ca", ())}
     assert mounts == {*read, *WORKING_PATHS}
     assert ("--certs" in given) != ("--certs-secret" in given)
 
@@ -185,7 +187,7 @@ def test_components_go_with_any_overlay(tmp_path: Path) -> None:
     # Only relative paths are taken.
     overlay, client_ca, cert_manager = (
         os.path.relpath(_rendered.MANIFESTS / part, tmp_path.resolve())
-        for part in ("overlays/enforce", "components/client-ca", "components/cert-manager")
+        for part in ("overlays/managed", "components/client-ca", "components/cert-manager")
     )
     (tmp_path / "kustomization.yaml").write_text(
         "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"

@@ -43,7 +43,9 @@ EVERYTHING = {
     "excludeNamespaces": ["kube-system", "kube-public", "kube-node-lease", "storage"],
     "security": {"failurePolicy": "Fail"},
     "certificates": {"source": "secret", "caBundle": "Zm9v"},
-    "clientCa": {"configMap": "podgate-client-ca"},
+    "clientCa": {"configMap": "podgate-client-ca", "names": ["kube-apiserver", "spiffe://cluster/api"]},
+    "networkPolicy": {"apiServers": ["192.0.2.10/32", "2001:db8::/64"]},
+    "notifications": {"secretName": "chat"},
     "extraArgs": ["--log-file=/tmp/decisions"],
     "tolerations": [{"key": "control-plane", "operator": "Exists"}],
 }

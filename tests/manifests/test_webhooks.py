@@ -128,7 +128,7 @@ def test_only_the_security_of_pods_ever_fails_closed(name: str) -> None:
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
     """Copy what fail-closed is made of, to be damaged."""
-    for part in ("manifests/base", "manifests/overlays", "policies"):
+    for part in ("manifests/base", "manifests/components", "manifests/overlays", "policies"):
         shutil.copytree(_rendered.ROOT / part, tmp_path / part)
     return tmp_path
 

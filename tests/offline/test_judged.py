@@ -75,14 +75,21 @@ def test_the_namespace_of_the_object_goes_before_the_one_that_is_given() -> None
     assert verdict(factories.pod(metadata={"namespace": "other"})).namespace == "other"
 
 
+def test_a_replica_set_is_judged_with_its_deployment_where_that_is_known() -> None:
+    deployment = factories.deployment(uid="u", namespace="team-alpha")
+    reference = {"kind": "Deployment", "name": "shop", "uid": "u", "apiVersion": "apps/v1", "controller": True}
+    replica_set = {**factories.deployment(7, name="shop-1", ownerReferences=[reference]), "kind": "ReplicaSet"}
+    world = factories.World(POLICY, cluster=[deployment])
+    beside = Surroundings(world.rules, world.view, world.ledger, lambda: factories.NOON)
+    results = [
+        next(iter(judged.judge_all([Manifest("x.yaml:1", replica_set)], each, "team-alpha")))
+        for each in (beside, around())
+    ]
+    assert [getattr(each, "skipped", None) for each in results] == ["its owner is judged instead", ""]
+
+
 NOT_JUDGED: dict[str, tuple[dict[str, Any], str]] = {
     "another kind": ({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}}, "Service is not judged"),
-    "owned": (
-        factories.deployment(
-            ownerReferences=[{"kind": "Database", "name": "d", "uid": "u", "apiVersion": "x/v1", "controller": True}]
-        ),
-        "its owner is judged instead",
-    ),
     "no template": ({**factories.deployment(), "spec": {}}, "it has no pod template"),
     "an excluded namespace": (
         factories.pod(metadata={"namespace": "kube-system"}),

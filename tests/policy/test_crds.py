@@ -8,19 +8,21 @@ import jsonschema
 import pytest
 import yaml
 
-from webhook.policy import _crds, _discovery, _schema
+from webhook.policy import _crds, _discovery, _schema, _structural
 from webhook.policy._envelope import API_VERSION
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "manifests" / "crds"
 KINDS = sorted(_discovery.kinds())
 
-_STRUCTURAL = frozenset(_crds._COPIED) | {
+_STRUCTURAL = frozenset(_structural.COPIED) | {
     "properties",
     "items",
     "additionalProperties",
-    "minProperties",
-    "maxProperties",
+    "default",
+    "not",
+    "anyOf",
+    "nullable",
     "x-kubernetes-preserve-unknown-fields",
     "x-kubernetes-int-or-string",
     "x-kubernetes-list-type",
@@ -55,13 +57,53 @@ def test_every_schema_is_structural(kind: str) -> None:
         is_open = "x-kubernetes-preserve-unknown-fields" in node or "x-kubernetes-int-or-string" in node
         assert isinstance(node.get("type"), str) is not is_open
         assert not ("properties" in node and "additionalProperties" in node)
-        assert "default" not in node
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_columns_have_defaults_because_not_said_becomes_said(kind: str) -> None:
+    spec = schema(kind)["properties"]["spec"]
+    found = {name: each["default"] for name, each in spec["properties"].items() if "default" in each}
+    assert found == {"Budget": {"period": "monthly"}, "GuardrailPolicy": {"priority": 0}}.get(kind, {})
+    assert sum("default" in node for node in nodes(schema(kind))) == len(found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_field_is_kept_that_nobody_knows(kind: str) -> None:
+    """What has no type says what it may be: other objects than the ones that are described are refused."""
+    for node in nodes(schema(kind)):
+        if "x-kubernetes-preserve-unknown-fields" not in node:
+            continue
+        assert node["maxItems"] == 0
+        assert True in node["not"]["enum"]
+        if "properties" not in node:
+            assert node["maxProperties"] == 0
+            assert {} in node["not"]["enum"]
+            continue
+        for known in (["cpu"], ["cpu", "memory"], []):
+            jsonschema.validate(dict.fromkeys(known, 2), node)
+        for unknown in ({"gpu": 2}, {"cpu": 2, "gpu": 2}, [], [1], True, 3, "most"):
+            with pytest.raises(jsonschema.ValidationError):
+                jsonschema.validate(unknown, node)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_list_map_and_text_is_bounded_so_that_rules_can_be_judged(kind: str) -> None:
+    for node in nodes(schema(kind)["properties"]["spec"]):
+        bound = {"array": "maxItems", "string": "maxLength"}.get(node.get("type", ""))
+        assert bound is None or {bound, "enum", "format"} & node.keys()
+        assert "additionalProperties" not in node or "maxProperties" in node
+
+
+def test_whoever_reads_the_schema_is_told_to_write_off_in_quotes() -> None:
+    modes = [node for kind in KINDS for node in nodes(schema(kind)) if "off" in node.get("enum", ())]
+    assert modes
+    assert all(node["description"].endswith('Write "off" in quotes.') for node in modes)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_field_of_the_models_is_in_the_schema(kind: str) -> None:
     def walk(model: dict[str, Any], made: dict[str, Any], path: str) -> None:
-        model = _crds._resolved(model, root)
+        model = _structural.resolved(model, root)
         assert set(model.get("properties", {})) == set(made.get("properties", {})), path
         for name, child in model.get("properties", {}).items():
             walk(child, made["properties"][name], f"{path}.{name}")
@@ -99,11 +141,25 @@ def test_the_shipped_policies_are_valid_by_the_schema(document: dict[str, Any]) 
             id="money is a number",
         ),
         pytest.param("PolicyException", {"guardrails": [], "owner": "a", "reason": "b"}, id="no guardrail"),
+        *(
+            pytest.param(
+                "GuardrailPolicy", {"mode": "audit", "rightSizing": {"limitHeadroom": each}}, id=f"headroom {each}"
+            )
+            for each in ({"cpu": 0.5}, {"cpu": "0.5"}, {"cpu": 101}, {"cpu": True}, {"cpu": {}}, {"cpus": 2}, "some", 3)
+        ),
     ],
 )
 def test_what_a_schema_can_refuse_is_refused(kind: str, spec: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"metadata": {}, "spec": spec}, schema(kind))
+
+
+@pytest.mark.parametrize(
+    "headroom", ["none", {}, {"cpu": 2.5}, {"cpu": "2.5", "memory": "none"}, {"cpu": 1}, {"cpu": 100}]
+)
+def test_every_form_of_headroom_is_taken(headroom: object) -> None:
+    spec = {"mode": "audit", "rightSizing": {"limitHeadroom": headroom}}
+    jsonschema.validate({"metadata": {}, "spec": spec}, schema("GuardrailPolicy"))
 
 
 def test_names_and_scopes_are_those_of_the_contract() -> None:

@@ -214,6 +214,17 @@ SPEC_FAULTS: dict[str, tuple[str, str]] = {
         EXCEPTION.replace("vendor image", '"a\\nb"'),
         "a.yaml:7: spec.reason: must be one line of text, at most 512 characters. Say it in one sentence.",
     ),
+    "an amount of nothing": (
+        BUDGET.replace('"100"', '"0"'),
+        "a.yaml:4: spec.amount: must be greater than 0, not `0`. Write a greater one.",
+    ),
+    "an assumed request of nothing": (
+        PRICES + '  assumedRequest: {cpu: "0", memory: 0Mi}\n',
+        (
+            "a.yaml:7: spec.assumedRequest: must not be nothing at all, or containers without requests are free. "
+            "Write for example {cpu: 100m, memory: 128Mi}, or remove it for that default."
+        ),
+    ),
     "a budget in another currency than the prices": (
         f"{PRICES}---\n{BUDGET.replace('USD', 'EUR')}",
         "a.yaml:11: spec.currency: must be the currency of PriceList default (a.yaml:1), not `EUR`. Write USD.",

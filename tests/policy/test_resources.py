@@ -50,11 +50,9 @@ class Cluster(ResourcePolicies):
         """Add or change one; return what is wrong with it."""
         source, raw = self.source(each), msgspec.Raw(json.dumps(each).encode())
         meta = meta_of(raw)
-        try:
-            source.put(f"{meta.namespace}/{meta.name}", source.decode(raw, meta))
-        except Malformed as error:
-            return str(error)
-        return None
+        kept = source.decode(raw, meta)
+        source.put(f"{meta.namespace}/{meta.name}", kept)
+        return " ".join(map(str, kept.judged.problems)) or None
 
     def names(self) -> list[str]:
         return [f"{each.namespace}/{each.name}".lstrip("/") for each in self.combine().set.documents]
@@ -77,7 +75,9 @@ def test_a_malformed_object_affects_itself_alone() -> None:
     assert told.startswith("GuardrailPolicy bad: spec.mode: ")
     assert "\n" not in told
     assert cluster.names() == ["good"]
-    assert [str(problem) for problem in cluster.combine().problems] == [told]
+    assert [str(problem) for problem in cluster.combine().problems] == [
+        f"{told} Nothing of it is in force, for no valid version is known."
+    ]
 
 
 def test_the_last_good_version_stays_until_the_object_is_mended_or_gone() -> None:
@@ -156,8 +156,18 @@ def test_prices_that_break_the_budgets_of_the_directory_are_set_aside() -> None:
     ]
 
 
-@pytest.mark.parametrize("content", [b'{"metadata":{"name":"p"},"spec":', b'{"metadata":{"name":"p"}}', b"[]"])
-def test_what_is_no_policy_at_all_is_malformed(content: bytes) -> None:
+def test_an_object_without_a_spec_is_told_so() -> None:
+    cluster = Cluster()
+    without = {name: each for name, each in policy("p").items() if name != "spec"}
+    assert (
+        cluster.apply(without) == "GuardrailPolicy p: spec: is required. Add `spec:` (what a GuardrailPolicy asks for; "
+        "each guardrail that is configured has a section of its own name)."
+    )
+    assert cluster.names() == []
+
+
+@pytest.mark.parametrize("content", [b'{"metadata":{"name":"p"},"spec":', b"[]"])
+def test_what_is_no_object_at_all_is_malformed(content: bytes) -> None:
     source = Cluster().source(policy("p"))
     with pytest.raises(Malformed):
         source.decode(msgspec.Raw(content), meta_of(msgspec.Raw(b'{"metadata":{"name":"p"}}')))

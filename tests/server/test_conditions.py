@@ -156,7 +156,7 @@ def test_a_malformed_version_is_told_what_is_wrong_and_how_to_mend_it(world: Wor
     assert world.says(policy()) == ("False", "Invalid", 2)
     assert found["message"].startswith("spec.mode: ")
     assert "`strict`" in found["message"]
-    assert found["message"].endswith("Replicas that saw its last good version go on with that one.")
+    assert found["message"].endswith(" In force: generation 1.")
     assert "\n" not in found["message"]
     assert [each.spec.mode for each in world.combined.set.policies] == ["audit"]
     world.edit(policy(mode="warn"))

@@ -61,17 +61,17 @@ def background(
 
 @pytest.mark.usefixtures("pod")
 def test_replicas_in_pods_that_share_no_certificates_elect_one_for_this(rest: client.Client) -> None:
-    assert background(rest) == (3, True, True)
+    assert background(rest) == (4, True, True)
 
 
 def test_replicas_that_share_certificates_have_their_leader_write(rest: client.Client) -> None:
     election = cast("Election", type("Elected", (), {"is_leader": staticmethod(lambda: True)})())
-    assert background(rest, election=election) == (2, True, False)
+    assert background(rest, election=election) == (3, True, False)
 
 
 def test_the_leader_scans_what_runs_unless_it_is_told_not_to(rest: client.Client) -> None:
     election = cast("Election", type("Elected", (), {"is_leader": staticmethod(lambda: True)})())
-    assert background(rest, election=election, scan_interval=60) == (3, True, False)
+    assert background(rest, election=election, scan_interval=60) == (4, True, False)
 
 
 def test_who_watches_from_outside_writes_nothing(

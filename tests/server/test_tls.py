@@ -171,16 +171,6 @@ def test_a_pair_that_cannot_be_served_is_one_line(tmp_path: Path, certificate: s
     assert "; give " in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [None, "rubbish", ""], ids=["missing", "rubbish", "empty"])
-def test_a_client_authority_that_is_none_is_one_line(tmp_path: Path, content: str | None) -> None:
-    paths = certs.ensure(tmp_path, NAMES, Clock()())
-    if content is not None:
-        (tmp_path / "clients.crt").write_text(content)
-
-    with pytest.raises(tls.TlsError, match=r"clients\.crt: .*--client-ca"):
-        tls.ServerTls(paths.tls_crt, paths.tls_key, tmp_path / "clients.crt")
-
-
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")
 def test_tls_below_1_2_is_refused(tmp_path: Path) -> None:
     paths = certs.ensure(tmp_path, NAMES, Clock()())

@@ -1,27 +1,44 @@
 """What the pods that exist already take from the budgets."""
 
 from collections.abc import Callable, Hashable, Iterator
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from webhook.admission import replacement
+from webhook.admission import replacement, wants
 from webhook.admission.ruleset import Ruleset
 from webhook.cluster.view import View
 from webhook.guardrails import _money
 from webhook.guardrails._contract import Context
-from webhook.kube.objects import controller_of
+from webhook.kube.objects import ObjectMeta, controller_of
 from webhook.kube.quantity import QuantityError
 from webhook.ledger.balance import Terms
-from webhook.ledger.store import Booking
+from webhook.ledger.store import Booking, Place, Pods
 
 _NO_LABELS: dict[str, str] = {}
+_LONG_AGO: Final = timedelta(days=365)
 
 
-def bookings(view: View, rules: Ruleset, now: Callable[[], datetime]) -> Iterator[Booking]:
-    """Yield one booking for each running pod that a budget pays for, excluded namespaces left out.
+class bookings(Pods):  # noqa: N801  it reads as what it yields
+    """One booking for each running pod that a budget pays for, excluded namespaces left out; and what the controllers
+    of these pods want.
 
     A pod is priced by the node that it runs on, unless a policy prices it as spot capacity wherever it runs.
     """
+
+    def __init__(self, view: View, rules: Ruleset, now: Callable[[], datetime]) -> None:
+        self._view = view
+        self._rules = rules
+        self._now = now
+
+    def __iter__(self) -> Iterator[Booking]:
+        return _booked(self._view, self._rules, self._now)
+
+    def wanted(self, uid: str, place: Place) -> int | None:
+        """Return how many pods a controller wants, see `webhook.admission.wants.wanted`."""
+        return wants.wanted(self._view, uid, place)
+
+
+def _booked(view: View, rules: Ruleset, now: Callable[[], datetime]) -> Iterator[Booking]:
     # Pods by the ten thousand have the same few of these, and a ledger keeps them.
     shared: dict[Hashable, Any] = {}
     for item in view.pods():
@@ -29,6 +46,7 @@ def bookings(view: View, rules: Ruleset, now: Callable[[], datetime]) -> Iterato
         context = Context(
             pod=item.pod, namespace=item.namespace, view=view, prices=rules.prices, namespace_info=info, running=item
         )
+        context.budget_scopes = rules.budget_scopes
         namespace_labels = info.labels if info is not None else _NO_LABELS
         paying = tuple(
             rule.name for rule in rules.budgets if rule.covers(item.namespace, namespace_labels, context.labels)
@@ -41,11 +59,23 @@ def bookings(view: View, rules: Ruleset, now: Callable[[], datetime]) -> Iterato
         except QuantityError:
             continue  # The API server accepts no such pod, so it cannot be running.
         metadata = item.pod.metadata
-        # What is being deleted costs until it is gone, and its controller does not count it any more.
-        is_leaving = metadata is not None and metadata.deletion_timestamp is not None
-        owner = "" if is_leaving else replacement.uid_of(view, item.namespace, controller_of(metadata))
+        owner = replacement.whose(view, item.namespace, controller_of(metadata))
         micros = shared.setdefault(price.micros, price.micros)
-        yield Booking(item.uid, micros, shared.setdefault(paying, paying), owner)
+        # What is being deleted costs until it is gone, and its controller does not count it any more.
+        left = _left(metadata, now) if metadata is not None and metadata.deletion_timestamp is not None else None
+        uid, place = (owner.uid, shared.setdefault(owner.place, owner.place)) if owner is not None else ("", None)
+        yield Booking(item.uid, micros, shared.setdefault(paying, paying), uid, left, place)
+
+
+def _left(metadata: ObjectMeta, now: Callable[[], datetime]) -> datetime:
+    """Return when the deletion of a pod was asked for: its timestamp is the time at which it has to be gone."""
+    moment = now()
+    try:
+        end = datetime.fromisoformat(metadata.deletion_timestamp or "")
+        asked = end - timedelta(seconds=metadata.deletion_grace_period_seconds or 0)
+        return max(min(asked, moment), moment - _LONG_AGO)
+    except (ValueError, OverflowError, TypeError):
+        return moment
 
 
 def terms(rules: Ruleset) -> dict[str, Terms]:

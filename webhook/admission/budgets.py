@@ -11,8 +11,10 @@ import msgspec
 
 from webhook.admission.decision import Outcome, Severity
 from webhook.admission.outcomes import error_text, fault, outcome_name
+from webhook.admission.ruleset import budget_key
 from webhook.guardrails import budget
 from webhook.guardrails._contract import Context, Finding
+from webhook.kube.quantity import QuantityError
 from webhook.ledger import balance
 from webhook.ledger.store import Charge, LedgerStore, Owner
 
@@ -72,13 +74,13 @@ def judge(
         clock: the time, with a time zone.
         rate: micro-units per hour that the object is booked with.
         owner: its controller, where that is proven.
-        exempt: names of exceptions, by what they exempt from.
+        exempt: names of exceptions, by what they exempt from, see `webhook.admission.ruleset.Ruleset.exempt`.
     """
     if rule.grace_until is not None:
         rule = rule.at(clock())
     mode = rule.mode
     severity: Severity = "enforce" if mode == "enforce" else "warn" if mode == "warn" else "audit"
-    note = exempt.get("budget")
+    note = exempt.get(budget_key(rule.name))
     # A workload is never refused because Podgate failed; its pods are judged again.
     on_fault = rule.on_fault if context.scale is None else "allow"
     if rule.currency != context.prices.currency:
@@ -92,7 +94,7 @@ def judge(
         if context.scale is None and mode != "audit":
             charge = budget.charge(rule, context.prices.hours_per_month, now, spent_micros=spent)
             # What runs already is booked and never refused: only an increase needs room.
-            is_refusable = note is None and (context.operation == "CREATE" or budget.added_rate(rule, context) > 0)
+            is_refusable = note is None and _takes_money(rule, context)
             charge = charge if is_refusable else charge._replace(limit=None)
         if note is not None:
             return Judged(Outcome(rule.name, "budget", mode, "exempt", severity, note=note), charge, denies)
@@ -108,6 +110,16 @@ def judge(
         return Judged(fault(rule.name, "budget", on_fault, mode, severity, error_text(error)), charge, denies)
     name = outcome_name(mode, severity, findings, changed=False)
     return Judged(Outcome(rule.name, "budget", mode, name, severity, findings), charge, denies, left)
+
+
+def _takes_money(rule: budget.BudgetRule, context: Context) -> bool:
+    """Whether the object needs room: a new pod, an increase, or what cannot be priced, which is found in a moment."""
+    if context.operation == "CREATE":
+        return True
+    try:
+        return budget.added_rate(rule, context) > 0
+    except QuantityError:
+        return True
 
 
 def _unpriced(rule: budget.BudgetRule, context: Context) -> str:

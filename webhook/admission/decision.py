@@ -75,6 +75,10 @@ class Cost(NamedTuple):
     source: str
     hours: int
     """Hours of a month that it is expected to run."""
+    unpriced: tuple[str, ...] = ()
+    """What it asks for that has no price, and is not in these figures."""
+    once: int = 0
+    """Of `after` what all its pods share."""
 
 
 class Decision(msgspec.Struct, frozen=True, dict=True):
@@ -133,6 +137,13 @@ class Decision(msgspec.Struct, frozen=True, dict=True):
         return _audit_notes(self)
 
     @_kept
+    def without_price(self) -> tuple[str, ...]:
+        """The guardrails that were asked about something without a price: what a metric counts."""
+        return tuple(
+            each.guardrail for each in self.outcomes if any(found.rule == "unpriced" for found in each.findings)
+        )
+
+    @_kept
     def signature(self) -> int:
         """The same number for decisions of which the same is told."""
         told: list[object] = [self.message, self.patch, self.cost]
@@ -141,6 +152,8 @@ class Decision(msgspec.Struct, frozen=True, dict=True):
         return hash(tuple(told))
 
 
+_SAID_ONCE: Final = frozenset({"unpriced", "runtimeClass"})
+"""Rules of notices about the price itself."""
 _WOULD_REFUSE = frozenset({"refused", "warned", "would_refuse", "fault_denied"})
 
 ALLOWED = Decision(allowed=True)
@@ -158,6 +171,7 @@ def decide(
     denials: list[str] = []
     warnings: list[str] = list(extra_warnings)
     would_allow = True
+    told: set[str] = set()
     for outcome in outcomes:
         if outcome.outcome == "passed" and not outcome.findings:
             continue
@@ -171,6 +185,11 @@ def decide(
             if finding.quiet or finding.annotation:
                 continue
             severity = "warn" if finding.notice and outcome.severity == "enforce" else outcome.severity
+            if severity == "warn" and finding.rule in _SAID_ONCE:
+                # A ceiling and each budget say the same of it.
+                if finding.message in told:
+                    continue
+                told.add(finding.message)
             if severity == "enforce":
                 denials.append(line(outcome, finding, finding.message))
             elif severity == "warn":
@@ -233,11 +252,11 @@ def _audit_notes(decision: Decision) -> dict[str, str]:
     return notes
 
 
-def bounded(text: str) -> str:
+def bounded(text: str, most: int = _LIMIT) -> str:
     """Return a text that fits into an audit annotation, or a denial."""
-    if len(text) <= _LIMIT:
+    if len(text) <= most:
         return text
-    return f"{text[:_LIMIT]}... ({len(text) - _LIMIT} more characters are in the decision log)"
+    return f"{text[:most]}... ({len(text) - most} more characters are in the decision log)"
 
 
 def said(outcome: Outcome, finding: Finding) -> str:
@@ -269,7 +288,8 @@ def workload_line(scale: WorkloadScale, cost: Cost, currency: str) -> str:
         saved = money.format_money(money.over_hours(cost.before - cost.after, cost.hours), currency)
         text += f", {saved} less than as written"
     if scale.most > scale.replicas and cost.pods:
-        most = money.format_money(money.over_hours(cost.after // cost.pods * scale.most, cost.hours), currency)
+        all_of_them = (cost.after - cost.once) // cost.pods * scale.most + cost.once
+        most = money.format_money(money.over_hours(all_of_them, cost.hours), currency)
         text += f", and up to {most} at {scale.most} replicas, the {scale.most_source}"
     return text
 

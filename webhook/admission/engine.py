@@ -11,16 +11,19 @@ from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple
 
-from webhook.admission import overload, refusals, response, subject
+from webhook.admission import overload, refusals, response, subject, unread, wants
 from webhook.admission import request as requests
 from webhook.admission.commit import commit
 from webhook.admission.decision import ALLOWED, Decision
 from webhook.admission.promise import commit_later
 from webhook.admission.recorder import Recorder
+from webhook.admission.request_fields import OtherRequest
 from webhook.admission.review import Phase, ProposalFault, Surroundings, judge
 from webhook.admission.review_cache import MAXIMUM_BYTES, ReviewCache
 from webhook.admission.ruleset import Ruleset
+from webhook.admission.unjudged import Unjudged
 from webhook.cluster.view import View
+from webhook.kube import containers
 from webhook.kube.objects import OwnerReference, controller_of
 from webhook.ledger.store import Begins, LedgerStore
 
@@ -30,6 +33,9 @@ PHASES: Final[Mapping[str, Phase]] = {
     "/validate/security": "security",
     "/validate/cost": "cost",
 }
+
+LARGE: Final = 100_000
+"""Bytes of a review that is rare enough to wait for others, and may take long enough to be counted first."""
 
 Answered = tuple[bytes, Callable[[], None] | None]
 
@@ -85,6 +91,8 @@ class Engine:
         self._recorder = recorder
         self._now = now
         self._cache_bytes = cache_bytes
+        self.unjudged = Unjudged()
+        """Answers that come from no judgement."""
         self.lookups: Counter[str] = Counter()
         """How often a decision was found among those kept for pods that are alike (``hit``), or not (``miss``)."""
         self._cache: ReviewCache | None = None
@@ -165,16 +173,20 @@ class Engine:
     def _judge(self, path: str, body: bytes, *, overloaded: bool, patient: bool) -> Answered | _Judged:
         """Come to a decision; what needs none has its answer already."""
         started = time.perf_counter()
-        cache = self._cache
-        if cache is None:
-            raise requests.BadReview("no valid policies are loaded yet; see /readyz?verbose", 503)
+        cache = self._in_force()
         around = cache.around
-        request = requests.decode(body)
+        try:
+            request = requests.decode(body)
+        except requests.Unreadable as fault:
+            return self.answer_unread(path, fault.request, unread.undecodable(fault.reason))
         judged = subject.of(request, self._view)
         if isinstance(judged, str):
             return response.encode(request.uid, ALLOWED, ""), None
+        if len(body) > LARGE and (count := containers.count(judged.pod.spec)) > unread.MOST_CONTAINERS:
+            return self._unread(path, judged, request.uid, unread.too_many_containers(count), around, started)
         if overloaded:
             decision = overload.unjudged(judged, around, PHASES[path])
+            self.unjudged.count(path, "overloaded")
             return _Judged(path, request.uid, judged, decision, around, started, is_charged=False)
         if patient and self._lacks is not None:
             owner = controller_of(judged.pod.metadata) if judged.is_patchable else None
@@ -185,8 +197,41 @@ class Engine:
             decision = cache.review(judged, phase)
         except ProposalFault as fault:
             judged, decision = judge(partial(self._subject_again, body), around, phase, request.uid, fault)
+        if judged.scale is not None and decision.allowed and phase in ("validate", "cost"):
+            wants.tell_reviewed(self._ledger, self._view, request)
         is_charged = bool(decision.charges) and decision.allowed and phase in ("validate", "cost")
         return _Judged(path, request.uid, judged, decision, around, started, is_charged and not judged.dry_run)
+
+    def answer_unread(self, path: str, request: OtherRequest, why: unread.Unread) -> Answered:
+        """Answer a review whose object nobody has read, see `webhook.admission.unread`.
+
+        Args:
+            path: one of `PHASES`.
+            request: what the review is about.
+            why: it was not read.
+
+        Raises:
+            BadReview: no policies are in force yet.
+        """
+        started = time.perf_counter()
+        around = self._in_force().around
+        about = unread.subject_of(request)
+        if about is None:
+            return response.encode(request.uid, ALLOWED, ""), None
+        return self._unread(path, about, request.uid, why, around, started)
+
+    def _unread(
+        self, path: str, about: subject.Subject, uid: str, why: unread.Unread, around: Surroundings, started: float
+    ) -> Answered:
+        decision = unread.unread(about, around, PHASES[path], why)
+        if decision is not ALLOWED:
+            self.unjudged.count(path, why.reason)
+        return self._told(_Judged(path, uid, about, decision, around, started, is_charged=False))
+
+    def _in_force(self) -> ReviewCache:
+        if self._cache is None:
+            raise requests.BadReview("no valid policies are loaded yet; see /readyz?verbose", 503)
+        return self._cache
 
     def _subject_again(self, body: bytes) -> subject.Subject:
         again = subject.of(requests.decode(body), self._view)

@@ -12,7 +12,7 @@ from webhook.admission.decision import Outcome, Severity
 from webhook.cluster.view import Namespace
 from webhook.guardrails._contract import Guardrail, Requester
 from webhook.kube import selectors
-from webhook.policy._base import Mode, OnFault
+from webhook.policy._base import MODE_RANK, Mode, OnFault
 from webhook.policy._match import MatchModel
 from webhook.policy._names import compile_globs
 
@@ -50,6 +50,11 @@ class CompiledMatch:
         self.is_static = self._pods is None and not self._excluded_users and not self._excluded_groups
         """Whether the namespace alone decides."""
 
+    @property
+    def covers_all_pods(self) -> bool:
+        """Whether labels of pods make no difference."""
+        return self._pods is None
+
     def covers_namespace(self, name: str, info: Namespace | None, *, selector_if_unknown: bool = False) -> bool:
         """Whether the conditions on the namespace hold.
 
@@ -65,8 +70,10 @@ class CompiledMatch:
 
     def covers_object(self, labels: Mapping[str, str], requester: Requester) -> bool:
         """Whether the conditions on the object, as received, and on the requester hold."""
-        if self._pods is not None and not self._pods(labels):
-            return False
+        return (self._pods is None or self._pods(labels)) and self.covers_requester(requester)
+
+    def covers_requester(self, requester: Requester) -> bool:
+        """Whether the conditions on the requester hold."""
         if requester.username in self._excluded_users:
             return False
         return not (self._excluded_groups and self._excluded_groups.intersection(requester.groups))
@@ -128,6 +135,30 @@ class Matcher:
                         winners.append(entry)
                     break
         return winners
+
+    def possible(self, namespace: str | None, info: Namespace | None, requester: Requester) -> list[Entry]:
+        """Return for each guardrail the strictest entry that may speak for some object, by what is known of it.
+
+        Args:
+            namespace: None where not even its name is known.
+            info: None where the namespace is not known.
+            requester: who asks.
+        """
+        found: list[Entry] = []
+        for group in self._groups:
+            possible: list[Entry] = []
+            for entry in group:
+                match = entry.match
+                if namespace is not None and not match.covers_namespace(namespace, info, selector_if_unknown=True):
+                    continue
+                if match.covers_requester(requester):
+                    possible.append(entry)
+                    if info is not None and match.covers_all_pods:
+                        break
+            strictest = max(possible, key=lambda entry: MODE_RANK[entry.severity], default=None)
+            if strictest is not None and strictest.mode != "off":
+                found.append(strictest)
+        return found
 
     def _remember(self, namespace: str, info: Namespace | None) -> _Candidates:
         candidates = _Candidates(

@@ -46,6 +46,7 @@ class Metrics(Collector):
         self._saved = {"applied": 0, "held_back": 0}
         self._refused = {"refused": 0, "would_refuse": 0}
         self._exception_uses: dict[tuple[str, str], int] = {}
+        self._unpriced: dict[str, int] = {}
         self._recorder_faults = 0
         self._policy_ok = False
         self._policy_generation = 0
@@ -71,6 +72,8 @@ class Metrics(Collector):
             for use in decision.exceptions:
                 used = (use.guardrail, "part" if use.is_part else "whole")
                 self._exception_uses[used] = self._exception_uses.get(used, 0) + 1
+        for guardrail in decision.without_price:
+            self._unpriced[guardrail] = self._unpriced.get(guardrail, 0) + 1
         durations = self._durations.get(path)
         if durations is None:
             durations = self._durations[path] = _Durations()
@@ -151,6 +154,14 @@ class Metrics(Collector):
         for used, count in list(self._exception_uses.items()):
             uses.add_metric(used, count)
         yield uses
+        unpriced = CounterMetricFamily(
+            "podgate_unpriced",
+            "Objects that ask for something without a price, by the guardrail that said so or refused them.",
+            labels=("guardrail",),
+        )
+        for guardrail, count in list(self._unpriced.items()):
+            unpriced.add_metric((guardrail,), count)
+        yield unpriced
         faults = CounterMetricFamily("podgate_recorder_faults", "Decisions whose record could not be written.")
         faults.add_metric((), self._recorder_faults)
         yield faults

@@ -10,6 +10,7 @@ finds itself overloaded too, and then it refuses.
 
 from webhook.admission.decision import ALLOWED, Decision, Outcome, OutcomeName, Severity, decide
 from webhook.admission.review import Phase, Surroundings, what_speaks_for
+from webhook.admission.ruleset import budget_key
 from webhook.admission.subject import Subject
 from webhook.guardrails import budget
 from webhook.guardrails._contract import is_creation
@@ -39,10 +40,12 @@ def unjudged(subject: Subject, around: Surroundings, phase: Phase) -> Decision:
         if is_asked and guardrail.name not in exempt and (guardrail.judges or is_creation)(context):
             on_fault: OnFault = entry.on_fault if may_refuse else "allow"
             outcomes.append(_outcome(entry.policy, guardrail.name, entry.mode, on_fault, entry.severity))
-    if phase in ("validate", "cost") and rules.budgets and "budget" not in exempt and budget.judges(context):
+    if phase in ("validate", "cost") and rules.budgets and budget.judges(context):
         labels = info.labels if info is not None else {}
-        for rule in rules.budgets:
-            if rule.covers(context.namespace, labels, context.labels):
+        now = around.now()
+        for each in rules.budgets:
+            rule = each.at(now)
+            if budget_key(rule.name) not in exempt and rule.covers(context.namespace, labels, context.labels):
                 on_fault = rule.on_fault if may_refuse else "allow"
                 outcomes.append(_outcome(rule.name, "budget", rule.mode, on_fault, _SEVERITIES[rule.mode]))
     return decide(outcomes, (), (), None) if outcomes else ALLOWED

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from webhook.admission.engine import Answered, Engine, NotSeenYet
+from webhook.admission.engine import LARGE, Answered, Engine, NotSeenYet
 from webhook.kube.objects import OwnerReference
 
 SECONDS: Final = 0.5
@@ -66,7 +66,8 @@ class Patience:
             BadReview: as `Engine.answer` does.
         """
         try:
-            return engine.answer_soon(path, body, timeout, patient=True)
+            # A large review has had its turn among others of its kind; it gets no second one.
+            return engine.answer_soon(path, body, timeout, patient=len(body) <= LARGE)
         except NotSeenYet as missing:
             return self._later(engine, path, body, timeout, missing)
 

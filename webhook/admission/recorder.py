@@ -6,7 +6,8 @@ be written is counted.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from functools import partial
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -16,6 +17,10 @@ from webhook.admission.response import cost_text
 from webhook.admission.subject import Subject, owner_of
 from webhook.cluster.view import Controller, View
 from webhook.kube.patch import Operation
+
+MAXIMUM_LINE: Final = 64 << 10
+"""Bytes of one line, its end included: what a pod's author writes must not push everybody else's decisions out of a
+log."""
 
 
 class LineWriter(Protocol):
@@ -51,8 +56,12 @@ class Entry(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     would_patch: Sequence[Operation] = ()
     unreserved: str = ""
     cost: msgspec.Raw | None = None
+    unpriced: Sequence[str] = ()
+    """What it asks for that has no price."""
     exceptions: Sequence[str] = ()
     """PolicyExceptions that loosened what was judged."""
+    cut: str = ""
+    """What was left out of the line because it was too long; empty for nearly all."""
     time: datetime | None = None
     microseconds: int = 0
 
@@ -117,6 +126,8 @@ class Recorder:
             entry.time = now = self._now()
             entry.microseconds = int(seconds * 1_000_000)
             line = self._encoder.encode(entry) + b"\n"
+            if len(line) > MAXIMUM_LINE:
+                line = self._encoder.encode(shortened(entry, decision, len(line))) + b"\n"
             self._writer.write(line)
         except Exception:  # noqa: BLE001  the answer is out; whatever failed here is counted, not raised
             self._metrics.recorder_fault()
@@ -130,6 +141,58 @@ class Recorder:
                 listener.told(recorded)
             except Exception:  # noqa: BLE001  see above
                 self._metrics.recorder_fault()
+
+
+def shortened(entry: Entry, decision: Decision, size: int) -> Entry:
+    """Return an entry whose line is no longer than `MAXIMUM_LINE`, and says what is missing.
+
+    Args:
+        entry: of `describe`.
+        decision: what it describes.
+        size: bytes of its line as it was.
+    """
+    encoder = msgspec.json.Encoder()
+    entry.cut = f"the line had {size} bytes; patches are left out"
+    entry.patch, entry.would_patch = None, ()
+    entry.guardrails = outcomes = tuple(msgspec.structs.replace(each, operations=()) for each in decision.outcomes)
+    for longest in _LONGEST_TEXTS:
+        if len(encoder.encode(entry)) < MAXIMUM_LINE:
+            return entry
+        short = partial(_short, longest=longest)
+        entry.cut = f"the line had {size} bytes; patches are left out, texts and lists are shortened"
+        entry.guardrails = tuple(_short_outcome(each, short) for each in outcomes[:_LONGEST_LIST])
+        entry.warnings = tuple(map(short, decision.warnings[:_LONGEST_LIST]))
+        entry.exceptions = tuple(map(short, entry.exceptions[:_LONGEST_LIST]))
+        for field in _TEXTS:
+            setattr(entry, field, short(getattr(entry, field)))
+    if len(encoder.encode(entry)) >= MAXIMUM_LINE:
+        entry.guardrails, entry.warnings = (), ()
+    return entry
+
+
+_LONGEST_TEXTS: Final = (16_384, 4_096, 1_024, 128)
+"""Characters of each text, tried in turn until the line is short enough."""
+_LONGEST_LIST: Final = 16
+"""Findings, paths, outcomes, warnings and exceptions of a line that is still too long without its patches."""
+_TEXTS: Final = ("decision", "kind", "namespace", "name", "operation", "user", "subresource", "owner", "message")
+
+
+def _short_outcome(outcome: Outcome, short: Callable[[str], str]) -> Outcome:
+    findings = tuple(
+        msgspec.structs.replace(
+            each,
+            message=short(each.message),
+            cure=short(each.cure),
+            would=short(each.would),
+            paths=tuple(map(short, each.paths[:_LONGEST_LIST])),
+        )
+        for each in outcome.findings[:_LONGEST_LIST]
+    )
+    return msgspec.structs.replace(outcome, findings=findings, note=short(outcome.note))
+
+
+def _short(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text) - longest} more characters)"
 
 
 def describe(path: str, uid: str, subject: Subject, decision: Decision, currency: str) -> Entry:
@@ -159,4 +222,5 @@ def describe(path: str, uid: str, subject: Subject, decision: Decision, currency
         entry.exceptions = tuple(dict.fromkeys(use.name for use in decision.exceptions))
     if decision.cost is not None:
         entry.cost = msgspec.Raw(cost_text(decision.cost, currency))
+        entry.unpriced = decision.cost.unpriced
     return entry

@@ -5,21 +5,23 @@ its own or with the account that all share: nobody else has those credentials. A
 UID, an object that the cache knows. What a pod says of itself proves nothing: a user may write any owner reference.
 
 A rolling update moves pods from one ReplicaSet to another of the same Deployment, so its pods are counted under the
-Deployment's UID. A Job stands for itself: the next run of its CronJob is new work, not a replacement.
+Deployment's UID, where the Deployment of that UID is known in the same namespace. A Job stands for itself: the next run
+of its CronJob is new work, not a replacement.
 
 **Surge** is what a rollout may run on top while it replaces pods. Of a Deployment it is ``maxSurge``, and never more
 pods than its other ReplicaSets still want: where none wants any, this is no rollout but a scale-up, which the budget
-judges. Of a DaemonSet it is its ``maxSurge`` of the nodes that it runs on. Other kinds have none.
+judges. Pods that those ReplicaSets still have and no longer want are about to be deleted, and count as if they were. Of
+a DaemonSet it is its ``maxSurge`` of the nodes that it runs on. Other kinds have none.
 """
 
 import re
 from typing import Final
 
-from webhook.admission import workloads
+from webhook.admission import wants
 from webhook.cluster.view import View
 from webhook.guardrails._contract import Context
-from webhook.kube.objects import OwnerReference, PodSpec, UpdateStrategy, Workload, controller_of
-from webhook.ledger.store import Owner
+from webhook.kube.objects import OwnerReference, UpdateStrategy, Workload, controller_of
+from webhook.ledger.store import Owner, Place
 
 _ACCOUNT: Final = "system:serviceaccount:kube-system:"
 _SHARED_ACCOUNT: Final = "system:kube-controller-manager"
@@ -52,15 +54,17 @@ def owner_of(context: Context, micros: int) -> Owner | None:
     known = _known(context.view, context.namespace, reference)
     if known is None:
         return None
-    return Owner(_top(reference, known), _surge_pods(context.view, context.namespace, reference, known) * micros)
+    deployment = _deployment(context.view, context.namespace, reference, known)
+    pods = _surge_pods(context.view, context.namespace, reference, known, deployment)
+    return _top(context.namespace, reference, deployment)._replace(surge=pods * micros, is_of_pods=True)
 
 
-def uid_of(view: View, namespace: str, reference: OwnerReference | None) -> str:
-    """Return the UID that a running pod's money is counted under; empty where its owner is not known."""
+def whose(view: View, namespace: str, reference: OwnerReference | None) -> Owner | None:
+    """Return the controller that a running pod's money is counted under; None where its owner is not known."""
     if reference is None or not _is_builtin(reference):
-        return ""
+        return None
     known = _known(view, namespace, reference)
-    return _top(reference, known) if known is not None else ""
+    return _top(namespace, reference, _deployment(view, namespace, reference, known)) if known is not None else None
 
 
 def _makes(username: str, reference: OwnerReference) -> bool:
@@ -81,35 +85,44 @@ def _known(view: View, namespace: str, reference: OwnerReference) -> Workload | 
     return found if uid and uid == reference.uid else None
 
 
-def _top(reference: OwnerReference, known: Workload) -> str:
+def _deployment(view: View, namespace: str, reference: OwnerReference, known: Workload) -> Workload | None:
+    """Return the Deployment of a ReplicaSet, where it is the very object in its namespace that the ReplicaSet names."""
     parent = controller_of(known.metadata) if reference.kind == "ReplicaSet" else None
-    return parent.uid if parent is not None and parent.uid else reference.uid
+    if parent is None or parent.kind != "Deployment" or parent.api_version != "apps/v1":
+        return None
+    return _known(view, namespace, parent)
 
 
-def _surge_pods(view: View, namespace: str, reference: OwnerReference, known: Workload) -> int:
+def _top(namespace: str, reference: OwnerReference, deployment: Workload | None) -> Owner:
+    if deployment is not None and deployment.metadata is not None and deployment.metadata.uid:
+        name = deployment.metadata.name or ""
+        return Owner(deployment.metadata.uid, place=Place(namespace, "Deployment", name))
+    return Owner(reference.uid, place=Place(namespace, reference.kind, reference.name))
+
+
+def _surge_pods(
+    view: View, namespace: str, reference: OwnerReference, known: Workload, deployment: Workload | None
+) -> int:
     if reference.kind == "DaemonSet":
         return _daemon_surge(view, namespace, known)
-    parent = controller_of(known.metadata)
-    if reference.kind != "ReplicaSet" or parent is None or parent.kind != "Deployment":
-        return 0
-    deployment = view.head(namespace, parent.kind, parent.name)
-    if deployment is None or deployment.spec is None or deployment.metadata is None:
-        return 0
-    if deployment.metadata.uid != parent.uid:
+    if deployment is None or deployment.spec is None:
         return 0
     replicas = deployment.spec.replicas if deployment.spec.replicas is not None else 1
-    others = sum(_wanted(each) for each in view.replica_sets_of(parent.uid) if _uid(each) != reference.uid)
-    return min(_max_surge(deployment.spec.strategy, replicas, default=_DEFAULT_SURGE), others)
+    others = left_over = 0
+    for each in view.replica_sets_of(_uid(deployment) or ""):
+        uid = _uid(each)
+        if uid and uid != reference.uid:
+            others += _wanted(each)
+            left_over += max(0, view.pods_of(uid) - _wanted(each))
+    return min(_max_surge(deployment.spec.strategy, replicas, default=_DEFAULT_SURGE), others) + left_over
 
 
 def _daemon_surge(view: View, namespace: str, known: Workload) -> int:
     strategy = known.spec.update_strategy if known.spec is not None else None
     if _max_surge(strategy, 100, default=0) == 0:
         return 0  # As nearly everywhere; the template need not be unpacked.
-    whole = view.workload(namespace, "DaemonSet", (known.metadata.name if known.metadata is not None else None) or "")
-    template = whole.spec.template if whole is not None and whole.spec is not None else None
-    pod_spec = template.spec if template is not None else None
-    return _max_surge(strategy, workloads.matching_nodes(pod_spec or PodSpec(), view), default=0)
+    name = (known.metadata.name if known.metadata is not None else None) or ""
+    return _max_surge(strategy, wants.nodes_of(view, Place(namespace, "DaemonSet", name)), default=0)
 
 
 def _max_surge(strategy: UpdateStrategy | None, pods: int, default: int | str) -> int:

@@ -4,19 +4,52 @@ One decoder pass reads only what guardrails look at. Pods are by far the most fr
 as a review of a pod; a review of anything else is recognised by its ``request.kind`` and read again with the
 right type, or not at all where nothing is guarded.
 
-Every way a body can be wrong ends as `BadReview` with one line; the API server treats such an answer as a failed call
-and applies the webhook's failure policy.
+A review that is nested more deeply than the decoder goes is cut first (`webhook.admission.shallow`): what lies that
+deep is read by nobody. A body that is no AdmissionReview v1 ends as `BadReview` with one line; the API server treats
+such an answer as a failed call and applies the webhook's failure policy. A body that is one, and has an object that
+cannot be decoded, ends as `Unreadable`: what it is about is known, so it gets a verdict (`webhook.admission.unread`).
 """
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from webhook.kube.objects import WORKLOAD_KINDS, Object, Pod, Workload
+from webhook.admission import shallow
+from webhook.admission.head import Head
+from webhook.admission.request_fields import (
+    API_VERSION,
+    GroupVersionKind,
+    GroupVersionResource,
+    OtherRequest,
+    PodRequest,
+    Request,
+    RequestFields,
+    Scale,
+    ScaleRequest,
+    ScaleSpec,
+    UserInfo,
+    WorkloadRequest,
+)
+from webhook.kube.objects import WORKLOAD_KINDS, Object
 
-API_VERSION = "admission.k8s.io/v1"
+__all__ = [
+    "API_VERSION",
+    "BadReview",
+    "GroupVersionKind",
+    "GroupVersionResource",
+    "OtherRequest",
+    "PodRequest",
+    "Request",
+    "Scale",
+    "ScaleRequest",
+    "ScaleSpec",
+    "Unreadable",
+    "UserInfo",
+    "WorkloadRequest",
+    "decode",
+]
 
-MAXIMUM_DEPTH_TEXT = "nested too deeply"
+MAXIMUM_DEPTH_TEXT: Final = "nested too deeply"
 
 
 class BadReview(Exception):  # noqa: N818  it says whose fault it is
@@ -28,72 +61,12 @@ class BadReview(Exception):  # noqa: N818  it says whose fault it is
         self.status = status
 
 
-class GroupVersionKind(Object):
-    group: str = ""
-    version: str = ""
-    kind: str = ""
+class Unreadable(BadReview):
+    """An AdmissionReview v1 whose object cannot be decoded. `request` says what it is about, without the object."""
 
-
-class GroupVersionResource(Object):
-    group: str = ""
-    version: str = ""
-    resource: str = ""
-
-
-class UserInfo(Object):
-    username: str = ""
-    uid: str = ""
-    groups: list[str] | None = None
-
-
-class _RequestFields(Object):
-    uid: str = ""
-    kind: GroupVersionKind = msgspec.field(default_factory=GroupVersionKind)
-    resource: GroupVersionResource = msgspec.field(default_factory=GroupVersionResource)
-    sub_resource: str | None = None
-    name: str | None = None
-    namespace: str | None = None
-    operation: str = ""
-    user_info: UserInfo | None = None
-    dry_run: bool | None = None
-
-
-class PodRequest(_RequestFields):
-    """A request about a pod, or one of its subresources that carries a pod."""
-
-    object: Pod | None = None
-    old_object: Pod | None = None
-
-
-class WorkloadRequest(_RequestFields):
-    """A request about an object with a pod template."""
-
-    object: Workload | None = None
-    old_object: Workload | None = None
-
-
-class ScaleSpec(Object):
-    replicas: int | None = None
-
-
-class Scale(Object):
-    """``autoscaling/v1`` Scale: what ``kubectl scale`` writes."""
-
-    spec: ScaleSpec | None = None
-
-
-class ScaleRequest(_RequestFields):
-    """A write to the scale subresource of a workload."""
-
-    object: Scale | None = None
-    old_object: Scale | None = None
-
-
-class OtherRequest(_RequestFields):
-    """A request about something that is not guarded; its object is not read."""
-
-
-Request = PodRequest | WorkloadRequest | ScaleRequest | OtherRequest
+    def __init__(self, reason: str, request: OtherRequest) -> None:
+        super().__init__(reason)
+        self.request = request
 
 
 class _PodReview(Object):
@@ -130,12 +103,23 @@ def decode(body: bytes) -> Request:
     """Decode a request body.
 
     Raises:
-        BadReview: not JSON, not an AdmissionReview of v1, without a request or uid, or with an object whose fields
-            have types that no API server would send.
+        BadReview: not JSON, not an AdmissionReview of v1, or without a request or uid.
+        Unreadable: one, with an object whose fields have types that no API server would send.
     """
     try:
+        return _decode(body)
+    except RecursionError:
+        pass
+    try:
+        return _decode(shallow.cut(body))
+    except (RecursionError, shallow.TooManyBracketsError) as error:
+        raise _unreadable(body, error) from None
+
+
+def _decode(body: bytes) -> Request:
+    try:
         review = _POD.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return _decode_carefully(body, error)
     request = review.request
     if review.api_version == API_VERSION and review.kind == "AdmissionReview" and request is not None and request.uid:
@@ -149,8 +133,8 @@ def _decode_carefully(body: bytes, error: Exception | None) -> Request:
     """Find out what is wrong, or that the object is of a kind whose content does not matter."""
     try:
         envelope = _ENVELOPE.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as envelope_error:
-        raise BadReview(_describe(envelope_error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as envelope_error:
+        raise _unreadable(body, envelope_error) from None
     if envelope.kind != "AdmissionReview":
         raise BadReview("not an AdmissionReview: kind must be AdmissionReview")
     if envelope.api_version != API_VERSION:
@@ -160,11 +144,11 @@ def _decode_carefully(body: bytes, error: Exception | None) -> Request:
     if not envelope.request.uid:
         raise BadReview("request.uid is missing")
     if envelope.request.kind.kind == "Pod" and not envelope.request.kind.group and error is not None:
-        raise BadReview(_describe(error))
+        raise Unreadable(_describe(error), _without_object(envelope.request))
     return _decode_other(body, envelope.request)
 
 
-def _decode_other(body: bytes, request: _RequestFields) -> Request:
+def _decode_other(body: bytes, request: RequestFields) -> Request:
     decoder: msgspec.json.Decoder[_WorkloadReview] | msgspec.json.Decoder[_ScaleReview]
     kind = request.kind.kind
     if kind == "Scale" and request.sub_resource == "scale" and request.kind.group == "autoscaling":
@@ -172,29 +156,40 @@ def _decode_other(body: bytes, request: _RequestFields) -> Request:
     elif kind in WORKLOAD_KINDS and request.kind.group in ("apps", "batch", ""):
         decoder = _WORKLOAD
     else:
-        return OtherRequest(
-            uid=request.uid,
-            kind=request.kind,
-            resource=request.resource,
-            sub_resource=request.sub_resource,
-            name=request.name,
-            namespace=request.namespace,
-            operation=request.operation,
-            user_info=request.user_info,
-            dry_run=request.dry_run,
-        )
+        return _without_object(request)
     try:
         decoded = decoder.decode(body).request
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise BadReview(_describe(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreadable(_describe(error), _without_object(request)) from None
     if decoded is None:
         raise BadReview("the AdmissionReview has no request")
     return decoded
 
 
+def _without_object(request: RequestFields) -> OtherRequest:
+    return OtherRequest(
+        uid=request.uid,
+        kind=request.kind,
+        resource=request.resource,
+        sub_resource=request.sub_resource,
+        name=request.name,
+        namespace=request.namespace,
+        operation=request.operation,
+        user_info=request.user_info,
+        dry_run=request.dry_run,
+    )
+
+
+def _unreadable(body: bytes, error: Exception) -> BadReview:
+    """Return the verdict on a body that is no decodable review: `Unreadable` where it says what it is about."""
+    head = Head(body)
+    reason = _describe(error)
+    return Unreadable(reason, head.request()) if head.is_review else BadReview(reason)
+
+
 def _describe(error: Exception) -> str:
     """Return one line that says what is wrong and where, never the value itself."""
-    if isinstance(error, RecursionError):
+    if isinstance(error, RecursionError | shallow.TooManyBracketsError):
         return f"the body is {MAXIMUM_DEPTH_TEXT}"
     if isinstance(error, msgspec.ValidationError):
         text = str(error).replace("\n", " ")

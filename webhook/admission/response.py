@@ -7,6 +7,7 @@ carries too), ``verdict``, ``would``, ``findings``, ``patch`` (held back by warn
 """
 
 from functools import lru_cache
+from typing import Final
 
 import msgspec
 
@@ -40,10 +41,15 @@ class Review(msgspec.Struct, rename="camel"):
 
 _ENCODER = msgspec.json.Encoder()
 
+LONGEST_WARNING: Final = 2_048
+MOST_WARNINGS: Final = 50
+
 
 def encode(uid: str, decision: Decision, currency: str) -> bytes:
     """Return the body of the answer; `uid` is echoed from the request."""
-    response = Response(uid=uid, allowed=decision.allowed, warnings=decision.warnings)
+    response = Response(uid=uid, allowed=decision.allowed)
+    if decision.warnings:
+        response.warnings = bounded_warnings(decision.warnings)
     if decision.patch and decision.allowed:
         response.patch_type = "JSONPatch"
         response.patch = decision.patch
@@ -52,6 +58,14 @@ def encode(uid: str, decision: Decision, currency: str) -> bytes:
     if decision.outcomes or decision.cost is not None:
         response.audit_annotations = annotations(uid, decision, currency)
     return _ENCODER.encode(Review(response))
+
+
+def bounded_warnings(warnings: tuple[str, ...]) -> tuple[str, ...]:
+    """Return warnings that a terminal can take: each of at most `LONGEST_WARNING` characters, and `MOST_WARNINGS`."""
+    if len(warnings) > MOST_WARNINGS:
+        left = len(warnings) - MOST_WARNINGS
+        warnings = (*warnings[:MOST_WARNINGS], f"{left} more warnings are in the decision log")
+    return tuple([each if len(each) <= LONGEST_WARNING else bounded(each, LONGEST_WARNING) for each in warnings])
 
 
 def annotations(uid: str, decision: Decision, currency: str) -> dict[str, str]:

@@ -119,6 +119,7 @@ def what_speaks_for(subject: Subject, around: Surroundings) -> tuple[Context, li
         controller=subject.controller,
         claim_templates=subject.claim_templates,
     )
+    context.budget_scopes = rules.budget_scopes
     entries = rules.matcher.resolve(subject.namespace, info, context.labels, subject.requester)
     exempt = rules.exempt(context, entries, around.now) if rules.has_exceptions(subject.namespace) else _NOTHING
     return context, entries, exempt
@@ -271,7 +272,7 @@ class _Run:
             hours = self.context.prices.hours_per_month
             if scale is not None and scale.hours is not None:
                 hours = min(scale.hours, hours)
-            cost = Cost(before.micros * pods, after.micros * pods, pods, after.source, hours)
+            cost = Cost(before.of(pods), after.of(pods), pods, after.source, hours, after.unpriced, after.once)
         extra: tuple[str, ...] = ()
         if cost is not None and self.context.scale is not None:
             extra = (workload_line(self.context.scale, cost, self.context.prices.currency),)

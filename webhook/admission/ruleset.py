@@ -17,8 +17,9 @@ from webhook.kube import selectors
 from webhook.policy._base import MODE_RANK, Mode, Section, stricter_cap
 from webhook.policy._names import compile_globs
 from webhook.policy._policy_set import DEFAULT_PRICE_LIST, PolicySet
+from webhook.policy.budget import BudgetExceptions
 from webhook.policy.guardrail_policy import ExceptionsModel, GuardrailPolicySpec
-from webhook.policy.policy_exception import PolicyExceptionSpec
+from webhook.policy.policy_exception import BUDGET, PolicyExceptionSpec
 from webhook.pricing.book import PriceBook, rates
 
 _NOTHING: Mapping[str, str] = {}
@@ -36,11 +37,13 @@ _MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 _NODE_USER_PREFIX = "system:node:"
 _NODES_GROUP = "system:nodes"
 
+_GPU = Decimal("0.95")
+_GPU_CLASSES = dict.fromkeys(("gpu.nvidia.com", "gpu.amd.com", "gpu.intel.com"), _GPU)
 DEFAULT_PRICES = PriceBook(
     currency="USD",
     hours_per_month=730,
-    on_demand=rates(Decimal("0.031611"), Decimal("0.004237"), Decimal("0.95")),
-    spot=rates(Decimal("0.006655"), Decimal("0.000892"), Decimal("0.95")),
+    on_demand=rates(Decimal("0.031611"), Decimal("0.004237"), _GPU, claims=_GPU_CLASSES),
+    spot=rates(Decimal("0.006655"), Decimal("0.000892"), _GPU, claims=_GPU_CLASSES),
     assumed_cpu=100,
     assumed_memory=128 << 20,
     name="built in",
@@ -72,11 +75,11 @@ class Ruleset:
         """
         registry = {guardrail.name: guardrail for guardrail in _registry.discover()}
         entries: list[Entry] = []
-        self._exception_terms: dict[str, tuple[ExceptionsModel, Callable[[str], bool]]] = {}
+        self._exception_terms: dict[str, _Terms] = {}
         for policy in policies.policies:
             spec = policy.spec
             match = CompiledMatch(spec.match)
-            self._exception_terms[policy.name] = (spec.exceptions, compile_globs(spec.exceptions.namespaces))
+            self._exception_terms[policy.name] = _terms(spec.exceptions)
             for name, section in spec.sections.items():
                 entries.append(_entry(policy.name, spec, registry[name], section, match, cap))
         self.matcher = Matcher(entries)
@@ -86,6 +89,10 @@ class Ruleset:
         self.budgets = tuple(
             rule._replace(mode=stricter_cap(rule.mode, cap)) for rule in compiled if rule.mode != "off"
         )
+        self.budget_scopes = tuple(rule.covers for rule in self.budgets)
+        self._budget_terms = {
+            item.name: _terms(item.spec.lets_off) for item in policies.budgets if item.spec.mode != "off"
+        }
         self.prices = _prices(policies)
         self.has_price_list = any(item.name == DEFAULT_PRICE_LIST for item in policies.price_lists)
         """Whether prices come from a PriceList, and are not the built-in ones."""
@@ -110,8 +117,8 @@ class Ruleset:
         return namespace in self._exceptions
 
     def exempt(self, context: Context, entries: Sequence[Entry], now: Callable[[], datetime]) -> Mapping[str, str]:
-        """Return the guardrails that are exempt as a whole, with the exception's name; write partial exemptions into
-        the context."""
+        """Return the guardrails that are exempt as a whole, and budgets by their `budget_key`, with the exception's
+        name; write partial exemptions into the context."""
         covering = [item for item in self._exceptions.get(context.namespace, ()) if item.covers(context.labels)]
         if not covering:
             return _NOTHING
@@ -124,12 +131,22 @@ class Ruleset:
             if moment >= item.expires:
                 continue
             for guardrail in item.guardrails:
+                note = f"PolicyException {context.namespace}/{item.name} of {item.owner}"
+                if guardrail == BUDGET:
+                    loosened = self._budgets_loosened(context.namespace, item, moment)
+                    if self._budget_terms and not loosened:
+                        continue
+                    whole.update((budget_key(name), note) for name in loosened if item.exemption is None)
+                    uses.append(_use(guardrail, context.namespace, item, moment))
+                    continue
                 policy = policies.get(guardrail)
-                if policy is not None and not self._is_allowed(policy, context.namespace, item, moment):
+                if policy is not None and not _is_allowed(
+                    self._exception_terms[policy], context.namespace, item, moment
+                ):
                     continue
                 uses.append(_use(guardrail, context.namespace, item, moment))
                 if item.exemption is None:
-                    whole[guardrail] = f"PolicyException {context.namespace}/{item.name} of {item.owner}"
+                    whole[guardrail] = note
                 else:
                     partial.setdefault(guardrail, []).append(item.exemption)
         context.exception_uses = uses
@@ -167,11 +184,34 @@ class Ruleset:
         """Return the entries of the caches kept here."""
         return {"namespace_candidates": len(self.matcher), "namespace_exclusions": len(self._excluded_known)}
 
-    def _is_allowed(self, policy: str, namespace: str, item: CompiledException, now: datetime) -> bool:
-        terms, namespaces = self._exception_terms[policy]
-        if not terms.allowed or not namespaces(namespace):
-            return False
-        return item.expires <= now + timedelta(days=terms.max_days + 1)
+    def _budgets_loosened(self, namespace: str, item: CompiledException, now: datetime) -> list[str]:
+        return [name for name, terms in self._budget_terms.items() if _is_allowed(terms, namespace, item, now)]
+
+
+def budget_key(name: str) -> str:
+    """Return what `Ruleset.exempt` names a budget by."""
+    return f"{BUDGET}/{name}"
+
+
+class _Terms(NamedTuple):
+    """Which exceptions may loosen a policy or a budget."""
+
+    allowed: bool
+    max_days: int | None
+    """None where they may last for ever."""
+    namespaces: Callable[[str], bool]
+
+
+def _terms(model: ExceptionsModel | BudgetExceptions | None) -> _Terms:
+    if model is None:
+        return _Terms(allowed=True, max_days=None, namespaces=lambda _namespace: True)
+    return _Terms(model.allowed, model.max_days, compile_globs(model.namespaces))
+
+
+def _is_allowed(terms: _Terms, namespace: str, item: CompiledException, now: datetime) -> bool:
+    if not terms.allowed or not terms.namespaces(namespace):
+        return False
+    return terms.max_days is None or item.expires <= now + timedelta(days=terms.max_days + 1)
 
 
 def _use(guardrail: str, namespace: str, item: CompiledException, now: datetime) -> ExceptionUse:

@@ -7,17 +7,17 @@ as allowed.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from webhook.admission import workloads
+from webhook.admission import ownership, workloads
 from webhook.admission.request import OtherRequest, PodRequest, Request, ScaleRequest, WorkloadRequest
 from webhook.cluster.view import Controller, View
 from webhook.guardrails._contract import Requester, WorkloadScale
 from webhook.kube.objects import ClaimTemplate, ObjectMeta, Pod, Workload, controller_of, pod_template
 
-_UNJUDGED_SUBRESOURCES = frozenset({"attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "status"})
+UNJUDGED_SUBRESOURCES = frozenset({"attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "status"})
 """Of pods: they change nothing that is judged. One that is not known is judged like a write to the pod, as the built-in
 Pod Security plugin does."""
 
-_RESOURCE_KINDS = {
+SCALED_KINDS = {
     "deployments": "Deployment",
     "statefulsets": "StatefulSet",
     "replicasets": "ReplicaSet",
@@ -90,7 +90,7 @@ def owner_of(subject: Subject, view: View) -> Controller | None:
 def _of_pod(request: PodRequest) -> Subject | str:
     subresource = request.sub_resource or ""
     pod = request.object
-    if subresource in _UNJUDGED_SUBRESOURCES:
+    if subresource in UNJUDGED_SUBRESOURCES:
         return "subresource"
     if pod is None:
         return "no object"
@@ -114,14 +114,13 @@ def _of_workload(request: WorkloadRequest, view: View) -> Subject | str:
         return "subresource"
     if workload is None:
         return "no object"
-    if controller_of(workload.metadata) is not None:
-        # The Deployment of a ReplicaSet, the CronJob of a Job: its owner was judged with the same template.
+    kind = request.kind.kind
+    if ownership.is_judged_by_owner(view, request.namespace or "", kind, workload, requester_of(request).username):
         return "owned"
     pod = _template_pod(workload)
     if pod is None:
         return "no template"
     old = request.old_object
-    kind = request.kind.kind
     name = request.name or (
         workload.metadata.name or workload.metadata.generate_name or "" if workload.metadata else ""
     )
@@ -145,14 +144,14 @@ def _of_workload(request: WorkloadRequest, view: View) -> Subject | str:
 
 
 def _of_scale(request: ScaleRequest, view: View) -> Subject | str:
-    kind = _RESOURCE_KINDS.get(request.resource.resource)
+    kind = SCALED_KINDS.get(request.resource.resource)
     namespace = request.namespace or ""
     if kind is None or request.object is None or request.object.spec is None:
         return "kind"
     workload = view.workload(namespace, kind, request.name or "")
     if workload is None:
         return "unknown workload"
-    if controller_of(workload.metadata) is not None:
+    if ownership.owner_of(view, namespace, kind, workload) is not None:
         return "owned"
     pod = _template_pod(workload)
     if pod is None:

@@ -116,6 +116,11 @@ def _suspended(scale: WorkloadScale) -> WorkloadScale:
     return scale._replace(replicas=0, source=f"suspended; resumed: {scale.source}", resumed=scale.replicas)
 
 
+def job_pods(spec: WorkloadSpec) -> int:
+    """Return how many pods of a Job run at a time: none while it is suspended."""
+    return 0 if spec.suspend else max(_parallel(JobSpec(parallelism=spec.parallelism, completions=spec.completions)), 0)
+
+
 def _parallel(job: JobSpec) -> int:
     parallel = job.parallelism if job.parallelism is not None else 1
     return parallel if job.completions is None else min(parallel, max(job.completions, 1))

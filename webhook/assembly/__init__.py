@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
+from webhook.admission import wants
 from webhook.admission.bookings import bookings, terms
 from webhook.admission.engine import Answered, Engine
 from webhook.admission.loading import failure_teller, tell_loaded
@@ -191,6 +192,8 @@ def live(
     # A pod that ends between two recounts was never confirmed, and would keep its room for as long as one never seen.
     view.pods_by_uid.on_end = ledger.release
     view.pods_by_uid.on_leave = ledger.leave
+    for store in view.workloads.values():
+        store.on_change = partial(wants.tell, ledger)
 
     def lacks(namespace: str, owner: OwnerReference | None) -> bool:
         missing = view.lacks(namespace, owner)

@@ -153,4 +153,5 @@ class LiveCluster:
 
     def _countable(self, rules: Ruleset) -> tuple[object, ...]:
         """Return what a count depends on, to tell whether it is old."""
-        return rules, self.view.pods_by_uid.changes, self.view.namespaces.changes
+        view = self.view
+        return rules, view.pods_by_uid.changes, view.namespaces.changes, *view.changes_of_devices()

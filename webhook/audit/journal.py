@@ -21,6 +21,8 @@ from webhook.admission.recorder import Recorded
 MAXIMUM_BYTES: Final = 4 << 20
 """Bytes of all lines together."""
 MAXIMUM_OWNERS: Final = 5_000
+LARGEST_SHARE: Final = 10
+"""A line that takes more than one part in so many of all bytes is not kept: it would push out what others wrote."""
 LINES: Final = 6
 """Lines kept of one owner and path."""
 MAXIMUM_KEYS: Final = 10_000
@@ -123,6 +125,8 @@ class Journal:
         """Uses of exceptions, by what the outcome says of them."""
         self._history: dict[int, list[int]] = {}
         self.taken = 0
+        self.dropped = 0
+        """Lines that were too long to be kept; they are counted like all others."""
 
     # --- taking -----------------------------------------------------------------------------------------------------
 
@@ -193,6 +197,9 @@ class Journal:
 
     def _keep(self, recorded: Recorded, signature: int) -> None:
         subject, owner, line = recorded.subject, recorded.owner, recorded.line
+        if len(line) > self._maximum_bytes // LARGEST_SHARE:
+            self.dropped += 1
+            return
         key = (subject.namespace, subject.kind, subject.name)
         if owner is not None:
             key = (subject.namespace, owner.kind, owner.name)

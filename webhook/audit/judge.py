@@ -25,7 +25,7 @@ from webhook.cluster.view import Controller, View
 from webhook.guardrails import _money
 from webhook.guardrails._contract import Context
 from webhook.kube.manifests import Manifest, ManifestError
-from webhook.kube.objects import WORKLOAD_KINDS, ObjectMeta, controller_of, pod_template
+from webhook.kube.objects import WORKLOAD_KINDS, ObjectMeta, OwnerReference, controller_of, is_made_by, pod_template
 from webhook.kube.quantity import QuantityError
 from webhook.ledger.store import LedgerStore
 from webhook.offline.judged import Judged, judge_all
@@ -101,6 +101,8 @@ class Judge:
         reason = why_not(document)
         if reason:
             return Skipped(kind, namespace, name, reason)
+        if self._lacks_owner(document, kind, namespace):
+            return Skipped(kind, namespace, name, "its owner is judged instead")
         if kind == "Pod":
             document = self._as_created(document, namespace)
         runs = kind == "Pod" or Owner(namespace, kind, name) in self._running
@@ -125,7 +127,7 @@ class Judge:
         owner: Controller | None = None
         if kind == "Pod":
             owner = view.top_controller(namespace, controller_of(metadata), labels)
-        elif controller_of(metadata) is None:
+        elif not is_made_by(kind, controller_of(metadata)):
             owner = Controller(kind, name)
         today = self._around.now().date()
         if owner is None:
@@ -159,6 +161,14 @@ class Judge:
         if not isinstance(spec, dict) or "nodeName" not in spec or self._is_pinned(document, namespace):
             return given
         return {**given, "spec": {key: value for key, value in spec.items() if key != "nodeName"}}
+
+    def _lacks_owner(self, document: Mapping[str, Any], kind: str, namespace: str) -> bool:
+        """Whether the owner of a workload could not be read: what exists and has no owner any more is garbage."""
+        for each in (document.get("metadata") or {}).get("ownerReferences") or ():
+            if isinstance(each, dict) and each.get("controller") and kind in WORKLOAD_KINDS:
+                owner = OwnerReference(str(each.get("apiVersion")), str(each.get("kind")), str(each.get("name")))
+                return is_made_by(kind, owner) and self._around.view.head(namespace, owner.kind, owner.name) is None
+        return False
 
     def _is_pinned(self, document: Mapping[str, Any], namespace: str) -> bool:
         """Whether the author, and not the scheduler, chose the node: the owner's template says so."""
@@ -223,9 +233,16 @@ class Judge:
         if _SPOT not in names:
             return {_RIGHT_SIZING: total}
         around = self._around
-        context = Context(pod=subject.pod, namespace=subject.namespace, view=around.view, prices=around.rules.prices)
+        context = Context(
+            pod=subject.pod,
+            namespace=subject.namespace,
+            view=around.view,
+            prices=around.rules.prices,
+            scale=subject.scale,
+            claim_templates=subject.claim_templates,
+        )
         try:
-            ordinary = _money.context_price(context).micros * cost.pods
+            ordinary = _money.context_price(context).of(cost.pods)
         except QuantityError:
             return {_RIGHT_SIZING: total}
         by_spot = (ordinary - cost.after) * cost.hours

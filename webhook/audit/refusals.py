@@ -16,6 +16,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
+from itertools import zip_longest
 from typing import Final, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -39,6 +40,8 @@ RETRY_SECONDS: Final = 60.0
 """Until Events are tried again after the API server refused or could not be reached."""
 MAXIMUM_OWNERS: Final = 1_000
 """Owners that wait to be told; refusals of further ones are counted as dropped."""
+MAXIMUM_OWNERS_OF_NAMESPACE: Final = 100
+"""Of them, those of one namespace: owner references can be made up, and must crowd out nobody else's."""
 
 _log = logging.getLogger("podgate.events")
 
@@ -75,7 +78,8 @@ class Refusals:
         self._view = view
         self._now = now
         self._monotonic = monotonic
-        self._waiting: OrderedDict[_Key, Waiting] = OrderedDict()
+        self._waiting: dict[str, OrderedDict[_Key, Waiting]] = {}
+        """By namespace, in the order in which they take their turns."""
         self._again: dict[_Key, float] = {}
         self._resume = 0.0
         self._problem: str | None = None
@@ -90,23 +94,34 @@ class Refusals:
         if direct is None:
             return
         key = (subject.namespace, owner.kind, owner.name)
-        before = self._waiting.get(key)
-        if before is None and len(self._waiting) >= MAXIMUM_OWNERS:
+        waiting = self._waiting.setdefault(subject.namespace, OrderedDict())
+        before = waiting.get(key)
+        if before is None and (len(waiting) >= MAXIMUM_OWNERS_OF_NAMESPACE or self.size() >= MAXIMUM_OWNERS):
             self.outcomes["dropped"] += 1
             return
         times = 1 + (before.times if before is not None else 0)
-        self._waiting[key] = Waiting(
+        waiting[key] = Waiting(
             subject.namespace, owner.kind, owner.name, owner.api_version, direct, decision.message, times
         )
 
     def due(self) -> list[Waiting]:
-        """Take out what may be told now, the longest waiting first; called from the event loop."""
+        """Take out what may be told now; namespaces take turns, and in each the longest waiting is first. Called from
+        the event loop."""
         now = self._monotonic()
         if now < self._resume:
             return []
         self._again = {key: until for key, until in self._again.items() if until > now}
-        keys = [key for key in self._waiting if key not in self._again][:BURST]
-        return [self._waiting.pop(key) for key in keys]
+        turns = [[key for key in waiting if key not in self._again][:BURST] for waiting in self._waiting.values()]
+        keys = [key for turn in zip_longest(*turns) for key in turn if key is not None][:BURST]
+        return [self._take(key) for key in keys]
+
+    def _take(self, key: _Key) -> Waiting:
+        """Take an owner out, and let its namespace be the last to have its next turn."""
+        waiting = self._waiting.pop(key[0])
+        found = waiting.pop(key)
+        if waiting:
+            self._waiting[key[0]] = waiting
+        return found
 
     def tell(self, taken: Iterable[Waiting]) -> None:
         """Write Events; blocking, called from any one thread. Never raises an `ApiError`."""
@@ -137,7 +152,7 @@ class Refusals:
 
     def size(self) -> int:
         """Return how many owners wait."""
-        return len(self._waiting)
+        return sum(map(len, self._waiting.values()))
 
     @contextlib.asynccontextmanager
     async def telling(self, interval: float = LOOK_SECONDS) -> AsyncIterator[None]:

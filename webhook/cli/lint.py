@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -73,7 +73,19 @@ def _known(world: _cluster.Cluster, view: View) -> lint.Cluster:
         without = lint.rules_without(policies, item)
         return _outcomes(objects, view, rules) != _outcomes(objects, view, without)
 
-    return lint.Cluster(view, world.namespaces(), is_used)
+    return lint.Cluster(view, world.namespaces(), is_used, _unpriced(kept.values(), view, rules))
+
+
+def _unpriced(kept: Iterable[Sequence[Manifest]], view: View, rules: Ruleset) -> dict[str, str]:
+    """Return the resources without a price, each with an object that asks for it."""
+    found: dict[str, str] = {}
+    for objects in kept:
+        for item in judged.judge_all(objects, review.surround(rules, view), "default"):
+            decision = item.decision if isinstance(item, judged.Judged) else None
+            if isinstance(item, judged.Judged) and decision is not None and decision.cost is not None:
+                for text in decision.cost.unpriced:
+                    found.setdefault(text.partition(" ")[2], f"{item.kind} {item.namespace}/{item.name}")
+    return found
 
 
 def _outcomes(objects: Sequence[Manifest], view: View, rules: Ruleset) -> list[object]:

@@ -16,6 +16,9 @@ from webhook import assembly, settings
 from webhook.admission.engine import Answered
 from webhook.admission.log import DecisionLog
 from webhook.admission.request import BadReview
+from webhook.admission.request_fields import OtherRequest
+from webhook.admission.unjudged import UnjudgedCollector
+from webhook.admission.unread import Unread
 from webhook.audit.refusals import RefusalCollector, Refusals
 from webhook.cli import _dashboard
 from webhook.cli._fault import Fault
@@ -23,7 +26,7 @@ from webhook.cluster.live import LiveView
 from webhook.cluster.snapshot import SnapshotError
 from webhook.kube.client import Client, ConfigError, connect
 from webhook.kube.leader import Election
-from webhook.server import journal, lane, leading, listener, ops, secret_tls, tls
+from webhook.server import callers, journal, lane, leading, listener, ops, secret_tls, tls
 
 
 def _serve(**raw: object) -> None:
@@ -37,6 +40,7 @@ def _serve(**raw: object) -> None:
         SnapshotError,
         ConfigError,
         certs.CertificateError,
+        callers.CallerError,
         tls.TlsError,
         listener.ListenError,
     ) as error:
@@ -59,12 +63,11 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
         made = _shared_certificates(chosen, rest, registry)
     else:
         made = _own_certificates(chosen, registry)
-    if chosen.client_ca is None:
-        logging.getLogger("podgate").warning(
-            "anybody who reaches port %d may reserve budget; give --client-ca so that only the API server may",
-            chosen.port,
-        )
     health = ops.Health()
+    health.add_notice("callers", partial(_caller_notices, chosen, made.callers))
+    registry.register(callers.CallerCollector(made.callers))
+    for line in _caller_notices(chosen, made.callers):
+        logging.getLogger("podgate").warning("%s", line)
     health.add_check("policies", partial(assembly.policy_problem, parts))
     health.add_notice("policies", partial(assembly.policy_notices, parts))
     health.add_check("cluster", partial(assembly.cluster_problem, parts))
@@ -81,8 +84,12 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
         partial(_answer, parts),
         ops.bare_application("reviews are posted to /mutate or /validate"),
         shed=partial(_answer_overloaded, parts),
+        by_head=partial(_answer_by_head, parts),
+        unjudged=parts.engine.unjudged,
     )
     registry.register(ops.LaneCollector(admission_lane))
+    registry.register(UnjudgedCollector(parts.engine.unjudged, lane.PATHS))
+    health.add_notice("unjudged", parts.engine.unjudged.notices)
     operations = ops.application(health, registry)
     journal.add(operations, parts.journal)
     return listener.serve(
@@ -93,7 +100,13 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
         ],
         health,
         shutdown_delay=chosen.shutdown_delay,
-        background=[assembly.watching(parts), *made.background, *telling, admission_lane.lag.watching()],
+        background=[
+            assembly.watching(parts),
+            *made.background,
+            *_watching(made.callers),
+            *telling,
+            admission_lane.lag.watching(),
+        ],
         announce=partial(click.echo, err=True),
     )
 
@@ -106,26 +119,29 @@ class _Certificates(NamedTuple):
     notices: ops.Notice
     seconds_left: Callable[[], Mapping[str, float]]
     background: list[contextlib.AbstractAsyncContextManager[None]]
+    callers: callers.Callers | None
     election: Election | None = None
     """None where replicas share nothing."""
 
 
 def _own_certificates(chosen: settings.Settings, registry: prometheus_client.CollectorRegistry) -> _Certificates:
     keeper = tls.CertificateKeeper(chosen.certs, certs.server_names(chosen.namespace), assembly.utc_now)
-    server_tls = tls.ServerTls(keeper.paths.tls_crt, keeper.paths.tls_key, chosen.client_ca)
+    verified = _callers(chosen)
+    server_tls = tls.ServerTls(keeper.paths.tls_crt, keeper.paths.tls_key, verified)
     keeper.attach(server_tls)
     expiry = prometheus_client.Gauge(
         "podgate_certificate_expiry_seconds", "Seconds until a certificate ends.", ("part",), registry=registry
     )
     for part in keeper.seconds_left():
         expiry.labels(part).set_function(partial(_seconds_left, keeper, part))
-    return _Certificates(server_tls, keeper.problem, keeper.notices, keeper.seconds_left, [keeper.watching()])
+    return _Certificates(server_tls, keeper.problem, keeper.notices, keeper.seconds_left, [keeper.watching()], verified)
 
 
 def _shared_certificates(
     chosen: settings.Settings, rest: Client, registry: prometheus_client.CollectorRegistry
 ) -> _Certificates:
-    server_tls = tls.ServerTls(None, None, chosen.client_ca)
+    verified = _callers(chosen)
+    server_tls = tls.ServerTls(None, None, verified)
     shared = secret_tls.share(
         rest,
         server_tls,
@@ -141,8 +157,26 @@ def _shared_certificates(
         shared.certificates.notices,
         shared.certificates.seconds_left,
         [shared.election.running(), shared.certificates.watching()],
+        verified,
         shared.election,
     )
+
+
+def _watching(verified: callers.Callers | None) -> list[contextlib.AbstractAsyncContextManager[None]]:
+    return [verified.watching()] if verified is not None else []
+
+
+def _callers(chosen: settings.Settings) -> callers.Callers | None:
+    return callers.Callers(chosen.client_ca, chosen.client_name, time.monotonic) if chosen.client_ca else None
+
+
+def _caller_notices(chosen: settings.Settings, verified: callers.Callers | None) -> list[str]:
+    """Return who else than an API server may call, and who was turned away."""
+    if verified is not None:
+        return verified.notices()
+    means = "reserve and free the money of budgets" if chosen.mode == "enforce" else "fill the decision log"
+    cure = "give --client-ca, or let a NetworkPolicy name the addresses of the API servers"
+    return [f"anybody who reaches port {chosen.port} may {means}: callers are not verified; {cure}"]
 
 
 def _refusals(rest: Client, told: list[Refusals], view: LiveView) -> Refusals:
@@ -154,6 +188,14 @@ def _refusals(rest: Client, told: list[Refusals], view: LiveView) -> Refusals:
 def _answer_overloaded(parts: assembly.Parts, path: str, body: bytes) -> lane.Answer:
     try:
         return lane.Answer(200, *parts.engine.answer(path, body, overloaded=True))
+    except BadReview as error:
+        parts.metrics.error(path, error.status)
+        raise
+
+
+def _answer_by_head(parts: assembly.Parts, path: str, request: OtherRequest, why: Unread) -> lane.Answer:
+    try:
+        return lane.Answer(200, *parts.engine.answer_unread(path, request, why))
     except BadReview as error:
         parts.metrics.error(path, error.status)
         raise

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from webhook.cluster import _autoscalers, _quotas, disruption, matching, view
-from webhook.kube import objects
+from webhook.cluster import _autoscalers, _devices, _quotas, disruption, matching, view
+from webhook.kube import device_claims, objects
 from webhook.kube.objects import DEFAULT_NAMESPACE, Object, ObjectMeta, ResourceMap
 
 NAME_LABEL = "kubernetes.io/metadata.name"
@@ -76,6 +76,14 @@ class _ClaimDocument(Object):
     status: _ClaimStatus | None = None
 
 
+class _Overhead(Object):
+    pod_fixed: ResourceMap | None = None
+
+
+class _RuntimeClassDocument(Object):
+    overhead: _Overhead | None = None
+
+
 class _LimitRangeItem(Object):
     type: str = ""
     max: ResourceMap | None = None
@@ -139,6 +147,11 @@ def _claim(metadata: ObjectMeta, document: dict[str, Any]) -> view.Claim:
     )
 
 
+def _runtime_class(metadata: ObjectMeta, document: dict[str, Any]) -> view.RuntimeClass:
+    overhead = msgspec.convert(document, _RuntimeClassDocument).overhead
+    return view.RuntimeClass(metadata.name or "", (overhead.pod_fixed if overhead is not None else None) or {})
+
+
 def _limit_range(_metadata: ObjectMeta, document: dict[str, Any]) -> tuple[view.LimitRangeItem, ...]:
     spec = msgspec.convert(document, _LimitRangeDocument).spec
     return tuple(_limit_range_item(item) for item in (spec.limits if spec is not None else None) or ())
@@ -179,6 +192,7 @@ class _Kind(NamedTuple):
 _CORE = frozenset({""})
 _APPS = frozenset({"apps", "extensions"})
 _BATCH = frozenset({"batch"})
+_DEVICES = frozenset({device_claims.GROUP})
 _KINDS: Mapping[str, _Kind] = {
     "Namespace": _Kind(_CORE, _namespace, namespaced=False),
     "Node": _Kind(_CORE, _node, namespaced=False),
@@ -196,6 +210,11 @@ _KINDS: Mapping[str, _Kind] = {
     "LimitRange": _Kind(_CORE, _limit_range),
     "PodDisruptionBudget": _Kind(frozenset({"policy"}), _pod_disruption_budget),
     "ResourceQuota": _Kind(_CORE, _resource_quota),
+    "ResourceClaim": _Kind(_DEVICES, _devices.claim),
+    "ResourceClaimTemplate": _Kind(_DEVICES, _devices.claim_template),
+    "DeviceClass": _Kind(_DEVICES, _devices.device_class, namespaced=False),
+    "ResourceSlice": _Kind(_DEVICES, _devices.pool, namespaced=False),
+    "RuntimeClass": _Kind(frozenset({"node.k8s.io"}), _runtime_class, namespaced=False),
     "Lease": _Kind(frozenset({"coordination.k8s.io"}), _lease),
 }
 

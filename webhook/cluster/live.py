@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, overload
 
-from webhook.cluster import disruption, leases, matching, owners, view
+from webhook.cluster import disruption, leases, matching, owners, pod_claims, view
+from webhook.cluster.live_devices import LiveDevices
 from webhook.cluster.projections import KnownWorkload, LimitRange, NamedLease, PodProjection, PodRecord
 from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Workload, controller_of
 from webhook.kube.stores import Grouped, Store
@@ -35,8 +36,12 @@ class PodStore(Store[PodRecord]):
         """Told the UID of each pod that ends, by the thread of the watch; what it had is free at once."""
         self.mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
         """By namespace and name of a claim: the (creation time, UID) of each pod that mounts it, the oldest first."""
+        self.device_users = pod_claims.Users()
+        """The same of ResourceClaims."""
         self.on_leave: Callable[[str], object] | None = None
         """Told the UID of each pod that is being deleted; its controller makes another one at once."""
+        self.owned: Counter[str] = Counter()
+        """By UID of a controller: its pods that are not being deleted."""
 
     def key_of(self, meta: Meta) -> str:
         """Return the key of a pod; of one that is known, the text that is in memory already."""
@@ -48,10 +53,13 @@ class PodStore(Store[PodRecord]):
         """Add or change one pod."""
         old = self.items.get(key)
         super().put(key, value)
+        self._count(old, -1)
+        self._count(value, 1)
         if old is not None and old.claims != value.claims:
             self._unmount(old)
         if value.claims and (old is None or old.claims != value.claims):
             _mount(self.mounted, value)
+        self._use(old, value)
         if value.deletion_timestamp is not None and self.on_leave is not None:
             self.on_leave(key)
         self.project.sweep(self.values)
@@ -60,8 +68,10 @@ class PodStore(Store[PodRecord]):
         """Forget one pod: it was deleted, or has run to its end."""
         old = self.items.get(key)
         super().drop(key)
+        self._count(old, -1)
         if old is not None:
             self._unmount(old)
+            self._use(old, None)
         if self.on_end is not None:
             self.on_end(key)
 
@@ -69,10 +79,34 @@ class PodStore(Store[PodRecord]):
         """Be exactly `items`, and of what is there the keys in `kept`."""
         super().replace(items, kept)
         mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
+        users = pod_claims.Users()
         for record in self.items.values():
             _mount(mounted, record)
+            users.add(record.namespace, record.device_claims(), (record.created, record.uid))
         self.mounted = mounted
+        self.device_users = users
+        self.owned = Counter(filter(None, map(_owned_by, self.items.values())))
         self.project.sweep(self.values)
+
+    def users_of(self, namespace: str, name: str) -> Iterator[pod_claims.User]:
+        """Yield the users of a ResourceClaim, the oldest first."""
+        return self.device_users.of(namespace, name)
+
+    def _use(self, old: PodRecord | None, new: PodRecord | None) -> None:
+        """Note which ResourceClaims a pod uses instead of those that it used."""
+        for record, change in ((old, self.device_users.remove), (new, self.device_users.add)):
+            names = record.device_claims() if record is not None else frozenset[str]()
+            if record is not None and names:
+                change(record.namespace, names, (record.created, record.uid))
+
+    def _count(self, record: PodRecord | None, change: int) -> None:
+        uid = _owned_by(record) if record is not None else None
+        if uid:
+            left = self.owned[uid] + change
+            if left > 0:
+                self.owned[uid] = left
+            else:
+                del self.owned[uid]
 
     def _unmount(self, record: PodRecord) -> None:
         for name in record.claims:
@@ -84,10 +118,32 @@ class PodStore(Store[PodRecord]):
                 self.mounted.pop(claim, None)
 
 
+def _owned_by(record: PodRecord) -> str | None:
+    """Return the UID of the controller that counts a pod; None where nobody does."""
+    owner = record.owner
+    return owner.uid or None if owner is not None and record.deletion_timestamp is None else None
+
+
 def _mount(mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]], record: PodRecord) -> None:
     for name in record.claims:
         claim = record.namespace, name
         mounted[claim] = tuple(sorted({*mounted.get(claim, ()), (record.created, record.uid)}))
+
+
+class WorkloadStore(Grouped[KnownWorkload]):
+    """Workloads of one kind, by the UID of their controller."""
+
+    def __init__(self) -> None:
+        super().__init__(_owner_uid)
+        self.on_change: Callable[[Workload], object] | None = None
+        """Told of each workload whose spec changes, without its pod template, by the thread of the watch."""
+
+    def put(self, key: str, value: KnownWorkload) -> None:
+        """Add or change one workload."""
+        old = self.items.get(key)
+        super().put(key, value)
+        if self.on_change is not None and old is not None and old.head.spec != value.head.spec:
+            self.on_change(value.head)
 
 
 class Pods(Sequence[view.ClusterPod]):
@@ -112,7 +168,7 @@ class Pods(Sequence[view.ClusterPod]):
         return (record.as_pod() for record in self._records)
 
 
-class LiveView:
+class LiveView(LiveDevices):
     """A `webhook.cluster.view.View` that changes as the cluster does. All methods may be called from any thread."""
 
     def __init__(
@@ -127,10 +183,11 @@ class LiveView:
         self.namespaces: Store[view.Namespace] = Store()
         self.nodes_by_name: Store[view.Node] = Store()
         self.claims: Store[view.Claim] = Store()
+        self.runtime_classes: Store[view.RuntimeClass] = Store()
         self.pods_by_uid = PodStore()
-        self.workloads: dict[str, Store[KnownWorkload]] = {kind: Store() for kind in sorted(WORKLOAD_KINDS)}
-        self.replica_sets: Grouped[KnownWorkload] = Grouped(_owner_uid)
-        self.workloads["ReplicaSet"] = self.replica_sets
+        super().__init__(self.pods_by_uid, self.pods_by_uid.users_of)
+        self.workloads = {kind: WorkloadStore() for kind in sorted(WORKLOAD_KINDS)}
+        self.replica_sets = self.workloads["ReplicaSet"]
         self.limit_ranges_by_namespace: Grouped[LimitRange] = Grouped(lambda each: each.namespace)
         self.disruption_budgets_by_namespace: Grouped[disruption.Selecting] = Grouped(
             lambda each: each.budget.namespace, disruption.by_name
@@ -175,6 +232,10 @@ class LiveView:
     def replica_sets_of(self, uid: str) -> Sequence[Workload]:
         """Return the ReplicaSets of a controller, without their pod templates."""
         return tuple(known.head for known in self.replica_sets.of(uid))
+
+    def pods_of(self, uid: str) -> int:
+        """Return how many pods of a controller are not being deleted."""
+        return self.pods_by_uid.owned.get(uid, 0)
 
     def vertical_pod_autoscaler(
         self, namespace: str, controller: view.Controller, labels: Mapping[str, str]
@@ -239,6 +300,10 @@ class LiveView:
         users = self.pods_by_uid.mounted.get((namespace, name))
         return users[0][1] if users else None
 
+    def runtime_class(self, name: str) -> view.RuntimeClass | None:
+        """Return the RuntimeClass, or None where it is not known (yet)."""
+        return self.runtime_classes.items.get("/" + name)
+
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether the scheduler of that name holds a fresh Lease; see `webhook.cluster.leases`."""
         followed = self.leases.get(name)
@@ -274,6 +339,8 @@ class LiveView:
             "resourceQuotas": len(self.quotas_by_namespace),
             "nodes": len(self.nodes_by_name),
             "persistentVolumeClaims": len(self.claims),
+            **self.sizes_of_devices(),
+            "runtimeClasses": len(self.runtime_classes),
             "leases": sum(len(store) for store in list(self.leases.values())),
         }
 

@@ -62,10 +62,15 @@ _STORES: Final[Mapping[str, Callable[[LiveView], Store[Any]]]] = {
     "Namespace": lambda view: view.namespaces,
     "Node": lambda view: view.nodes_by_name,
     "PersistentVolumeClaim": lambda view: view.claims,
+    "RuntimeClass": lambda view: view.runtime_classes,
     "LimitRange": lambda view: view.limit_ranges_by_namespace,
     "PodDisruptionBudget": lambda view: view.disruption_budgets_by_namespace,
     "ResourceQuota": lambda view: view.quotas_by_namespace,
     "VerticalPodAutoscaler": lambda view: view.vertical,
     "HorizontalPodAutoscaler": lambda view: view.horizontal,
+    "ResourceClaim": lambda view: view.device_claims,
+    "ResourceClaimTemplate": lambda view: view.device_claim_templates,
+    "DeviceClass": lambda view: view.device_classes,
+    "ResourceSlice": lambda view: view.device_pools,
 }
 """Leases are not among them: a scheduler runs where it holds one in the cluster, not where a manifest says so."""

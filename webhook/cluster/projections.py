@@ -5,15 +5,15 @@ template share one spec, one set of labels and one owner in memory, and of a wor
 until somebody asks for it. Kinds that come by the hundred are read like any manifest (`webhook.cluster._read`).
 """
 
-import hashlib
 import sys
 import zlib
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import msgspec
 
-from webhook.cluster import _read, disruption, leases, matching, view
+from webhook.cluster import _read, disruption, leases, matching, pod_claims, view
+from webhook.cluster.shared import Shared
 from webhook.kube import objects
 from webhook.kube.objects import LabelSelector, Object, ObjectMeta, OwnerReference, PodSpec, Workload
 from webhook.kube.selectors import LabelPredicate
@@ -24,13 +24,14 @@ _OWN_PREFIX: Final = "podgate.dev/"
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 """A second copy of the whole object, written by ``kubectl apply``."""
 
-T = TypeVar("T")
-
 _ANY = msgspec.json.Decoder(dict[str, Any])
 _WORKLOAD = msgspec.json.Decoder(Workload)
 _TEMPLATE = msgspec.json.Decoder(objects.PodTemplate)
 _JOB_TEMPLATE = msgspec.json.Decoder(objects.JobTemplate)
 _SPEC = msgspec.json.Decoder(PodSpec)
+_STATUS = msgspec.json.Decoder(objects.PodStatus)
+_RESIZE_PENDING: Final = "PodResizePending"
+_NO_RESOURCES: Final[objects.ResourceMap] = {}
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
@@ -172,8 +173,8 @@ def workload(api_version: str, kind: str) -> Callable[[msgspec.Raw, Meta], Known
         template: bytes | None = None
         if full.spec is not None:
             body = full.spec.job_template if kind == "CronJob" else full.spec.template
-            # What a controller owns is judged through its owner, so nobody asks for its template.
-            if body is not None and owner is None:
+            # What a built-in controller owns is judged through its owner, so nobody asks for its template.
+            if body is not None and not objects.is_made_by(kind, owner):
                 template = zlib.compress(msgspec.json.encode(body), 1)
             head.spec = msgspec.structs.replace(full.spec, template=None, job_template=None, selector=None)
         return KnownWorkload(head, selector, template)
@@ -217,10 +218,19 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
     node: str = ""
     claims: tuple[str, ...] = ()
     created: str = ""
-    """Only where it mounts a claim."""
+    """Only where it mounts a claim, or uses one for devices."""
     deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
     annotations: dict[str, str] | None = None
     """Those of `_ANNOTATIONS` alone."""
+    made_claims: tuple[tuple[str, str], ...] = ()
+    """See `webhook.cluster.view.ClusterPod`."""
+    status: objects.PodStatus | None = None
+    """What it has, only while that is other than what its spec asks for."""
+
+    def device_claims(self) -> frozenset[str]:
+        """Return the names of the ResourceClaims that it uses."""
+        return pod_claims.names(self.spec.resource_claims, self.made_claims)
 
     def as_pod(self) -> view.ClusterPod:
         """Return it as the view answers; the inner objects are shared and must not be changed."""
@@ -231,9 +241,10 @@ class PodRecord(msgspec.Struct, frozen=True, gc=False):
             annotations=self.annotations,
             owner_references=[self.owner] if self.owner is not None else None,
             deletion_timestamp=self.deletion_timestamp,
+            deletion_grace_period_seconds=self.deletion_grace_period_seconds,
         )
-        pod = objects.Pod(metadata=metadata, spec=self.spec)
-        return view.ClusterPod(self.uid, self.namespace, pod, self.node, self.claims)
+        pod = objects.Pod(metadata=metadata, spec=self.spec, status=self.status)
+        return view.ClusterPod(self.uid, self.namespace, pod, self.node, self.claims, self.made_claims)
 
 
 class _PodContainer(Object, omit_defaults=True):
@@ -270,6 +281,7 @@ class _PodSpec(Object, omit_defaults=True):
     volumes: list[_PodVolume] | None = None
     priority: int | None = None
     priority_class_name: str | None = None
+    resource_claims: list[objects.PodResourceClaim] | None = None
 
 
 class _WholePodSpec(_PodSpec):
@@ -285,10 +297,18 @@ class _PodMeta(Object):
     annotations: dict[str, str] | None = None
     owner_references: list[OwnerReference] | None = None
     deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
 
 
-class _PodStatus(Object):
+class _PodStatus(Object, omit_defaults=True):
     phase: str = ""
+    container_statuses: list[objects.ContainerStatus] | None = None
+    init_container_statuses: list[objects.ContainerStatus] | None = None
+    resources: objects.ResourceRequirements | None = None
+    allocated_resources: objects.ResourceMap | None = None
+    conditions: list[objects.PodCondition] | None = None
+    resource_claim_statuses: list[objects.PodClaimStatus] | None = None
+    extended_resource_claim_status: objects.ExtendedClaimStatus | None = None
 
 
 class _Pod(Object):
@@ -300,34 +320,43 @@ class _Pod(Object):
 _POD = msgspec.json.Decoder(_Pod)
 
 
-class Shared(Generic[T]):
-    """One object for equal contents. What nobody uses any more is swept out, so it never grows beyond twice its use."""
+def _resized(spec: _WholePodSpec, status: _PodStatus) -> objects.PodStatus | None:
+    """Return what a pod has where that is other than what it asks for: while it is resized in place."""
+    asked = {each.name: each.resources for each in (*(spec.containers or ()), *(spec.init_containers or ()))}
+    listed = (*(status.container_statuses or ()), *(status.init_container_statuses or ()))
+    differs = any(
+        each.resources is not None and not _has_what_it_asks_for(asked.get(each.name), each) for each in listed
+    )
+    if not differs and status.resources is not None and spec.resources is not None and spec.resources.requests:
+        differs = _differs(spec.resources.requests, status.resources.requests) or _differs(
+            spec.resources.requests, status.allocated_resources
+        )
+    if not differs:
+        return None
+    kept = _PodStatus(
+        "",
+        status.container_statuses,
+        status.init_container_statuses,
+        status.resources,
+        status.allocated_resources,
+        [each for each in status.conditions or () if each.type == _RESIZE_PENDING] or None,
+    )
+    return _STATUS.decode(_ENCODER.encode(kept))
 
-    def __init__(self) -> None:
-        self._known: dict[bytes, T] = {}
-        self._sweep_at = 4_096
 
-    def get(self, content: bytes, make: Callable[[bytes], T]) -> T:
-        """Return the object for this content, made of it at the first time."""
-        digest = hashlib.blake2b(content, digest_size=16).digest()
-        found = self._known.get(digest)
-        if found is None:
-            found = self._known[digest] = make(content)
-        return found
+def _has_what_it_asks_for(asked: objects.ResourceRequirements | None, status: objects.ContainerStatus) -> bool:
+    requests = (asked.requests if asked is not None else None) or _NO_RESOURCES
+    held = status.resources.requests if status.resources is not None else None
+    return not _differs(requests, held) and not _differs(requests, status.allocated_resources)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether it is time to sweep."""
-        return len(self._known) >= self._sweep_at
 
-    def sweep(self, used: Iterable[object]) -> None:
-        """Forget all objects but those in use."""
-        identities = {id(each) for each in used}
-        self._known = {digest: each for digest, each in self._known.items() if id(each) in identities}
-        self._sweep_at = max(4_096, 2 * len(self._known))
-
-    def __len__(self) -> int:
-        return len(self._known)
+def _differs(asked: objects.ResourceMap, held: objects.ResourceMap | None) -> bool:
+    """Whether cpu or memory that a pod has is other than what it asks for; what is not told is as asked."""
+    return any(
+        (name in asked or held[name] is not None) and held[name] != asked.get(name)
+        for name in ("cpu", "memory")
+        if held is not None and name in held
+    )
 
 
 class PodProjection:
@@ -365,7 +394,9 @@ class PodProjection:
             volumes=[each for each in volumes if each.ephemeral is not None] or None,
             priority=spec.priority or None,
             priority_class_name=spec.priority_class_name,
+            resource_claims=spec.resource_claims,
         )
+        made = pod_claims.made_by(pod.status) if pod.status is not None else ()
         return PodRecord(
             uid=meta.uid or f"{meta.namespace}/{meta.name}",
             namespace=sys.intern(meta.namespace),
@@ -374,9 +405,12 @@ class PodProjection:
             spec=self.specs.get(_ENCODER.encode(shared), _SPEC.decode),
             node=sys.intern(spec.node_name or ""),
             claims=claims,
-            created=(pod.metadata.creation_timestamp or "") if claims else "",
+            created=(pod.metadata.creation_timestamp or "") if claims or made or spec.resource_claims else "",
             deletion_timestamp=pod.metadata.deletion_timestamp,
+            deletion_grace_period_seconds=pod.metadata.deletion_grace_period_seconds,
             annotations=self.labels.get(_ENCODER.encode(annotations), _labels) if annotations else None,
+            made_claims=made,
+            status=_resized(spec, pod.status) if pod.status is not None else None,
         )
 
     def sweep(self, records: Callable[[], Iterable[PodRecord]]) -> None:

@@ -5,11 +5,13 @@ it is all or nothing: a file that cannot be read would make every later answer a
 and there is no snapshot. Who reports takes what can be read, and names the rest beside the verdicts.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from webhook.cluster import _read, disruption, matching, owners, view
+from webhook.cluster import _read, disruption, matching, owners, pod_claims, view
+from webhook.cluster.snapshot_devices import DEVICE_KINDS, SnapshotDevices
 from webhook.kube import manifests
 from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Pod, Workload, controller_of
 from webhook.kube.selectors import LabelPredicate
@@ -30,7 +32,7 @@ class SnapshotError(ValueError):
         self.errors = tuple(errors)
 
 
-class Snapshot:
+class Snapshot(SnapshotDevices):
     """A `webhook.cluster.view.View` that does not change."""
 
     def __init__(self, items: Iterable[_read.Item], ignored: int = 0) -> None:
@@ -45,14 +47,17 @@ class Snapshot:
         self._quotas: dict[str, tuple[view.ResourceQuota, ...]] = {}
         self._leases: dict[str, bool] = {}
         self._claims: dict[tuple[str, str], view.Claim] = {}
+        self._runtime_classes: dict[str, view.RuntimeClass] = {}
+        by_name: dict[str, dict[str, Any]] = {"Namespace": self._namespaces, "RuntimeClass": self._runtime_classes}
+        of_devices: list[_read.Item] = []
         nodes: list[view.Node] = []
         pods: list[view.ClusterPod] = []
         vertical: list[view.VerticalPodAutoscaler] = []
         horizontal: list[view.HorizontalPodAutoscaler] = []
         counts = {"limitRanges": 0, "disruptionBudgets": 0, "resourceQuotas": 0, "leases": 0}
         for item in items:
-            if item.kind == "Namespace":
-                self._namespaces[item.name] = item.value
+            if item.kind in by_name:
+                by_name[item.kind][item.name] = item.value
             elif item.kind == "Pod":
                 _add_pod(pods, item)
             elif item.kind in WORKLOAD_KINDS:
@@ -73,6 +78,8 @@ class Snapshot:
                 nodes.append(item.value)
             elif item.kind == "PersistentVolumeClaim":
                 self._claims[item.namespace, item.name] = item.value
+            elif item.kind in DEVICE_KINDS:
+                of_devices.append(item)
             elif item.kind == "Lease":
                 self._leases[item.name] = self._leases.get(item.name, False) or bool(item.value.holder_identity)
                 counts["leases"] += 1
@@ -82,6 +89,8 @@ class Snapshot:
         self._nodes_by_name = {node.name: node for node in nodes}
         self._pods = tuple(pods)
         self._payers = _payers(pods)
+        super().__init__(of_devices, pods)
+        self._owned = Counter(filter(None, map(_owned_by, pods)))
         self._sizes = {
             "namespaces": len(self._namespaces),
             "pods": len(pods),
@@ -90,6 +99,8 @@ class Snapshot:
             "horizontalPodAutoscalers": len(horizontal),
             "nodes": len(nodes),
             "persistentVolumeClaims": len(self._claims),
+            **self.sizes_of_devices(),
+            "runtimeClasses": len(self._runtime_classes),
             **counts,
             "ignored": ignored,
         }
@@ -202,6 +213,10 @@ class Snapshot:
         """Return the ReplicaSets of a controller."""
         return self._replica_sets.get(uid, ())
 
+    def pods_of(self, uid: str) -> int:
+        """Return how many pods of a controller are not being deleted."""
+        return self._owned.get(uid, 0)
+
     def vertical_pod_autoscaler(
         self, namespace: str, controller: view.Controller, labels: Mapping[str, str]
     ) -> view.VerticalPodAutoscaler | None:
@@ -256,6 +271,10 @@ class Snapshot:
         """Return the UID of the oldest pod that mounts the claim."""
         return self._payers.get((namespace, name))
 
+    def runtime_class(self, name: str) -> view.RuntimeClass | None:
+        """Return the RuntimeClass, or None where there is none of that name."""
+        return self._runtime_classes.get(name)
+
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether a Lease of that name has a holder; files do not age, so held is fresh."""
         return self._leases.get(name, False)
@@ -286,7 +305,15 @@ def _add_pod(pods: list[view.ClusterPod], item: _read.Item) -> None:
     volumes = (spec.volumes or ()) if spec is not None else ()
     claims = tuple(each.persistent_volume_claim.claim_name for each in volumes if each.persistent_volume_claim)
     node = spec.node_name or "" if spec is not None else ""
-    pods.append(view.ClusterPod(uid, item.namespace, pod, node, claims))
+    made = pod_claims.made_by(pod.status) if pod.status is not None else ()
+    pods.append(view.ClusterPod(uid, item.namespace, pod, node, claims, made))
+
+
+def _owned_by(each: view.ClusterPod) -> str:
+    metadata = each.pod.metadata
+    owner = controller_of(metadata)
+    is_leaving = metadata is not None and metadata.deletion_timestamp is not None
+    return owner.uid if owner is not None and not is_leaving else ""
 
 
 def _payers(pods: Iterable[view.ClusterPod]) -> dict[tuple[str, str], str]:

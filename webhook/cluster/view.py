@@ -5,11 +5,13 @@ Every answer comes from memory; no implementation may call the API server here. 
 asked for. "Unknown" (None, or an empty tuple) is always a possible answer and each guardrail decides what it means.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
 
+from webhook.kube.device_claims import Requests
+from webhook.kube.device_classes import Inventory
 from webhook.kube.objects import LabelSelector, OwnerReference, Pod, RawQuantity, ResourceMap, Workload
 
 
@@ -154,6 +156,27 @@ class ClusterPod(msgspec.Struct, frozen=True):
     """Name of the node that it runs on; empty before it is scheduled."""
     claims: tuple[str, ...] = ()
     """Names of the persistent volume claims that it mounts; those of generic ephemeral volumes left out."""
+    made_claims: tuple[tuple[str, str], ...] = ()
+    """ResourceClaims that were made for it: the name of the entry of ``spec.resourceClaims``, empty for that of its
+    extended resources, and the claim's name, empty where it needs none."""
+
+
+class DeviceClaim(msgspec.Struct, frozen=True):
+    """A ResourceClaim: which devices it asks for or, once it is allocated, has."""
+
+    namespace: str
+    name: str
+    requests: Requests = ()
+    owner: str = ""
+    """UID of the pod that it was made for; empty for one that stands by itself."""
+
+
+class ClaimUser(NamedTuple):
+    """A pod that uses a ResourceClaim."""
+
+    created: str
+    uid: str
+    labels: Mapping[str, str]
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -164,6 +187,13 @@ class Claim(msgspec.Struct, frozen=True):
     storage: RawQuantity | None = None
     """What the volume has, or what is asked for as long as there is no volume."""
     storage_class: str = ""
+
+
+class RuntimeClass(msgspec.Struct, frozen=True):
+    """A RuntimeClass: what each of its pods takes beside its containers."""
+
+    name: str
+    overhead: ResourceMap = {}
 
 
 class View(Protocol):
@@ -192,6 +222,9 @@ class View(Protocol):
 
     def replica_sets_of(self, uid: str) -> Sequence[Workload]:
         """Return the ReplicaSets that the controller with this UID owns; their pod templates may be left out."""
+
+    def pods_of(self, uid: str) -> int:
+        """Return how many pods name the controller with this UID as theirs and are not being deleted."""
 
     def vertical_pod_autoscaler(
         self, namespace: str, controller: Controller, labels: Mapping[str, str]
@@ -229,6 +262,22 @@ class View(Protocol):
     def claim_payer(self, namespace: str, name: str) -> str | None:
         """Return the UID of the pod that a claim is counted with: of those that mount it, the oldest, then the smallest
         UID. None where no pod mounts it."""
+
+    def device_claim(self, namespace: str, name: str) -> DeviceClaim | None:
+        """Return the ResourceClaim, or None where it is not known (yet)."""
+
+    def device_claim_template(self, namespace: str, name: str) -> Requests | None:
+        """Return what the claims of a ResourceClaimTemplate ask for, or None where it is not known (yet)."""
+
+    def device_claim_users(self, namespace: str, name: str) -> Iterator[ClaimUser]:
+        """Yield the pods that use a ResourceClaim, those that it was made for included: the oldest, then the smallest
+        UID, first."""
+
+    def device_inventory(self) -> Inventory:
+        """Return what DeviceClasses and ResourceSlices say; the same object until they change."""
+
+    def runtime_class(self, name: str) -> RuntimeClass | None:
+        """Return the RuntimeClass, or None where it is not known (yet)."""
 
     def is_scheduler_alive(self, name: str) -> bool:
         """Whether the scheduler of that name holds a fresh Lease."""

@@ -14,7 +14,7 @@ import msgspec
 
 from webhook.cluster import projections
 from webhook.cluster.live import LiveView
-from webhook.kube import client
+from webhook.kube import client, device_claims
 from webhook.kube.reflector import Reflector, Resource, WatchState, key_of
 from webhook.kube.stores import Store
 from webhook.kube.watch_wire import Meta
@@ -33,6 +33,12 @@ _WORKLOADS: Final[tuple[tuple[str, str, str], ...]] = (
     ("ReplicaSet", "apps/v1", "replicasets"),
     ("ReplicationController", "v1", "replicationcontrollers"),
     ("StatefulSet", "apps/v1", "statefulsets"),
+)
+_DEVICES: Final[tuple[tuple[str, str], ...]] = (
+    ("DeviceClass", "deviceclasses"),
+    ("ResourceClaim", "resourceclaims"),
+    ("ResourceClaimTemplate", "resourceclaimtemplates"),
+    ("ResourceSlice", "resourceslices"),
 )
 _RUNNING: Final = "status.phase!=Succeeded,status.phase!=Failed"
 
@@ -79,6 +85,8 @@ class Watches:
         self._running: dict[str, tuple[Reflector[Any], threading.Thread]] = {}
         self._leases: dict[str, Reflector[Any]] = {}
         self._spare: set[str] = set()
+        self._optional = {plural for _, plural in _DEVICES}
+        """Where it may not be listed, what needs it has no price, and a notice says so."""
         self._lock = threading.Lock()
         self._add_all()
 
@@ -155,12 +163,15 @@ class Watches:
         """Return why the view is not complete yet, for readiness; None once every store was.
 
         A scheduler's Lease is no part of that: not to know it means not to use that scheduler, and says so. Neither is
-        what was added as spare.
+        what was added as spare, nor devices that may not be listed.
         """
         missing = [
             each
             for each in self.report()
-            if not each.state.has_synced and not each.name.startswith("leases/") and each.name not in self._spare
+            if not each.state.has_synced
+            and not each.name.startswith("leases/")
+            and each.name not in self._spare
+            and not (each.name in self._optional and each.state.phase == "forbidden")
         ]
         if not missing:
             return None
@@ -173,7 +184,8 @@ class Watches:
         lines: list[str] = []
         for each in self.report():
             state = each.state
-            if state.phase == "absent" or (state.phase == "forbidden" and each.name in self._spare):
+            may_lack = each.name in self._spare or (each.name in self._optional and not state.has_synced)
+            if state.phase == "absent" or (state.phase == "forbidden" and may_lack):
                 lines.append(f"{each.name}: {state.reason}")
             elif state.has_synced and (state.phase in ("broken", "forbidden") or each.is_stale):
                 age = "" if each.age is None else f", {each.age:.0f} s old"
@@ -212,6 +224,13 @@ class Watches:
             projections.reader("v1", "PersistentVolumeClaim"),
             view.claims,
         )
+        # Pods come with their overhead; without the classes, only workloads are priced too low, and say so.
+        self.add(
+            Resource("runtimeclasses", "/apis/node.k8s.io/v1/runtimeclasses", may_be_absent=True),
+            projections.reader("node.k8s.io/v1", "RuntimeClass"),
+            view.runtime_classes,
+            is_spare=True,
+        )
         for kind, version, plural in _WORKLOADS:
             path = f"/api/v1/{plural}" if version == "v1" else f"/apis/{version}/{plural}"
             self.add(Resource(plural, path), projections.workload(version, kind), view.workloads[kind])
@@ -225,6 +244,11 @@ class Watches:
         )
         read_vertical = projections.reader("autoscaling.k8s.io/v1", "VerticalPodAutoscaler")
         self.add(vertical, read_vertical, view.vertical)
+        devices = (view.device_classes, view.device_claims, view.device_claim_templates, view.device_pools)
+        for (kind, plural), store in zip(_DEVICES, devices, strict=True):
+            path, *older = (f"/apis/{device_claims.GROUP}/{version}/{plural}" for version in device_claims.VERSIONS)
+            resource = Resource(plural, path, may_be_absent=True, older=tuple(older))
+            self.add(resource, projections.reader(f"{device_claims.GROUP}/v1", kind), store)
         self.add(
             Resource("pods", "/api/v1/pods", {"fieldSelector": _RUNNING}),
             view.pods_by_uid.project,

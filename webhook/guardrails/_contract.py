@@ -111,6 +111,7 @@ class Context:
     __slots__ = (
         "_controller",
         "_controller_known",
+        "budget_scopes",
         "claim_templates",
         "exception_uses",
         "exemptions",
@@ -176,6 +177,8 @@ class Context:
         self.requester = requester
         self.view = view
         self.prices = prices
+        self.budget_scopes: Sequence[Callable[[str, Mapping[str, str], Mapping[str, str]], bool]] = ()
+        """Whether each budget in force pays for a pod: (namespace, labels of the namespace, labels of the pod)."""
         self.exemptions: Mapping[str, Sequence[Exemption]] = _NONE
         """Partial exemptions by guardrail name; empty for nearly every pod."""
         self.exception_uses: Sequence[ExceptionUse] = ()

@@ -1,17 +1,18 @@
 """What a pod costs in the context of a review, and how prices are said; shared by all that judge money."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from webhook.cluster.view import LimitRangeItem, Node, View
 from webhook.guardrails._contract import Context, Finding, WorkloadScale
+from webhook.guardrails._devices import NO_CLAIMS, claims_of
 from webhook.guardrails._volumes import NO_VOLUMES, volumes_of
-from webhook.kube.objects import LabelSelector, Pod, PodSpec, ResourceMap, ResourceRequirements
-from webhook.kube.quantity import QuantityError, cpu_milli, format_cpu, format_memory, memory_bytes
+from webhook.kube.objects import LabelSelector, Pod, PodSpec, PodStatus, ResourceMap, ResourceRequirements
+from webhook.kube.quantity import QuantityError, cpu_milli, format_cpu, memory_bytes
 from webhook.policy.price_list import POOL_LABELS, PriceListSpec, RatesModel
-from webhook.pricing import book
+from webhook.pricing import book, devices, words
 from webhook.pricing.placement import is_spot, only_runs_on_spot, required_node
 from webhook.pricing.pod import PodPrice, price_pod
 
@@ -22,7 +23,6 @@ _MAXIMUM_DEFAULTS: Final = 1_024
 _REQUEST_DEFAULTS: Final[dict[int, tuple[Sequence[LimitRangeItem], ResourceMap]]] = {}
 """Merged defaults by the identity of the items, which are held so that no other object takes that identity. The view
 gives the same items until a LimitRange changes."""
-_PRINTABLE: Final = 10**15
 
 
 def compile_price_list(spec: PriceListSpec) -> book.PriceBook:
@@ -66,8 +66,12 @@ def compile_pool(name: str, spec: PriceListSpec, default: book.PriceBook) -> boo
 
 
 def _rates(model: RatesModel, otherwise: book.Rates | None = None) -> book.Rates:
-    made = book.rates(model.cpu_core_hour, model.memory_gib_hour, model.gpu_hour, model.resources)
-    return made if otherwise is None else made._replace(resources={**otherwise.resources, **made.resources})
+    made = book.rates(model.cpu_core_hour, model.memory_gib_hour, model.gpu_hour, model.resources, model.claims)
+    if otherwise is None:
+        return made
+    return made._replace(
+        resources={**otherwise.resources, **made.resources}, claims={**otherwise.claims, **made.claims}
+    )
 
 
 def context_price(context: Context) -> PodPrice:
@@ -88,12 +92,12 @@ def old_price(context: Context) -> PodPrice | None:
     if context.old_pod is None:
         return None
     try:
-        return _price(context, context.old_pod)
+        return _price(context, context.old_pod, is_old=True)
     except QuantityError:
         return None
 
 
-def _price(context: Context, pod: Pod) -> PodPrice:
+def _price(context: Context, pod: Pod, *, is_old: bool = False) -> PodPrice:
     spec = pod.spec
     if spec is None:
         spec = PodSpec()
@@ -101,23 +105,93 @@ def _price(context: Context, pod: Pod) -> PodPrice:
     defaults = request_defaults(context.view, context.namespace)
     node = _node(context, spec) if spec.affinity is not None or spec.node_name or context.running is not None else None
     spot = _is_spot(context, spec, node)
+    overhead = class_overhead(context, spec)
+    status = _status(context, pod, is_old=is_old)
+    claims = claims_of(context, pod) if spec.resource_claims else NO_CLAIMS
+    inventory = context.view.device_inventory
     if default.storage is None and not default.pools:
-        return price_pod(spec, default, limit_range_defaults=defaults, spot=spot)
+        price = price_pod(
+            spec,
+            default,
+            limit_range_defaults=defaults,
+            spot=spot,
+            overhead=overhead.amounts,
+            status=status,
+            claims=claims,
+            inventory=inventory,
+        )
+        return price if not price.unpriced and not overhead.unknown else _noted(price, overhead)
     volumes = volumes_of(context, spec) if default.storage is not None else NO_VOLUMES
     books: Sequence[book.PriceBook] = (default,)
     if default.pools:
         books = book.books_of_node(default, node.labels) if node is not None else book.books_of_pod(default, spec)
-    price: PodPrice | None = None
-    for each in books:
-        is_spot_there = spot if each.capacity == "any" else each.capacity == "spot"
-        found = price_pod(spec, each, limit_range_defaults=defaults, spot=is_spot_there, volumes=volumes.known)
-        # Where the scheduler may choose, the dearest counts, so that its choice never breaks a budget.
-        if price is None or found.micros > price.micros:
-            price = found
-    assert price is not None  # noqa: S101  there is always a book
-    if volumes.unknown:
-        price = price._replace(source=f"{price.source}, {volumes.unknown} not known yet")
-    return price
+    prices = [
+        price_pod(
+            spec,
+            each,
+            limit_range_defaults=defaults,
+            spot=spot if each.capacity == "any" else each.capacity == "spot",
+            volumes=volumes.known,
+            overhead=overhead.amounts,
+            status=status,
+            claims=claims,
+            inventory=inventory,
+        )
+        for each in books
+    ]
+    # Where the scheduler may choose, the dearest counts, so that its choice never breaks a budget; and what one of the
+    # lists has no price of may land there.
+    price = max(prices, key=lambda each: each.of(1))
+    if len(prices) > 1:
+        price = price._replace(unpriced=tuple(sorted({text for each in prices for text in each.unpriced})))
+    return _noted(price, overhead, volumes.unknown)
+
+
+def _noted(price: PodPrice, overhead: "Overhead", volumes: str = "") -> PodPrice:
+    """Return the price with what is not in it, said beside where it comes from."""
+    source = price.source
+    if volumes:
+        source = f"{source}, {volumes} not known yet"
+    if overhead.unknown:
+        source = f"{source}, overhead of RuntimeClass {overhead.unknown} not known"
+    if price.unpriced:
+        listed = words.listed(price.unpriced)
+        source = f"{source}, {listed}{',' if ', which ' in price.unpriced[-1] else ''} not priced"
+    return price if source is price.source else price._replace(source=source)
+
+
+def _status(context: Context, pod: Pod, *, is_old: bool) -> PodStatus | None:
+    """Return the status of a pod that runs and may be in the midst of a resize; None for every other one."""
+    status = pod.status
+    if status is None or not (context.running is not None or context.operation == "UPDATE"):
+        return None
+    if not (status.container_statuses or status.init_container_statuses or status.resources):
+        return None
+    if context.running is None and not is_old:
+        # What was never possible before may be possible now, so what is asked for counts.
+        return msgspec.structs.replace(status, conditions=None)
+    return status
+
+
+class Overhead(NamedTuple):
+    """What a pod takes beside its containers, by its RuntimeClass."""
+
+    amounts: ResourceMap | None = None
+    unknown: str = ""
+    """Name of a RuntimeClass that is not known."""
+
+
+_NO_OVERHEAD: Final = Overhead()
+
+
+def class_overhead(context: Context, spec: PodSpec) -> Overhead:
+    """Return the overhead that the API server will write into a new pod; none where it stands there already."""
+    name = spec.runtime_class_name
+    is_old = context.running is not None or (context.operation == "UPDATE" and context.scale is None)
+    if not name or spec.overhead is not None or is_old:
+        return _NO_OVERHEAD
+    found = context.view.runtime_class(name)
+    return Overhead(found.overhead) if found is not None else Overhead(unknown=words.short(name))
 
 
 def _is_spot(context: Context, spec: PodSpec, node: Node | None) -> bool:
@@ -168,25 +242,15 @@ def _merged_defaults(items: Sequence[LimitRangeItem]) -> ResourceMap:
 
 def quantities(price: PodPrice) -> str:
     """Return what was priced, in words: ``2 CPU, 8Gi by requests, on-demand, price list default``."""
-    cpu = format_cpu(price.cpu) if price.cpu < _PRINTABLE else "over 10^12"
-    parts = [f"{cpu} CPU", _size(price.memory)]
-    if price.gpus:
-        parts.append(f"{price.gpus if price.gpus < _PRINTABLE else 'over 10^15'} GPU{'' if price.gpus == 1 else 's'}")
-    parts.extend(_amount(name, units) for name, units in price.others)
+    cpu = format_cpu(price.cpu) if price.cpu < words.PRINTABLE else "over 10^12"
+    parts = [f"{cpu} CPU", words.size(price.memory)]
+    if price.gpus or price.gpu_thousandths:
+        parts.append(words.gpus(price.gpus, price.gpu_thousandths))
+    parts.extend(words.amount(name, units) for name, units in price.others)
+    parts.extend(devices.amount(name, count) for name, count in price.devices)
     if price.storage:
-        parts.append(f"{_size(price.storage)} of volumes")
+        parts.append(f"{words.size(price.storage)} of volumes")
     return f"{', '.join(parts)} by {price.source}"
-
-
-def _amount(name: str, units: int) -> str:
-    if book.is_measured_in_bytes(name):
-        return f"{_size(units)} {name}"
-    return f"{units if units < _PRINTABLE else 'over 10^15'} {name}"
-
-
-def _size(size: int) -> str:
-    rounded = size if size % (1 << 30) == 0 else -(-size >> 20) << 20
-    return format_memory(rounded) if rounded < _PRINTABLE << 10 else "over 900Ti"
 
 
 def pods(scale: WorkloadScale) -> str:
@@ -201,10 +265,13 @@ def how_to_cost_less(context: Context) -> str:
         return "lower spec.resources of the pod"
     defaults = request_defaults(context.view, context.namespace)
     whole = context_price(context)
-    if whole.storage:
-        running = price_pod(spec, context.prices, limit_range_defaults=defaults)
-        if whole.micros > 2 * running.micros:
-            return "ask for smaller volumes, or a cheaper storage class"
+    if whole.storage and whole.micros > 2 * price_pod(spec, context.prices, limit_range_defaults=defaults).micros:
+        return "ask for smaller volumes, or a cheaper storage class"
+    if whole.devices and whole.of(1) > 2 * price_pod(spec, context.prices, limit_range_defaults=defaults).micros:
+        return "claim fewer devices, or devices of a cheaper class"
+    runtime = _dearer_runtime(context, spec, whole)
+    if runtime:
+        return runtime
     best, name, resources = -1, "", None
     for container in (*(spec.containers or ()), *(spec.init_containers or ())):
         price = price_pod(PodSpec(containers=[container]), context.prices, limit_range_defaults=defaults)
@@ -215,12 +282,59 @@ def how_to_cost_less(context: Context) -> str:
     return _advice(name, resources)
 
 
+def _dearer_runtime(context: Context, spec: PodSpec, whole: PodPrice) -> str:
+    """Return what to do where the overhead of the RuntimeClass is the larger part of the price."""
+    overhead = spec.overhead or class_overhead(context, spec).amounts
+    if not overhead:
+        return ""
+    price = price_pod(PodSpec(overhead=overhead), context.prices, spot=context.priced_as_spot)
+    if 2 * price.micros <= whole.micros:
+        return ""
+    of = f"{format_cpu(price.cpu)} CPU and {words.size(price.memory)} are the overhead"
+    name = spec.runtime_class_name
+    if not name:
+        return f"remove spec.overhead: {of}"
+    return f'choose another runtimeClassName than "{words.short(name)}": {of} of that RuntimeClass'
+
+
 def _advice(name: str, resources: ResourceRequirements | None) -> str:
     if resources is not None and resources.requests:
         return f'lower the requests of container "{name}"'
     if resources is not None and resources.limits:
         return f'give container "{name}" requests below its limits'
     return f'give container "{name}" lower requests of its own'
+
+
+def unpriced(context: Context, *, denies: bool, is_new: bool = False) -> Sequence[Finding]:
+    """Return the finding that a part of the object has no price, and that its overhead is not known; empty where it
+    has been told before of the stored object.
+
+    Args:
+        context: the object; its price can be computed.
+        is_new: whether it was nobody's business before, although it is stored.
+        denies: whether what has no price is refused; never of a workload, whose pods are judged by themselves.
+    """
+    price = context_price(context)
+    spec = context.pod.spec
+    runtime = spec.runtime_class_name if spec is not None else None
+    if not price.unpriced and not runtime:
+        return ()
+    found: list[Finding] = []
+    if spec is not None and runtime and context.operation != "UPDATE":
+        unknown = class_overhead(context, spec).unknown
+        if unknown:
+            text = f'RuntimeClass "{unknown}" is not known, so its overhead is not in the price'
+            cure = "create the RuntimeClass, or correct spec.runtimeClassName"
+            found.append(Finding(rule="runtimeClass", message=text, cure=cure, notice=True))
+    if price.unpriced:
+        old = old_price(context) if context.operation == "UPDATE" and not is_new else None
+        if old is None or old.unpriced != price.unpriced:
+            names = words.listed(text.partition(" ")[2] for text in price.unpriced)
+            is_notice = not denies or context.scale is not None
+            text = f"asks for {words.listed(price.unpriced)}, which the price list has no price of"
+            cure = f"add a price of {names} to the PriceList, or remove the request"
+            found.append(Finding(rule="unpriced", message=text, cure=cure, notice=is_notice))
+    return tuple(found)
 
 
 def not_priced(error: QuantityError, *, notice: bool) -> Finding:

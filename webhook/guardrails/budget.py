@@ -8,7 +8,8 @@ Rule
 
     ``basis: runRate`` counts the rate for the whole period: month (as long as the price list says), 168 hours of a
     week, 24 of a day. ``basis: monthEnd`` counts what was spent since the period began, as the ledger knows it, and
-    the rate for the time that is left of the calendar period in UTC.
+    the rate for the time that is left of the calendar period in UTC. What is admitted then goes on in the next period,
+    so that one has to be able to pay the whole rate as well, unless the budget says ``allowAboveNextPeriod: true``.
 
     A period begins at midnight UTC, on the first of the month or on Monday, or on ``resetDay``. Until the end of
     ``graceUntil`` an enforced budget only warns. A pod counts in every budget whose scope it is in; where several do
@@ -87,6 +88,10 @@ class BudgetRule(NamedTuple):
     """As it was written; `covers` is what it means."""
     grace_until: date | None = None
     """Last day on which an enforced budget only warns."""
+    denies_unpriced: bool = False
+    """Whether it refuses what has no price."""
+    pays_next: bool = True
+    """Whether a rate has to fit into the next period as well; only means something on basis ``monthEnd``."""
 
     def at(self, now: datetime) -> "BudgetRule":
         """Return the budget as it holds at a time: in its days of grace an enforced one only warns."""
@@ -102,7 +107,14 @@ class BudgetRule(NamedTuple):
     def terms(self, hours_per_month: int) -> balance.Terms:
         """Return the numbers for the ledger's arithmetic; the price list says how long a month is."""
         return balance.Terms(
-            self.amount, self.period, self.basis, hours_per_month, self.warn_at, self.reject_at, self.begins_on
+            self.amount,
+            self.period,
+            self.basis,
+            hours_per_month,
+            self.warn_at,
+            self.reject_at,
+            self.begins_on,
+            self.pays_next,
         )
 
 
@@ -122,6 +134,8 @@ def compile_budget(name: str, spec: BudgetSpec) -> BudgetRule:
         begins_on=spec.begins_on,
         scope=spec.scope,
         grace_until=spec.grace_until,
+        denies_unpriced=spec.unpriced == "deny",
+        pays_next=not spec.allow_above_next_period,
     )
 
 
@@ -163,27 +177,36 @@ def judge(
 
     Returns:
         A finding of rule ``budget`` where the budget does not suffice, else a notice of rule ``budgetThreshold`` where
-        a warning threshold is reached, else nothing; for workloads notices only.
+        a warning threshold is reached, else nothing; for workloads notices only. Before it one of rule ``unpriced``
+        where the object asks for something without a price.
     """
     is_workload = context.scale is not None
     try:
         rate = added_rate(rule, context)
     except QuantityError as error:
         return (_money.not_priced(error, notice=is_workload),)
+    is_new = context.operation == "UPDATE" and not _covered_before(rule, context)
+    said = _money.unpriced(context, denies=rule.denies_unpriced, is_new=is_new)
     if rate <= 0:
-        return ()
+        return said
     terms = rule.terms(context.prices.hours_per_month)
     before = balance.used(terms, committed_micros, spent=spent_micros, now=now)
     added = rate * _hours(terms, context, now)
     after = before + added
     if balance.is_above(terms, after):
         message = _message(rule, context, before, added)
-        return (Finding(rule="budget", message=message, cure=_cure(context), notice=is_workload),)
+        return (*said, Finding(rule="budget", message=message, cure=_cure(context), notice=is_workload))
+    if now is not None and _outlives_the_period(terms, context):
+        ahead = balance.next_hours(terms, now)
+        if balance.is_above(terms, (committed_micros + rate) * ahead):
+            message = _message(rule, context, committed_micros * ahead, rate * ahead, is_next=True)
+            cure = f"{_cure(context)}, or to allow more than the next {UNITS[rule.period]} can pay"
+            return (*said, Finding(rule="budget", message=message, cure=cure, notice=is_workload))
     percent = balance.reached(terms, after)
     if percent is None:
-        return ()
+        return said
     message = f"{_message(rule, context, before, added)}, which reaches {percent} % of it"
-    return (Finding(rule="budgetThreshold", message=message, cure=_cure(context), notice=True),)
+    return (*said, Finding(rule="budgetThreshold", message=message, cure=_cure(context), notice=True))
 
 
 def added_rate(rule: BudgetRule, context: Context) -> int:
@@ -194,7 +217,7 @@ def added_rate(rule: BudgetRule, context: Context) -> int:
     """
     price = _money.context_price(context)
     scale = context.scale
-    now_costs = price.micros * (scale.replicas if scale is not None else 1)
+    now_costs = price.of(scale.replicas if scale is not None else 1)
     if context.operation != "UPDATE" or context.old_pod is None or not _covered_before(rule, context):
         return now_costs
     if scale is None and context.subresource != "resize":
@@ -204,10 +227,10 @@ def added_rate(rule: BudgetRule, context: Context) -> int:
         return max(0, price.micros - (old.micros if old is not None else 0))
     pods_before = context.old_scale.replicas if context.old_scale is not None else 1
     if context.subresource == "scale":
-        return max(0, price.micros * (scale.replicas - pods_before))
+        return max(0, price.of(scale.replicas) - price.of(pods_before))
     # Compared as received: what proposals do to the pods is no change that the author makes.
     received = context.received_price or price
-    return max(0, received.micros * scale.replicas - (old.micros if old is not None else 0) * pods_before)
+    return max(0, received.of(scale.replicas) - (old.of(pods_before) if old is not None else 0))
 
 
 def charge(rule: BudgetRule, hours_per_month: int, now: datetime | None, *, spent_micros: int = 0) -> Charge:
@@ -257,7 +280,15 @@ def _hours(terms: balance.Terms, context: Context, now: datetime | None) -> bala
     return Fraction(ahead * min(scale.hours, month), month)
 
 
-def _message(rule: BudgetRule, context: Context, before: balance.Amount, added: balance.Amount) -> str:
+def _outlives_the_period(terms: balance.Terms, context: Context) -> bool:
+    """Whether what is judged goes on in the next period, and that one has to pay it, too."""
+    scale = context.scale
+    return terms.pays_next and terms.basis == "monthEnd" and (scale is None or scale.is_monthly)
+
+
+def _message(
+    rule: BudgetRule, context: Context, before: balance.Amount, added: balance.Amount, *, is_next: bool = False
+) -> str:
     unit = UNITS[rule.period]
     has, adds, whole = (_text(rule, micros) for micros in (before, added, rule.amount))
     until = f"committed until the {unit} ends" if rule.basis == "monthEnd" else "committed"
@@ -270,6 +301,11 @@ def _message(rule: BudgetRule, context: Context, before: balance.Amount, added: 
         adds = f"this {'resize' if context.subresource == 'resize' else 'pod'} adds {adds} ({priced})"
     spent = "spent or " if rule.basis == "monthEnd" else ""
     grace = f" (only a warning until the end of {rule.grace_until})" if rule.grace_until is not None else ""
+    if is_next:
+        return (
+            f'budget "{rule.name}": {has} of {whole} a {unit}{bound} committed for the whole next {unit}, in which it '
+            f"goes on, {adds}{grace}"
+        )
     return f'budget "{rule.name}": {has} of {whole} a {unit}{bound} {spent}{until}, {adds}{grace}'
 
 

@@ -3,17 +3,21 @@
 Rule
     ``podMonthly``: the monthly price of one pod is not above the ceiling; exactly at it is within.
     ``workloadMonthly``: the number of pods times the price of one is not above the ceiling.
+    ``unpriced``: where it is ``deny``, the pod asks for nothing that the price list has no price of; by default that is
+    only told.
 
-    The price is what the scheduler sets aside for the pod, at the prices of the PriceList of the nodes that it runs
-    on, and the volumes that come with it. Of a container it is the request, else the limit, else the namespace's
-    LimitRange default, else ``assumedRequest``; the message says which, and names the PriceList. A Deployment counts
-    its replicas, a DaemonSet the nodes it matches, a Job its parallelism. A Job is priced for its expected running
-    time where that is known, at most for a month; a CronJob for that of all runs of a month, those that overlap side by
-    side. While it is suspended, a Job or CronJob costs nothing; what it will cost once it is resumed is told. Where a
-    HorizontalPodAutoscaler may raise a workload above the ceiling, it is told.
+    The price is what the scheduler sets aside for the pod, the overhead of its RuntimeClass included, at the prices
+    of the PriceList of the nodes that it runs on, and the volumes that come with it. Of a container it is the
+    request, else the limit, else the namespace's LimitRange default, else ``assumedRequest``; the message says
+    which, and names the PriceList. A Deployment counts its replicas, a DaemonSet the nodes it matches, a Job its
+    parallelism. A Job is priced for its expected running time where that is known, at most for a month; a CronJob
+    for that of all runs of a month, those that overlap side by side. While it is suspended, a Job or CronJob costs
+    nothing; what it will cost once it is resumed is told. Where a HorizontalPodAutoscaler may raise a workload
+    above the ceiling, it is told.
 
 Fields
     ``podMonthly``, ``workloadMonthly``: decimal strings in the price list's currency; at least one of them.
+    ``unpriced``: ``allow`` or ``deny``.
 
 When
     * pod CREATE and ``pods/resize``; a resize only where it makes the pod dearer than it was;
@@ -49,11 +53,13 @@ class CostCeilingRule(NamedTuple):
 
     pod_monthly: int | None
     workload_monthly: int | None
+    denies_unpriced: bool = False
+    """Whether it refuses what has no price."""
 
 
 def compile_rule(section: CostCeilingSection) -> CostCeilingRule:
     """Compile the section."""
-    return CostCeilingRule(_micros(section.pod_monthly), _micros(section.workload_monthly))
+    return CostCeilingRule(_micros(section.pod_monthly), _micros(section.workload_monthly), section.unpriced == "deny")
 
 
 def _micros(amount: Decimal | None) -> int | None:
@@ -74,9 +80,9 @@ def inspect(rule: CostCeilingRule, context: Context) -> Sequence[Finding]:
     except QuantityError as error:
         return (_money.not_priced(error, notice=context.scale is not None),)
     old = _money.old_price(context) if context.operation == "UPDATE" else None
-    findings: list[Finding] = []
+    findings = list(_money.unpriced(context, denies=rule.denies_unpriced))
     received = context.received_price or price
-    if rule.pod_monthly is not None and (old is None or received.micros > old.micros):
+    if rule.pod_monthly is not None and (old is None or received.of(1) > old.of(1)):
         findings.extend(_judge_pod(rule.pod_monthly, context, price))
     if rule.workload_monthly is not None and context.scale is not None:
         findings.extend(_judge_workload(rule.workload_monthly, context, price, old))
@@ -84,7 +90,7 @@ def inspect(rule: CostCeilingRule, context: Context) -> Sequence[Finding]:
 
 
 def _judge_pod(ceiling: int, context: Context, price: _money.PodPrice) -> Sequence[Finding]:
-    cost = price.micros * hours_priced(context)
+    cost = price.of(1) * hours_priced(context)
     if cost <= ceiling:
         return ()
     is_workload = context.scale is not None
@@ -105,20 +111,23 @@ def _judge_workload(
 ) -> Sequence[Finding]:
     scale = context.scale
     assert scale is not None  # noqa: S101  the caller has looked
-    cost = price.micros * scale.replicas * hours_priced(context)
+    cost = price.of(scale.replicas) * hours_priced(context)
     if cost <= ceiling:
         return _judge_most(ceiling, context, price)
     if old is not None and context.old_scale is not None and not _rises(context, price, old):
         return ()
     currency = context.prices.currency
     shown, bound = _apart(cost, ceiling, currency)
-    each = money.format_money(money.over_hours(price.micros, hours_priced(context)), currency)
+    hours = hours_priced(context)
+    each = f"{money.format_money(money.over_hours(price.micros, hours), currency)} a pod"
+    if price.once:
+        each += f", and {money.format_money(money.over_hours(price.once, hours), currency)} for claims that they share"
     return (
         Finding(
             rule="workloadMonthly",
             message=(
                 f"costs {shown} a {_span(context)} ({_money.pods(scale)}), above the ceiling of {bound} "
-                f"({each} a pod: {_money.quantities(price)})"
+                f"({each}: {_money.quantities(price)})"
             ),
             cure=(
                 f"run fewer pods, {_money.how_to_cost_less(context)}, or ask the platform team to raise "
@@ -134,7 +143,7 @@ def _judge_most(ceiling: int, context: Context, price: _money.PodPrice) -> Seque
     refused."""
     scale = context.scale
     assert scale is not None  # noqa: S101  the caller has looked
-    cost = price.micros * max(scale.most, scale.resumed) * hours_priced(context)
+    cost = price.of(max(scale.most, scale.resumed)) * hours_priced(context)
     if cost <= ceiling:
         return ()
     shown, bound = _apart(cost, ceiling, context.prices.currency)
@@ -163,8 +172,8 @@ def _rises(context: Context, price: _money.PodPrice, old: _money.PodPrice) -> bo
         return scale.replicas > before.replicas
     month = context.prices.hours_per_month
     received = context.received_price or price
-    now_costs = received.micros * scale.replicas * hours_priced(context)
-    return now_costs > old.micros * before.replicas * _hours(before.hours, month)
+    now_costs = received.of(scale.replicas) * hours_priced(context)
+    return now_costs > old.of(before.replicas) * _hours(before.hours, month)
 
 
 def _apart(cost: int, ceiling: int, currency: str) -> tuple[str, str]:

@@ -38,6 +38,8 @@ from webhook.policy.cost_labels import CostLabelsSection
 
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 """Label values as the API server accepts them (``apimachinery/pkg/util/validation``)."""
+_LONGEST_VALUE = 63
+"""Characters of one."""
 
 
 class _Pattern(Protocol):
@@ -156,15 +158,22 @@ def _namespace_value(label: RequiredLabel, context: Context) -> str | None:
     return info.labels.get(label.key) or info.annotations.get(label.key) or None
 
 
-@lru_cache(maxsize=4096)
 def _problem_with(label: RequiredLabel, value: str) -> str | None:
+    # Whatever is long is wrong, and the cache keeps none of it.
+    return _known_problem(label, value) if len(value) <= _LONGEST_VALUE else _problem(label, value)
+
+
+def _problem(label: RequiredLabel, value: str) -> str | None:
     if label.allowed is not None and value not in label.allowed:
         return "is not one of the allowed values"
     if label.pattern is not None and label.pattern.fullmatch(value) is None:
         return f"does not match {label.pattern_text}"
-    if len(value) > 63 or _LABEL_VALUE.fullmatch(value) is None:
+    if len(value) > _LONGEST_VALUE or _LABEL_VALUE.fullmatch(value) is None:
         return "is not a valid label value"
     return None
+
+
+_known_problem = lru_cache(maxsize=4096)(_problem)
 
 
 def _value_cure(label: RequiredLabel) -> str:

@@ -71,7 +71,18 @@ def says(seen: Held, wanted: Condition) -> bool:
     return found is not None and all(found.get(name) == value for name, value in _content(seen, wanted).items())
 
 
-def write(rest: objects.Rest, seen: Held, wanted: Condition, now: dt.datetime) -> bool:
+def is_judged(seen: Held, kind: str) -> bool:
+    """Whether a condition of this type is about the version of the spec that the object has now."""
+    found = _of_type(seen, kind)
+    return found is not None and found.get("observedGeneration") == seen.generation
+
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+def write(
+    rest: objects.Rest, seen: Held, wanted: Condition, now: dt.datetime, others: Mapping[str, Any] = _NOTHING
+) -> bool:
     """Write one condition; return whether the API server kept it, which it does not where the kind has no status.
 
     Args:
@@ -79,14 +90,16 @@ def write(rest: objects.Rest, seen: Held, wanted: Condition, now: dt.datetime) -
         seen: the object; the write fails where it has changed since.
         wanted: the condition.
         now: aware; the time of the transition where there is one.
+        others: fields of the status that are written with it.
 
     Raises:
         ConflictError: the object has changed since.
         NotFoundError: it is gone, or its kind has no status.
         ApiError: the subclass says what is wrong.
     """
-    stored = write_status(rest, seen, {"conditions": merged(seen, (wanted,), now)})
-    return says(held(seen.path, stored)._replace(generation=seen.generation), wanted)
+    stored = held(seen.path, write_status(rest, seen, {**others, "conditions": merged(seen, (wanted,), now)}))
+    is_whole = all(stored.status.get(name) == value for name, value in others.items())
+    return is_whole and says(stored._replace(generation=seen.generation), wanted)
 
 
 def write_status(rest: objects.Rest, seen: Held, status: Mapping[str, Any]) -> objects.Document:

@@ -5,13 +5,29 @@ The three lists and the two meanings of an init container (run to completion, or
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from webhook.kube.objects import Container, PodSpec
 
 ContainerList = Literal["initContainers", "containers", "ephemeralContainers"]
+
+MOST_CONTAINERS: Final = 500
+"""Of a pod whose containers are changed, and named one by one in what is said about it. A pod of many thousands, which
+nobody means to run, must not hold up all reviews, nor make an answer of megabytes."""
+
+
+def count(spec: PodSpec | None) -> int:
+    """Return the number of containers of all three lists."""
+    if spec is None:
+        return 0
+    return len(spec.init_containers or ()) + len(spec.containers or ()) + len(spec.ephemeral_containers or ())
+
+
+def is_crowded(spec: PodSpec) -> bool:
+    """Whether there are more than `MOST_CONTAINERS`."""
+    return count(spec) > MOST_CONTAINERS
 
 
 class ContainerRef(msgspec.Struct, frozen=True, gc=False):

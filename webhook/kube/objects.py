@@ -50,6 +50,7 @@ class ObjectMeta(Object):
     annotations: dict[str, str] | None = None
     owner_references: list[OwnerReference] | None = None
     deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
     creation_timestamp: str | None = None
 
 
@@ -255,14 +256,46 @@ class NodeAffinity(Object):
     )
 
 
+class PodAffinityTerm(Object):
+    """Which namespaces a term looks into; neither field means the pod's own."""
+
+    namespaces: list[str] | None = None
+    namespace_selector: Present | None = None
+
+
+class WeightedPodAffinityTerm(Object):
+    pod_affinity_term: PodAffinityTerm | None = None
+
+
+class PodAffinity(Object):
+    """What a pod wants to be near; as anti-affinity, what it wants to be far from."""
+
+    required: list[PodAffinityTerm] | None = msgspec.field(
+        name="requiredDuringSchedulingIgnoredDuringExecution", default=None
+    )
+    preferred: list[WeightedPodAffinityTerm] | None = msgspec.field(
+        name="preferredDuringSchedulingIgnoredDuringExecution", default=None
+    )
+
+
 class Affinity(Object):
     node_affinity: NodeAffinity | None = None
+    pod_affinity: PodAffinity | None = None
+    pod_anti_affinity: PodAffinity | None = None
 
 
 class TopologySpreadConstraint(Object):
     max_skew: int | None = None
     topology_key: str | None = None
     when_unsatisfiable: str | None = None
+
+
+class PodResourceClaim(Object):
+    """A claim for devices: one that exists, or a template of which the pod gets one of its own."""
+
+    name: str = ""
+    resource_claim_name: str | None = None
+    resource_claim_template_name: str | None = None
 
 
 class PodOS(Object):
@@ -293,10 +326,51 @@ class PodSpec(Object):
     os: PodOS | None = None
     overhead: ResourceMap | None = None
     resources: ResourceRequirements | None = None
+    resource_claims: list[PodResourceClaim] | None = None
+
+
+class PodClaimStatus(Object):
+    """Which ResourceClaim was made for an entry of ``spec.resourceClaims``; none where none is needed."""
+
+    name: str = ""
+    resource_claim_name: str | None = None
+
+
+class ExtendedClaimStatus(Object):
+    """The ResourceClaim that was made for the extended resources of a pod."""
+
+    resource_claim_name: str = ""
+
+
+class ContainerStatus(Object):
+    """What a container that runs has; it differs from its spec while the pod is resized in place."""
+
+    name: str = ""
+    resources: ResourceRequirements | None = None
+    allocated_resources: ResourceMap | None = None
+
+
+class PodCondition(Object):
+    type: str = ""
+    reason: str | None = None
+
+
+class ClaimedResources(Object):
+    """What a pod takes of its node through a resource claim."""
+
+    resources: ResourceMap | None = None
 
 
 class PodStatus(Object):
     phase: str | None = None
+    container_statuses: list[ContainerStatus] | None = None
+    init_container_statuses: list[ContainerStatus] | None = None
+    resources: ResourceRequirements | None = None
+    allocated_resources: ResourceMap | None = None
+    conditions: list[PodCondition] | None = None
+    resource_claim_statuses: list[PodClaimStatus] | None = None
+    extended_resource_claim_status: ExtendedClaimStatus | None = None
+    node_allocatable_resource_claim_statuses: list[ClaimedResources] | None = None
 
 
 class Pod(Object):
@@ -389,3 +463,15 @@ def controller_of(metadata: ObjectMeta | None) -> OwnerReference | None:
         if reference.controller:
             return reference
     return None
+
+
+_MAKERS = {"ReplicaSet": ("Deployment", "apps/v1"), "Job": ("CronJob", "batch/v1")}
+"""Workloads that a built-in controller makes of another workload, which has their pod template."""
+
+
+def is_made_by(kind: str, owner: OwnerReference | None) -> bool:
+    """Whether workloads of a kind are made for owners such as this one: ReplicaSets for Deployments, Jobs for CronJobs.
+
+    Whether that owner exists is another question.
+    """
+    return owner is not None and _MAKERS.get(kind) == (owner.kind, owner.api_version)

@@ -143,7 +143,7 @@ def parse(text: str) -> Quantity:
     """
     # Failures are not cached (lru_cache keeps results only), and whatever is long fails: the cache stays small.
     if len(text) > MAX_TEXT:
-        raise QuantityError("numeric", f"quantity {shown(text)} is longer than {MAX_TEXT} characters; shorten it")
+        raise _too_long(text)
     match = _SHAPE.fullmatch(text)
     if match is None or not text:
         raise QuantityError(
@@ -165,6 +165,10 @@ def parse(text: str) -> Quantity:
         if 0 < magnitude < _NANO:
             style = "DecimalSI"
     return Quantity(-magnitude if sign == "-" else magnitude, style)
+
+
+def _too_long(text: str) -> QuantityError:
+    return QuantityError("numeric", f"quantity {shown(text)} is longer than {MAX_TEXT} characters; shorten it")
 
 
 def _exponent(text: str, suffix: str) -> int:
@@ -196,6 +200,9 @@ def of(raw: RawQuantity | None) -> Quantity:
         QuantityError: as `parse`.
     """
     if isinstance(raw, str):
+        # Before it is trimmed: the caches keep the text as it came.
+        if len(raw) > MAX_TEXT:
+            raise _too_long(raw)
         return parse(raw.strip())
     if raw is None:
         return Quantity(0, "DecimalSI")

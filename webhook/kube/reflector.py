@@ -92,13 +92,15 @@ class Resource:
         name: said in metrics and logs: ``pods``.
         path: of the list: ``/api/v1/pods``.
         query: selectors, such as ``{"fieldSelector": "metadata.name=x"}``.
-        may_be_absent: of a custom kind, which may not be installed.
+        may_be_absent: of a kind that may not be installed.
+        older: paths of older versions, the newest first; for API servers that do not serve the first one yet.
     """
 
     name: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     may_be_absent: bool = False
+    older: tuple[str, ...] = ()
 
 
 class WatchState(NamedTuple):
@@ -165,6 +167,7 @@ class Reflector(Generic[T]):
         self._scale = scale
         self._stop = threading.Event()
         self._stream: client.Stream | None = None
+        self._path = resource.path
         self._version = ""
         self._failures = 0
         self._absences = 0
@@ -211,7 +214,7 @@ class Reflector(Generic[T]):
         if self._phase in ("starting", "watching"):
             self._phase = "listing"
         try:
-            version, items, kept = self._pages(PAGE)
+            version, items, kept = self._first_served()
         except client.GoneError:
             # Between two pages the server forgot the version of the first; without pages it cannot.
             self._errors["gone"] += 1
@@ -225,6 +228,18 @@ class Reflector(Generic[T]):
         self._has_synced = True
         _log.info("%s: %d listed", self.resource.name, len(items))
 
+    def _first_served(self) -> tuple[str, dict[str, T], list[str]]:
+        """List the newest version that the API server serves, which is then the one that is watched."""
+        *newer, last = (self.resource.path, *self.resource.older)
+        for path in newer:
+            self._path = path
+            try:
+                return self._pages(PAGE)
+            except client.NotFoundError:
+                continue
+        self._path = last
+        return self._pages(PAGE)
+
     def _pages(self, limit: int | None) -> tuple[str, dict[str, T], list[str]]:
         items: dict[str, T] = {}
         kept: list[str] = []
@@ -232,7 +247,7 @@ class Reflector(Generic[T]):
         if limit is not None:
             query["limit"] = str(limit)
         while True:
-            page = decode_page(self._api.get(self.resource.path, query), self.resource.path)
+            page = decode_page(self._api.get(self._path, query), self._path)
             self._contact = self._clock()
             for raw in page.items or ():
                 meta = Meta()
@@ -260,7 +275,7 @@ class Reflector(Generic[T]):
             "resourceVersion": self._version,
             "timeoutSeconds": str(int(WATCH_SECONDS * (1 + self._jitter()))),
         }
-        stream = self._api.watch(self.resource.path, query, self._idle_seconds)
+        stream = self._api.watch(self._path, query, self._idle_seconds)
         self._stream = stream
         started = self._contact = self._clock()
         self._phase, self._reason = "watching", ""
@@ -287,10 +302,10 @@ class Reflector(Generic[T]):
             event = EVENT.decode(line)
         except msgspec.DecodeError as error:
             # Half a line: taken up again from the last whole one.
-            raise client.UnreachableError(f"{self.resource.path}: a watch event is no JSON: {error}") from None
+            raise client.UnreachableError(f"{self._path}: a watch event is no JSON: {error}") from None
         if event.type == "ERROR":
             self._version = ""
-            raise client.error_of("WATCH", self.resource.path, code_of(event.object), bytes(event.object))
+            raise client.error_of("WATCH", self._path, code_of(event.object), bytes(event.object))
         meta = Meta()
         try:
             meta = meta_of(event.object)
@@ -300,7 +315,7 @@ class Reflector(Generic[T]):
         else:
             if event.type == "BOOKMARK":
                 if _is_older(meta.resource_version, self._version):
-                    raise client.GoneError(f"{self.resource.path}: versions have gone back", 410)
+                    raise client.GoneError(f"{self._path}: versions have gone back", 410)
             elif value is None:
                 self._sink.drop(self._key(meta))
             else:

@@ -19,6 +19,8 @@ class LiveObject(NamedTuple):
     """One webhook object as it was read."""
 
     path: str
+    resource: str
+    """One of `RESOURCES`."""
     document: objects.Document
     bundles: tuple[bytes, ...]
     """The ``caBundle`` of every entry, in order; empty bytes where it has none, or none that is base64."""
@@ -29,7 +31,7 @@ class WebhookObjects:
 
     def __init__(self, rest: objects.Rest, name: str) -> None:
         self._rest = rest
-        self._paths = tuple(f"{_GROUP}/{resource}/{name}" for resource in RESOURCES)
+        self.name = name
 
     def read(self) -> tuple[LiveObject, ...]:
         """Return the objects that exist.
@@ -38,12 +40,13 @@ class WebhookObjects:
             ApiError: one that cannot be read.
         """
         found: list[LiveObject] = []
-        for path in self._paths:
+        for resource in RESOURCES:
+            path = f"{_GROUP}/{resource}/{self.name}"
             try:
                 document = objects.get(self._rest, path)
             except api.NotFoundError:
                 continue
-            found.append(LiveObject(path, document, tuple(_bundle(entry) for entry in _entries(document))))
+            found.append(LiveObject(path, resource, document, tuple(_bundle(entry) for entry in _entries(document))))
         return tuple(found)
 
     def publish(self, live: LiveObject, bundle: bytes) -> bool:

@@ -44,6 +44,8 @@ class Terms(NamedTuple):
     """Per cent of the amount that must not be exceeded."""
     begins_on: int = 1
     """Day of the month, or of the week counted from Monday, on which a period begins."""
+    pays_next: bool = False
+    """On basis ``monthEnd``: whether a rate has to fit into the next period as well, which it goes on in."""
 
     @property
     def hours(self) -> int:
@@ -149,6 +151,13 @@ def hours_ahead(terms: Terms, now: datetime | None) -> Amount:
     return Fraction((end - now) // _MICROSECOND, _MICROSECONDS_PER_HOUR)
 
 
+def next_hours(terms: Terms, now: datetime) -> int:
+    """Return the hours of the period that follows the one that `now` is in."""
+    _, end = period_bounds(terms.period, now, terms.begins_on)
+    begin, after = period_bounds(terms.period, end, terms.begins_on)
+    return (after - begin) // _HOUR
+
+
 def used(terms: Terms, rate: int, *, spent: int = 0, now: datetime | None = None) -> Amount:
     """Return how much of the amount a scope that costs `rate` per hour uses, exactly, in micro-units.
 
@@ -168,8 +177,11 @@ def rate_limit(terms: Terms, *, spent: int = 0, now: datetime | None = None) -> 
 
     Never below zero: a budget that is spent lets nothing in that costs something.
     """
-    money = Fraction(terms.amount * terms.reject_at, 100) - (spent if terms.basis == "monthEnd" else 0)
-    return max(0, money // hours_ahead(terms, now))
+    whole = Fraction(terms.amount * terms.reject_at, 100)
+    limit = (whole - (spent if terms.basis == "monthEnd" else 0)) // hours_ahead(terms, now)
+    if terms.pays_next and terms.basis == "monthEnd" and now is not None:
+        limit = min(limit, whole // next_hours(terms, now))
+    return max(0, limit)
 
 
 def is_above(terms: Terms, amount: Amount) -> bool:

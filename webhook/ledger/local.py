@@ -7,14 +7,10 @@ memory that is told what was booked elsewhere, so it also serves alone where no 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Final
 
 from webhook.ledger.memory import CAPACITY, MemoryLedger
 from webhook.ledger.sheet import COVERED, Reservation, Running, Whereabouts
-from webhook.ledger.store import Booking, Charge, LedgerError, Owner
-
-_ANY_SURGE: Final = 1 << 200
-"""What was admitted elsewhere as a replacement was judged there."""
+from webhook.ledger.store import Booking, Owner, Place, Pods
 
 
 class LocalLedger:
@@ -54,20 +50,17 @@ class LocalLedger:
 
     def _book(self, key: str, noted: Mapping[str, Reservation]) -> None:
         newest = max(noted.values(), key=lambda each: each.at)
-        # No limit lets a pod in and approves it; a limit of nothing lets it in as a replacement.
-        charges = [Charge(budget, 0 if each.is_replacement else None) for budget, each in noted.items()]
-        owner = Owner(newest.owner, _ANY_SURGE) if newest.owner and key not in self._leaving else None
-        try:
-            self.memory.reserve(key, newest.rate, charges, owner)
-        except LedgerError:
-            return  # As above: full here is not full there.
+        beyond = [budget for budget, each in noted.items() if each.is_replacement]
+        self.memory.book(key, newest.rate, noted, beyond, newest.owner)
+        if key in self._leaving:
+            self.memory.leave(key)
 
     def recount(self, pods: Iterable[Booking], ttl: timedelta) -> None:
         """Take the pods that run as they are."""
         started = self._clock()
-        found = self.memory.compare(self._believed(pods))
+        found = self.memory.compare(_Believed(pods, self._ended, self._leaving))
         # Whatever ran when this process came is old.
-        new = [key for key in found if self.memory.runs(key) is None] if self.counted_at is not None else ()
+        new = [key for key in found.entries if self.memory.runs(key) is None] if self.counted_at is not None else ()
         with self._lock:
             # Both at once: who subtracts a pod from the total must find it there.
             self.memory.take(found)
@@ -83,18 +76,16 @@ class LocalLedger:
             self._leaving = {key: at for key, at in self._leaving.items() if started - at <= ttl}
             self.counted_at = started
 
-    def _believed(self, pods: Iterable[Booking]) -> Iterator[Booking]:
-        """Yield the pods of a count, which may have begun before their end, or before they were deleted."""
-        for pod in pods:
-            if pod.key not in self._ended:
-                yield pod._replace(owner="") if pod.key in self._leaving else pod
-
     def leave(self, key: str) -> None:
         """Know that a pod is being deleted: it costs until it is gone, and its controller may replace it at once."""
         with self._lock:
             if len(self._leaving) < CAPACITY:
                 self._leaving[key] = self._clock()
         self.memory.leave(key)
+
+    def wants(self, uid: str, pods: int) -> None:
+        """Know how many pods a controller wants."""
+        self.memory.wants(uid, pods)
 
     def release(self, key: str) -> bool:
         """Forget a pod that has come to its end; False where it had booked nothing."""
@@ -151,3 +142,21 @@ class LocalLedger:
     def _live(self, key: str) -> Booking | None:
         # A pod that ends while the pods are being counted is counted once more.
         return self.memory.runs(key) if key not in self._ended else None
+
+
+class _Believed(Pods):
+    """The pods of a count, which may have begun before their end, or before they were deleted."""
+
+    def __init__(self, pods: Iterable[Booking], ended: Mapping[str, datetime], leaving: Mapping[str, datetime]) -> None:
+        self._pods = pods
+        self._ended = ended
+        self._leaving = leaving
+
+    def __iter__(self) -> Iterator[Booking]:
+        for pod in self._pods:
+            if pod.key not in self._ended:
+                left = self._leaving.get(pod.key)
+                yield pod._replace(left=left) if left is not None and pod.left is None else pod
+
+    def wanted(self, uid: str, place: Place) -> int | None:
+        return self._pods.wanted(uid, place) if isinstance(self._pods, Pods) else None

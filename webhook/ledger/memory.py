@@ -10,13 +10,13 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from webhook.ledger.approval import Approval
 from webhook.ledger.balance import Period, Spending
-from webhook.ledger.store import Booking, Charge, LedgerError, Outcome, Owner
+from webhook.ledger.store import Booking, Charge, LedgerError, Outcome, Owner, Place, Pods
 
 CAPACITY: Final = 200_000
 """Most pods that are booked at a time; Kubernetes supports 150,000 pods in a cluster."""
@@ -35,6 +35,17 @@ class _Entry(msgspec.Struct, frozen=True, gc=False):
     owner: str = ""
     beyond: frozenset[str] = _NOWHERE
     """The budgets that had no room for it and let it in as a replacement."""
+    left: datetime | None = None
+    """Since when it is being deleted; its controller may replace it."""
+
+
+class Found(NamedTuple):
+    """What a count has found."""
+
+    entries: Mapping[str, _Entry]
+    places: Mapping[str, Place]
+    """Where controllers are found, by UID."""
+    wanted: Callable[[str, Place], int | None] | None
 
 
 class _Account:
@@ -71,6 +82,8 @@ class MemoryLedger:
         self._entries: dict[str, _Entry] = {}
         self._accounts: dict[str, _Account] = {}
         self._approvals: dict[tuple[str, str], Approval] = {}
+        """By UID of the controller, and budget."""
+        self._places: dict[str, Place] = {}
 
     def reserve(self, key: str, micros: int, charges: Sequence[Charge], owner: Owner | None = None) -> Outcome:
         """Book a pod against all of its budgets, or against none; see `LedgerStore.reserve`."""
@@ -90,23 +103,46 @@ class MemoryLedger:
                 committed = self._rate(charge.budget) - had
                 if charge.limit is None or committed + micros <= charge.limit:
                     continue
-                own = had if entry is not None and owner is not None and entry.owner == owner.uid else 0
+                own = had if entry is not None and owner is not None and _counts_for(entry, owner) else 0
                 if micros > had and not self._is_replacement(charge.budget, owner, micros, own, now):
                     return Outcome(accepted=False, budget=charge.budget, committed=committed, limit=charge.limit)
                 beyond.add(charge.budget)
             self._remove(key, now)
+            if owner is not None and owner.place is not None:
+                self._places[owner.uid] = owner.place
             # A running pod that is resized stays known as running, so that the recount notices when it is gone.
             is_confirmed = entry is not None and entry.is_confirmed
             # Whoever resizes a pod is not its controller, and the pod stays that controller's.
             uid = owner.uid if owner is not None else entry.owner if entry is not None else ""
-            self._add(key, _Entry(micros, budgets, now, is_confirmed, uid, frozenset(beyond) or _NOWHERE), now)
+            left = entry.left if entry is not None else None
+            self._add(key, _Entry(micros, budgets, now, is_confirmed, uid, frozenset(beyond) or _NOWHERE, left), now)
         return Outcome(accepted=True)
+
+    def book(self, key: str, micros: int, budgets: Iterable[str], beyond: Iterable[str], owner: str) -> None:
+        """Know of a pod that was admitted elsewhere; what is full here does not count.
+
+        Args:
+            key: its UID.
+            micros: its rate.
+            budgets: who pays for it.
+            beyond: those of them that let it in as a replacement.
+            owner: UID of its controller, where that was proven.
+        """
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None and len(self._entries) >= self._capacity:
+                return
+            now = self._clock()
+            self._remove(key, now)
+            is_confirmed, left = (entry.is_confirmed, entry.left) if entry is not None else (False, None)
+            made = _Entry(micros, tuple(budgets), now, is_confirmed, owner, frozenset(beyond) or _NOWHERE, left)
+            self._add(key, made, now)
 
     def is_replacement(self, budget: str, micros: int, owner: Owner, *, without: str = "") -> bool:
         """Whether a new pod stays within what its controller was admitted with; see `LedgerStore.is_replacement`."""
         with self._lock:
             entry = self._entries.get(without) if without else None
-            is_own = entry is not None and entry.owner == owner.uid and budget in entry.budgets
+            is_own = entry is not None and _counts_for(entry, owner) and budget in entry.budgets
             had = entry.micros if entry is not None and is_own else 0
             return self._is_replacement(budget, owner, micros, had, self._clock())
 
@@ -114,12 +150,24 @@ class MemoryLedger:
         """Note that a pod is being deleted: it costs until it is gone, and its controller may replace it at once."""
         with self._lock:
             entry = self._entries.get(key)
-            if entry is None or not entry.owner:
+            if entry is None or entry.left is not None:
                 return
-            self._entries[key] = msgspec.structs.replace(entry, owner="")
             now = self._clock()
-            for budget in entry.budgets:
-                self._approvals[entry.owner, budget].remove(entry.micros, now)
+            self._entries[key] = msgspec.structs.replace(entry, left=now)
+            if entry.owner:
+                for budget in entry.budgets:
+                    approval = self._approvals[entry.owner, budget]
+                    approval.leave(key, entry.micros, now)
+                    approval.remove(entry.micros, now)
+
+    def wants(self, uid: str, pods: int) -> None:
+        """Know how many pods a controller wants; see `LedgerStore.wants`."""
+        with self._lock:
+            now = self._clock()
+            for budget in self._accounts:
+                approval = self._approvals.get((uid, budget))
+                if approval is not None:
+                    approval.want(pods, now)
 
     def release(self, key: str) -> bool:
         """Give back what a pod had booked; False where it had nothing."""
@@ -153,7 +201,7 @@ class MemoryLedger:
         """Make the running pods what `pods` says; keep reservations of pods that were never seen, up to the ttl."""
         self.take(self.compare(pods))
 
-    def compare(self, pods: Iterable[Booking]) -> Mapping[str, _Entry]:
+    def compare(self, pods: Iterable[Booking]) -> Found:
         """Return what `take` is to be told of the pods that run.
 
         That takes a while, since pods are priced as they come, and others may book meanwhile. A pod that is as it was
@@ -161,18 +209,22 @@ class MemoryLedger:
         """
         now = self._clock()
         found: dict[str, _Entry] = {}
+        places: dict[str, Place] = {}
         for pod in pods:
             known = self._entries.get(pod.key)
             # The tuple that came may be shared by many pods.
             is_plain = len(set(pod.budgets)) == len(pod.budgets)
             budgets = pod.budgets if is_plain else tuple(dict.fromkeys(pod.budgets))
             if known is None or known.budgets != budgets or not _is_true(known, pod):
-                known = _Entry(pod.micros, budgets, now, is_confirmed=True, owner=pod.owner)
+                known = _Entry(pod.micros, budgets, now, is_confirmed=True, owner=pod.owner, left=pod.left)
             found[pod.key] = known
-        return found
+            if pod.place is not None:
+                places[pod.owner] = pod.place
+        return Found(found, places, pods.wanted if isinstance(pods, Pods) else None)
 
-    def take(self, found: Mapping[str, _Entry]) -> None:
+    def take(self, count: Found) -> None:
         """Make the running pods what was found, see `recount`."""
+        found = count.entries
         with self._lock:
             now = self._clock()
             entries = self._entries
@@ -187,24 +239,48 @@ class MemoryLedger:
             for key, known in before.items():
                 entry = found[key]
                 owner = _owner(entry.owner, known)
+                left = _earlier(entry.left, known.left if known is not None else None)
                 beyond = known.beyond if known is not None else _NOWHERE
                 if beyond:
                     beyond = beyond.intersection(entry.budgets)
-                confirmed = _Entry(entry.micros, entry.budgets, now, is_confirmed=True, owner=owner, beyond=beyond)
+                confirmed = _Entry(entry.micros, entry.budgets, now, True, owner, beyond, left)
                 # What ran before the ledger knew it counts as approved; a booked pod was approved or not when it came,
                 # and takes that along where its controller was adopted by another one.
-                self._add(key, confirmed, now, approve=known is None or owner != known.owner)
-            for pair, approval in list(self._approvals.items()):
-                approval.settle(now)
-                if approval.is_idle:
-                    del self._approvals[pair]
+                is_adopted = known is not None and owner != known.owner
+                if known is not None and is_adopted and known.left is None:
+                    self._hand_over(known, now)
+                self._add(key, confirmed, now, approve=known is None or is_adopted)
+            self._places.update(count.places)
+            self._settle(count.wanted, now)
+
+    def _hand_over(self, entry: _Entry, now: datetime) -> None:
+        for budget in entry.budgets:
+            approval = self._approvals.get((entry.owner, budget))
+            if approval is not None and budget not in entry.beyond:
+                approval.hand_over(entry.micros, now)
+
+    def _settle(self, wanted: Callable[[str, Place], int | None] | None, now: datetime) -> None:
+        """Let what is approved fall to what is wanted, or runs; forget controllers that have nothing."""
+        owners: set[str] = set()
+        for pair, approval in list(self._approvals.items()):
+            uid = pair[0]
+            place = self._places.get(uid)
+            if wanted is not None and place is not None and (pods := wanted(uid, place)) is not None:
+                approval.want(pods, now)
+            approval.settle(now)
+            if approval.is_idle:
+                del self._approvals[pair]
+            else:
+                owners.add(uid)
+        if len(owners) < len(self._places):
+            self._places = {uid: place for uid, place in self._places.items() if uid in owners}
 
     def runs(self, key: str) -> Booking | None:
         """Return what a pod that the last recount has seen costs; None where it has not."""
         entry = self._entries.get(key)
         if entry is None or not entry.is_confirmed:
             return None
-        return Booking(key, entry.micros, entry.budgets, entry.owner)
+        return Booking(key, entry.micros, entry.budgets, entry.owner if entry.left is None else "", entry.left)
 
     def running(self, without: Container[str]) -> dict[str, int]:
         """Return, by budget, what the pods that the last recount has seen cost together, but for some."""
@@ -227,7 +303,7 @@ class MemoryLedger:
 
     def _is_replacement(self, budget: str, owner: Owner | None, micros: int, had: int, now: datetime) -> bool:
         approval = self._approvals.get((owner.uid, budget)) if owner is not None else None
-        return owner is not None and approval is not None and approval.has_room(micros, had, owner.surge, now)
+        return owner is not None and approval is not None and approval.has_room(micros, had, owner, now)
 
     def _add(self, key: str, entry: _Entry, now: datetime, *, approve: bool = True) -> None:
         self._entries[key] = entry
@@ -240,8 +316,13 @@ class MemoryLedger:
             if budget in entry.beyond:
                 account.replacement += entry.micros
             if entry.owner:
-                approval = self._approvals.setdefault((entry.owner, budget), Approval())
-                approval.add(entry.micros, now, approve=approve and budget not in entry.beyond)
+                approval = self._approvals.get((entry.owner, budget))
+                if approval is None:
+                    approval = self._approvals[entry.owner, budget] = Approval()
+                if entry.left is not None:
+                    approval.leave(key, entry.micros, entry.left)
+                else:
+                    approval.add(entry.micros, now, approve=approve and budget not in entry.beyond)
 
     def _remove(self, key: str, now: datetime) -> bool:
         entry = self._entries.pop(key, None)
@@ -254,15 +335,33 @@ class MemoryLedger:
             if budget in entry.beyond:
                 account.replacement -= entry.micros
             if entry.owner:
-                self._approvals[entry.owner, budget].remove(entry.micros, now)
+                approval = self._approvals[entry.owner, budget]
+                if entry.left is not None:
+                    approval.gone(key)
+                else:
+                    approval.remove(entry.micros, now)
         return True
 
 
 def _is_true(known: _Entry, pod: Booking) -> bool:
-    return known.is_confirmed and known.micros == pod.micros and known.owner == _owner(pod.owner, known)
+    is_known_to_leave = pod.left is None or known.left is not None
+    is_same = known.micros == pod.micros and known.owner == _owner(pod.owner, known)
+    return known.is_confirmed and is_same and is_known_to_leave
+
+
+def _counts_for(entry: _Entry, owner: Owner) -> bool:
+    """Whether a pod is among those that its controller runs."""
+    return entry.owner == owner.uid and entry.left is None
 
 
 def _owner(referred: str, entry: _Entry | None) -> str:
     """Return whose a running pod is. An owner reference is believed of pods that ran before the ledger knew them; of a
-    booked pod only where its requester proved an owner then, and not once it is being deleted."""
-    return referred if entry is None or entry.owner else ""
+    booked pod only where its requester proved an owner then. A pod without one any more is still its old owner's, so
+    that nobody makes room by taking labels off; one that another controller adopts is that one's."""
+    if entry is None:
+        return referred
+    return (referred or entry.owner) if entry.owner else ""
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min(one, other) if one is not None and other is not None else one or other

@@ -133,6 +133,10 @@ class SharedLedger:
         """Note that a pod is being deleted, so that its controller may replace it at once."""
         self._local.leave(key)
 
+    def wants(self, uid: str, pods: int) -> None:
+        """Know how many pods a controller wants; see `LedgerStore.wants`."""
+        self._local.wants(uid, pods)
+
     def release(self, key: str) -> bool:
         """Note that a pod has come to its end; the next reconciling gives back what it had."""
         return self._local.release(key)

@@ -1,6 +1,8 @@
 """What every ledger can do: book the rate of a pod against its budgets, at once or not at all."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from webhook.ledger.balance import Period
@@ -20,6 +22,14 @@ class Charge(NamedTuple):
     """Of the pod: how many pods may be on their way at a time is bounded for each."""
 
 
+class Place(NamedTuple):
+    """Where a controller is found."""
+
+    namespace: str
+    kind: str
+    name: str
+
+
 class Owner(NamedTuple):
     """The controller of a pod, as the requester and the owner reference prove it."""
 
@@ -27,6 +37,11 @@ class Owner(NamedTuple):
     """UID of the controller; never taken from labels, which anybody can write."""
     surge: int = 0
     """How far a rollout may exceed the approved rate of the controller, micro-units per hour."""
+    is_of_pods: bool = False
+    """Whether that surge is a number of pods at the price of the new one. Of pods that are dearer than the approved
+    ones there is no surge, for what is dearer in the end is no replacement."""
+    place: Place | None = None
+    """Where it is found."""
 
 
 class Outcome(NamedTuple):
@@ -50,7 +65,19 @@ class Booking(NamedTuple):
     micros: int
     budgets: tuple[str, ...]
     owner: str = ""
-    """UID of its controller; empty where it has none, and where it is being deleted, so that it may be replaced."""
+    """UID of its controller; empty where it has none."""
+    left: datetime | None = None
+    """Since when it is being deleted, so that its controller may replace it; None where it is not."""
+    place: Place | None = None
+    """Where that controller is found."""
+
+
+class Pods(Iterable[Booking]):
+    """A count of the pods that run, and of what their controllers want."""
+
+    @abstractmethod
+    def wanted(self, uid: str, place: Place) -> int | None:
+        """Return how many pods a controller wants: 0 where it is gone, None where that cannot be told."""
 
 
 class Books(Protocol):
@@ -112,6 +139,10 @@ class LedgerStore(Protocol):
             without: key of the pod itself, whose own booking is left out where the call is retried.
         """
 
+    def wants(self, uid: str, pods: int) -> None:
+        """Know how many pods a controller wants now. What it was admitted with falls to what so many cost, at once;
+        that it has fewer than it wants changes nothing."""
+
     def release(self, key: str) -> bool:
         """Give back what a pod had booked; False where it had nothing."""
 
@@ -137,7 +168,11 @@ class LedgerStore(Protocol):
         """
 
     def recount(self, pods: Iterable[Booking]) -> None:
-        """Replace what is known of running pods by the truth. Reservations of pods not seen yet stay."""
+        """Replace what is known of running pods by the truth. Reservations of pods not seen yet stay.
+
+        Args:
+            pods: those that run. `Pods` also tell what their controllers want, see `wants`.
+        """
 
     def size(self) -> int:
         """Return the number of pods that are booked, for metrics."""

@@ -150,11 +150,11 @@ def _subject(item: Manifest, view: View, namespace: str) -> subjects.Subject | N
 
 def _price(subject: subjects.Subject, around: Surroundings) -> Priced:
     context = what_speaks_for(subject, around)[0]
-    rate = _money.context_price(context).micros
+    price = _money.context_price(context)
     book = around.rules.prices
     scale = subject.scale
     if scale is None:
-        amount = money.over_hours(rate, book.hours_per_month)
+        amount = money.over_hours(price.micros, book.hours_per_month)
         return Priced(Range(amount, amount), "1 pod")
     hours = min(scale.hours, book.hours_per_month) if scale.hours is not None else book.hours_per_month
     low = high = scale.replicas
@@ -165,7 +165,7 @@ def _price(subject: subjects.Subject, around: Surroundings) -> Priced:
         low = min(1 if item.min_replicas is None else item.min_replicas for item in autoscalers)
         high = max(low, *(item.max_replicas for item in autoscalers))
         words = f"{low} to {high} replicas by HPA {', '.join(item.name for item in autoscalers)}"
-    return Priced(Range(money.over_hours(rate * low, hours), money.over_hours(rate * high, hours)), words)
+    return Priced(Range(money.over_hours(price.of(low), hours), money.over_hours(price.of(high), hours)), words)
 
 
 def _add(prices: dict[Key, Priced], key: Key, priced: Priced) -> None:

@@ -20,6 +20,8 @@ from webhook.policy import _loader, _policy_set
 from webhook.policy._envelope import API_VERSION
 from webhook.policy._policy_set import PolicySet
 from webhook.policy._problems import PolicyErrors
+from webhook.policy.budget import BudgetExceptions
+from webhook.policy.guardrail_policy import ExceptionsModel
 from webhook.policy.pod_security import CHECKS_BY_CONTROL
 from webhook.policy.policy_exception import BUDGET
 
@@ -235,7 +237,11 @@ class _Trial:
         return not self._failing()
 
     def _reason(self, guardrail: str, policy: str) -> str:
-        terms = next((item.spec.exceptions for item in self._policies.policies if item.name == policy), None)
+        terms: ExceptionsModel | BudgetExceptions | None
+        if guardrail == BUDGET:
+            terms = next((item.spec.lets_off for item in self._policies.budgets if item.name == policy), None)
+        else:
+            terms = next((item.spec.exceptions for item in self._policies.policies if item.name == policy), None)
         if terms is not None and not terms.allowed:
             return f"policy {policy} allows no exceptions from {guardrail}"
         if terms is not None and (self._terms.expires - self._around.now().date()).days > terms.max_days:

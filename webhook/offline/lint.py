@@ -5,9 +5,9 @@ Every remark is certain: it follows from the policies alone, or from the namespa
 What only might be wrong is not said.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from webhook.admission.matching import CompiledMatch
 from webhook.admission.ruleset import ALWAYS_EXCLUDED, ENDS_SOON, Ruleset, end_of
@@ -16,7 +16,8 @@ from webhook.policy._envelope import Document, Origin
 from webhook.policy._match import MatchModel, SelectorModel
 from webhook.policy._names import compile_globs
 from webhook.policy._policy_set import DEFAULT_PRICE_LIST, PolicySet
-from webhook.policy.guardrail_policy import GuardrailPolicySpec
+from webhook.policy.budget import BudgetExceptions
+from webhook.policy.guardrail_policy import ExceptionsModel, GuardrailPolicySpec
 from webhook.policy.policy_exception import BUDGET, PolicyExceptionSpec
 
 Weight = Literal["error", "warning"]
@@ -49,6 +50,8 @@ class Cluster(NamedTuple):
     namespaces: Sequence[str]
     is_used: Callable[[_Exception], bool]
     """Whether any object of the cluster passes because of the exception."""
+    unpriced: Mapping[str, str] = {}
+    """Resources that objects of the cluster ask for and no price list has a price of, each with such an object."""
 
 
 def lint(policies: PolicySet, now: datetime, cluster: Cluster | None = None) -> list[Remark]:
@@ -64,6 +67,7 @@ def lint(policies: PolicySet, now: datetime, cluster: Cluster | None = None) -> 
         found += [
             *(remark for policy in policies.policies for remark in _in_cluster(policy, cluster)),
             *_unused(policies, found, cluster),
+            *_unpriced(policies, cluster),
         ]
     return sorted(found, key=lambda remark: (remark.origin, remark.rule, remark.text))
 
@@ -229,6 +233,23 @@ def _prices(policies: PolicySet) -> Iterator[Remark]:
             yield Remark(policy.origin, "noPrices", "warning", f"GuardrailPolicy {policy.name}", text, cure)
 
 
+def _unpriced(policies: PolicySet, cluster: Cluster) -> Iterator[Remark]:
+    """Resources that are used and have no price: they pass ceilings and budgets for nothing."""
+    lists = [item for item in policies.price_lists if item.name == DEFAULT_PRICE_LIST]
+    ceilings = [item for item in policies.policies if "costCeiling" in item.spec.sections]
+    judging: Sequence[Document[Any]] = lists or policies.budgets or ceilings
+    if not judging:
+        return
+    first = judging[0]
+    what = f"{first.kind} {first.name}"
+    for resource, user in sorted(cluster.unpriced.items()):
+        text = f"has no price of {resource}, which {user} asks for"
+        if not lists:
+            text = f"is judged by built-in list prices, which have no price of {resource}, which {user} asks for"
+        cure = f'add {resource} to spec.onDemand.resources of the PriceList {DEFAULT_PRICE_LIST}; "0" where it is free'
+        yield Remark(first.origin, "unpriced", "warning", what, text, cure)
+
+
 # --- exceptions -------------------------------------------------------------------------------------------------------
 
 
@@ -253,20 +274,28 @@ def _exception(item: _Exception, policies: PolicySet, now: datetime) -> Iterator
 
 def _useless(item: _Exception, guardrail: str, policies: PolicySet, now: datetime) -> tuple[str, str] | None:
     """Return why an exception can have no effect and the cure; None where it can."""
+    what = "budget" if guardrail == BUDGET else "policy"
+    terms: list[ExceptionsModel | BudgetExceptions]
     if guardrail == BUDGET:
-        return None if policies.budgets else ("there is no Budget", "remove budget from spec.guardrails")
-    configuring = [policy for policy in policies.policies if guardrail in policy.spec.sections]
-    if not configuring:
-        return "no policy configures it", f"remove {guardrail} from spec.guardrails"
-    terms = [policy.spec.exceptions for policy in configuring]
+        if not policies.budgets:
+            return "there is no Budget", "remove budget from spec.guardrails"
+        bounds = [budget.spec.lets_off for budget in policies.budgets]
+        terms = [each for each in bounds if each is not None]
+        if len(terms) < len(bounds):
+            return None
+    else:
+        configuring = [policy for policy in policies.policies if guardrail in policy.spec.sections]
+        if not configuring:
+            return "no policy configures it", f"remove {guardrail} from spec.guardrails"
+        terms = [policy.spec.exceptions for policy in configuring]
     allowing = [each for each in terms if each.allowed and compile_globs(each.namespaces)(item.namespace)]
     if not allowing:
-        return f"no policy allows exceptions from it in {item.namespace}", "ask the platform team to allow it"
+        return f"no {what} allows exceptions from it in {item.namespace}", "ask the platform team to allow it"
     days = (end_of(item.spec.expires) - now).days
     longest = max(each.max_days for each in allowing)
     if days > longest + 1:
         return (
-            f"it ends later than in {longest} days, which is all that a policy allows",
+            f"it ends later than in {longest} days, which is all that a {what} allows",
             "give an earlier spec.expires",
         )
     return None

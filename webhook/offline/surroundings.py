@@ -11,7 +11,7 @@ from webhook.cluster.snapshot import Snapshot, SnapshotError
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.kube.objects import WORKLOAD_KINDS
 
-_CLUSTER_SCOPED = frozenset({"Namespace", "Node"})
+_CLUSTER_SCOPED = frozenset({"DeviceClass", "Namespace", "Node", "ResourceSlice", "RuntimeClass"})
 _NOT_RUNNING = frozenset({"Pod", "AdmissionReview"})
 """Kinds that are judged, not known: a pod of the input does not run yet, so no budget counts it."""
 

@@ -4,18 +4,34 @@ import datetime as dt
 import re
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from webhook.kube import quantity
 
 Mode = Literal["enforce", "warn", "audit", "off"]
 OnFault = Literal["allow", "deny"]
+Unpriced = Literal["allow", "deny"]
+"""What becomes of a pod that asks for something without a price."""
 
 MODE_RANK: dict[str, int] = {"off": 0, "audit": 1, "warn": 2, "enforce": 3}
 """Strictness of a mode; a cap is the smaller of two ranks."""
+
+
+_RANKS = str(MODE_RANK)
 
 
 def stricter_cap(mode: Mode, cap: Mode) -> Mode:
@@ -62,8 +78,30 @@ def raise_all(errors: Sequence[FieldError]) -> None:
         raise FieldErrors(errors)
 
 
+class ApiRule(NamedTuple):
+    """A rule across fields in CEL, which the API server knows of by the CustomResourceDefinition.
+
+    It stands beside the validator that says the same. Where CEL cannot say all of it, it says the part that it can; it
+    must never refuse what the loader takes.
+    """
+
+    rule: str
+    """True where all is well; ``self`` is the object of the model."""
+    message: str
+    """What is wrong, and the cure."""
+
+
+RULES_KEY = "x-kubernetes-validations"
+"""Where schemas hold rules, as CustomResourceDefinitions do."""
+
+
 class Model(BaseModel):
     """Base of all policy models: unknown fields are errors, values are not coerced, instances are frozen."""
+
+    API_RULES: ClassVar[tuple[ApiRule, ...]] = ()
+    """Rules of this class; those of its bases hold as well."""
+    API_DOCUMENT_RULES: ClassVar[tuple[ApiRule, ...]] = ()
+    """Of the spec of a kind: rules of the whole document, for those that depend on its name."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -76,9 +114,25 @@ class Model(BaseModel):
         allow_inf_nan=False,
     )
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the schema with the rules of the class in it."""
+        made = handler.resolve_ref_schema(handler(core_schema))
+        rules = [rule for base in reversed(cls.__mro__) for rule in vars(base).get("API_RULES", ())]
+        if rules:
+            made[RULES_KEY] = [rule._asdict() for rule in rules]
+        return made
+
 
 class Section(Model):
     """What every guardrail section takes beside its own fields."""
+
+    API_RULES = (
+        ApiRule(
+            f"!has(self.mode) || !has(self.onViolation) || {_RANKS}[self.onViolation] <= {_RANKS}[self.mode]",
+            "onViolation must not be stricter than the mode of the section; raise mode, or remove onViolation",
+        ),
+    )
 
     mode: Annotated[
         Mode | None,
@@ -161,7 +215,7 @@ def _money(value: object) -> object:
 Money = Annotated[
     Decimal,
     BeforeValidator(_money),
-    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,12})?$"}),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,12})?$", "maxLength": 28}),
 ]
 """An amount of money or a price, written as a decimal string so that no float ever touches it."""
 

@@ -1,10 +1,14 @@
 """CustomResourceDefinitions of the policy kinds, made from the same models as everything else.
 
-A structural schema can say less than JSON Schema: no references, no unions of types, no names of keys. Where it cannot
-say a thing, the field is left open here and judged by the loader, which judges everything again. Defaults are left out
-on purpose: the API server would write them into the stored object, and "not said" would become "said".
+The API server refuses what it can: types, bounds, words and forms by the schema, and rules across fields by those that
+the models have in CEL. The loader judges everything again. Schemas are structural and keep no field that they do not
+know: strict clients (kubectl, server-side apply) are told of a misspelt one, others get a warning and the field is
+dropped.
 
-``python -m webhook.policy._crds DIR`` writes one file a kind.
+Defaults are written only for columns that `kubectl get` shows. The API server stores them, and "not said" becomes
+"said": for these fields both mean the same.
+
+``python -m webhook.policy._crds DIR`` writes one file per kind.
 """
 
 import copy
@@ -15,8 +19,10 @@ from typing import Any, Final
 
 import yaml
 
-from webhook.policy import _discovery, _schema
+from webhook.policy import _discovery, _schema, _versions
+from webhook.policy._base import RULES_KEY, ApiRule
 from webhook.policy._envelope import API_VERSION
+from webhook.policy._structural import Schema, structural
 
 GROUP, _, VERSION = API_VERSION.partition("/")
 
@@ -46,25 +52,41 @@ _COLUMNS: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
 _ACCEPTED: Final = ("Accepted", "string", '.status.conditions[?(@.type=="Accepted")].status')
 _AGE: Final = ("Age", "date", ".metadata.creationTimestamp")
 
-_COPIED: Final = (
-    "description",
-    "type",
-    "pattern",
-    "enum",
-    "format",
-    "minimum",
-    "maximum",
-    "minLength",
-    "maxLength",
-    "minItems",
-    "maxItems",
-    "required",
-)
-
 _STATUS: Final[Mapping[str, Any]] = {
     "type": "object",
     "description": "Written by Podgate: whether the policy is in force, and where it is not, why.",
     "properties": {
+        _versions.FIELD: {
+            "type": "object",
+            "description": "The version that is in force. Replicas that start later go on with it where a newer one is "
+            "malformed, so whoever may write it decides what that is.",
+            "required": ["generation", "spec"],
+            "properties": {
+                "generation": {
+                    "type": "integer",
+                    "format": "int64",
+                    "description": "Generation of the object that it was taken from.",
+                },
+                "olderSections": {
+                    "type": "array",
+                    "description": "Sections that were taken from an older generation.",
+                    "maxItems": 100,
+                    "items": {
+                        "type": "object",
+                        "required": ["name", "generation"],
+                        "properties": {
+                            "name": {"type": "string", "maxLength": 63},
+                            "generation": {"type": "integer", "format": "int64"},
+                        },
+                    },
+                },
+                "spec": {
+                    "type": "string",
+                    "maxLength": _versions.MAX_TEXT,
+                    "description": "The spec that is in force, as JSON.",
+                },
+            },
+        },
         "conditions": {
             "type": "array",
             "description": "`Accepted` says whether the version of `observedGeneration` is in force.",
@@ -116,8 +138,6 @@ _BUDGET_STATUS: Final[Mapping[str, Any]] = {
 }
 
 _HEADER: Final = "# Made by `make crds` from the models in webhook/policy. Do not edit.\n"
-
-Schema = dict[str, Any]
 
 
 def plural(kind: str) -> str:
@@ -177,14 +197,17 @@ def files() -> Iterator[tuple[str, str]]:
 
 
 def _document(kind: str) -> Schema:
-    root = _schema.schema(kind)
-    spec = _structural(_schema.at(kind, ("spec",)), root)
+    root = _schema.with_rules(kind)
+    spec = structural(_schema.at(kind, ("spec",)), root)
     status = copy.deepcopy(dict(_STATUS))
     if kind == "Budget":
-        # Exactly one kind of scope: an object with one property says that without a union.
-        spec["properties"]["scope"].update(minProperties=1, maxProperties=1)
         status["properties"].update(copy.deepcopy(dict(_BUDGET_STATUS)))
-    return {
+    for _, _, path in _COLUMNS.get(kind, ()):
+        place, _, name = path.removeprefix(".").partition(".")
+        default = _schema.at(kind, ("spec", name)).get("default")
+        if place == "spec" and default is not None:
+            spec["properties"][name]["default"] = default
+    made: Schema = {
         "type": "object",
         "description": root.get("description", ""),
         "required": ["spec"],
@@ -196,41 +219,8 @@ def _document(kind: str) -> Schema:
             "status": status,
         },
     }
-
-
-def _structural(node: Schema, root: Schema) -> Schema:
-    node = _resolved(node, root)
-    made: Schema = {name: node[name] for name in _COPIED if name in node}
-    if "anyOf" in node or not (isinstance(node.get("type"), str | list) or "const" in node):
-        return {**_described(node), "x-kubernetes-preserve-unknown-fields": True}
-    if isinstance(node.get("type"), list) and "object" in node["type"]:
-        # An object or a word: a structural schema knows no union, so it describes the object and lets the word pass.
-        properties = {name: _structural(each, root) for name, each in node["properties"].items()}
-        return {**_described(node), "properties": properties, "x-kubernetes-preserve-unknown-fields": True}
-    if isinstance(node.get("type"), list):
-        # A quantity: text, or a whole number that is read as text.
-        return {**_described(node), "x-kubernetes-int-or-string": True, "pattern": node["pattern"]}
-    if "const" in node:
-        made["enum"] = [node["const"]]
-    if isinstance(node.get("items"), dict):
-        made["items"] = _structural(node["items"], root)
-    if "properties" in node:
-        made["properties"] = {name: _structural(each, root) for name, each in node["properties"].items()}
-    for each in node.get("patternProperties", {}).values():
-        # A structural schema cannot look at keys; the loader does.
-        made["additionalProperties"] = _structural(each, root)
-    return made
-
-
-def _described(node: Schema) -> Schema:
-    return {"description": node["description"]} if "description" in node else {}
-
-
-def _resolved(node: Schema, root: Schema) -> Schema:
-    while "$ref" in node:
-        target = root["$defs"][node["$ref"].rpartition("/")[2]]
-        node = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
-    return node
+    rules: tuple[ApiRule, ...] = _discovery.kinds()[kind].spec.API_DOCUMENT_RULES
+    return {**made, RULES_KEY: [rule._asdict() for rule in rules]} if rules else made
 
 
 def main(directory: Path) -> None:

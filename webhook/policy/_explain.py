@@ -102,7 +102,10 @@ def _explain(kind: str, path: Path, details: ErrorDetails) -> Fault:
     if error_type in _BOUNDS:
         name, words = _BOUNDS[error_type]
         bound = context.get(name)
-        return path, f"{words} {bound}, not {shown(details['input'])}", _bounds_cure(_schema.at(kind, path), str(bound))
+        message = f"{words} {bound}, not {shown(details['input'])}"
+        if name in ("gt", "lt"):
+            return path, message, f"Write a {'greater' if name == 'gt' else 'smaller'} one."
+        return path, message, _bounds_cure(_schema.at(kind, path), str(bound))
     return path, *_wrong_form(details)
 
 
@@ -176,7 +179,7 @@ def _bounds_cure(schema: _schema.Schema, bound: str) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
         return f"Write a number from {low} to {high}."
-    return f"Write {bound} or a value beyond it." if low is None and high is None else f"Write for example {bound}."
+    return f"Write for example {bound}."
 
 
 def without_nulls(raw: Mapping[str, Any], report: Callable[[Path], None]) -> dict[str, Any]:

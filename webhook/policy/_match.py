@@ -6,12 +6,19 @@ from pydantic import AfterValidator, Field, model_validator
 
 from webhook.kube import selectors
 from webhook.kube.objects import LabelSelector, SelectorRequirement
-from webhook.policy._base import FieldError, Many, Model
+from webhook.policy._base import ApiRule, FieldError, Many, Model
 from webhook.policy._names import Glob, LabelKey, LabelValue, ServiceAccount, Subject
 
 
 class RequirementModel(Model):
     """One requirement of a label selector."""
+
+    API_RULES = (
+        ApiRule(
+            "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+            "In and NotIn need values, Exists and DoesNotExist take none",
+        ),
+    )
 
     key: Annotated[LabelKey, Field(description="Key of the label that is looked at.")]
     operator: Annotated[
@@ -93,6 +100,23 @@ def _is_no_controller_account(account: str) -> str:
 
 class SubjectsModel(Model):
     """Requesters that a policy leaves alone, each by its exact name."""
+
+    API_RULES = (
+        ApiRule(
+            f"!has(self.users) || self.users.all(user, user != '{_CONTROLLER_MANAGER}' && "
+            f"!(user.startsWith('{_KUBE_SYSTEM_ACCOUNT}') && user.endsWith('{_CONTROLLER_SUFFIX}')))",
+            f"users must not name the controllers of kube-system: {_WHY}",
+        ),
+        ApiRule(
+            f"!has(self.groups) || self.groups.all(group, !(group in {sorted(_WIDE_GROUPS)}))",
+            f"groups must not name a group that holds the controllers: {_WHY}",
+        ),
+        ApiRule(
+            "!has(self.serviceAccounts) || self.serviceAccounts.all(account, "
+            f"!(account.startsWith('kube-system/') && account.endsWith('{_CONTROLLER_SUFFIX}')))",
+            f"serviceAccounts must not name the controllers of kube-system: {_WHY}",
+        ),
+    )
 
     users: Annotated[
         Many[Annotated[Subject, AfterValidator(_is_no_controller_user)]],

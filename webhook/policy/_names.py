@@ -134,7 +134,9 @@ Glob = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{_GLOB}$", "maxLength": LABEL_LENGTH}),
 ]
 ServiceAccount = Annotated[
-    str, AfterValidator(service_account), WithJsonSchema({"type": "string", "pattern": f"^{_SERVICE_ACCOUNT}$"})
+    str,
+    AfterValidator(service_account),
+    WithJsonSchema({"type": "string", "pattern": f"^{_SERVICE_ACCOUNT}$", "maxLength": 317}),
 ]
 Subject = Annotated[
     str, AfterValidator(exact_subject), WithJsonSchema({"type": "string", "minLength": 1, "pattern": "^[^*?]+$"})
@@ -148,6 +150,18 @@ def compile_globs(globs: Sequence[str]) -> Callable[[str], bool]:
         return lambda _name: False
     if "*" in globs:
         return lambda _name: True
-    translated = (re.escape(item).replace(r"\*", ".*").replace(r"\?", ".") for item in globs)
-    matches = re.compile("|".join(translated), re.DOTALL).fullmatch
+    matches = re.compile("|".join(map(_translated, globs)), re.DOTALL).fullmatch
     return lambda name: matches(name) is not None
+
+
+def _translated(glob: str) -> str:
+    """Return the regular expression of a glob.
+
+    What stands between two stars is looked for once, at the first place where it fits (an atomic group): a later place
+    could only leave less of the name, so nothing is ever tried again.
+    """
+    first, *rest = [re.escape(part).replace(r"\?", ".") for part in glob.split("*")]
+    if not rest:
+        return first
+    *middle, last = rest
+    return first + "".join(f"(?>.*?{part})" for part in middle if part) + f".*{last}"

@@ -1,20 +1,19 @@
 """Policies as custom resources: the same kinds, the same checks, one object at a time.
 
 A directory has one author and is one transaction. Custom resources have many authors, and a malformed object of one
-team must not hold up the others. So each object is judged alone: where its newest version is malformed its last good
-version stays, and where there is none the object is as if it were not there. What is wrong is told by name.
+team must not hold up the others. So each object is judged alone: its valid sections hold, and what is malformed stays
+as it last was (see `webhook.policy._versions`); so does an object that breaks a rule between objects (see
+`webhook.policy._clashes`). What is wrong is told by name.
 
-Rules that hold between objects are kept by setting aside the object that breaks them, never the ones that were there
-first: what the policy directory says comes before custom resources, and price lists before budgets.
-
-What came of each object is told in its condition ``Accepted``:
+What came of the newest version of each object is told in its condition ``Accepted``:
 
 ==================  ===================================================================================================
 ``Accepted``        it is in force
-``Invalid``         its newest version is malformed; replicas that saw a good version go on with that
+``Invalid``         something in it is malformed; the message says what, and what is in force
 ``ShadowedByFile``  the policy directory holds an object of the same kind and name
 ``CurrencyClash``   its currency differs from that of the price list or of the budgets
-``PriceListClash``  it says something that only the price list ``default`` may say, or may not say
+``PriceListClash``  it says something that only the price list ``default`` may say, or may not say, or it would take
+                    other objects out of force
 ``NoPrices``        its currency is not that of the built-in prices, and there is no price list ``default``
 ==================  ===================================================================================================
 
@@ -33,12 +32,13 @@ from webhook.kube import conditions
 from webhook.kube.reflector import Resource
 from webhook.kube.stores import Store
 from webhook.kube.watch_wire import Malformed, Meta
-from webhook.policy import _crds, _discovery, _loader, _policy_set
+from webhook.policy import _clashes, _crds, _discovery, _loader, _policy_set, _versions
 from webhook.policy._base import Model
-from webhook.policy._envelope import API_VERSION, Document, Origin
+from webhook.policy._clashes import Candidate, Identity
+from webhook.policy._envelope import API_VERSION, Document
 from webhook.policy._policy_set import PolicySet
-from webhook.policy._problems import PolicyErrors, PolicyProblem
-from webhook.policy.price_list import PriceListSpec
+from webhook.policy._problems import PolicyProblem
+from webhook.policy._versions import Judged, Version
 
 _ANY = msgspec.json.Decoder(dict[str, Any])
 
@@ -47,13 +47,14 @@ CONDITION: Final = "Accepted"
 """Type of the condition."""
 
 _ACCEPTED: Final = conditions.Condition(CONDITION, holds=True, reason="Accepted", message="In force.")
-_KEPT: Final = "Replicas that saw its last good version go on with that one."
 _LONGEST: Final = 1_000
 """Characters of all problems together in a message."""
 
+_TOO_LONG: Final = (
+    f"It is longer than {_versions.MAX_TEXT // 1024} KiB, so replicas that start after a malformed edit will not know "
+    "it. Split it."
+)
 _NONE: Final[Mapping[str, str]] = {}
-
-_Identity = tuple[str, str, str]
 
 
 class Combined(NamedTuple):
@@ -61,8 +62,10 @@ class Combined(NamedTuple):
 
     set: PolicySet
     problems: tuple[PolicyProblem, ...]
-    refused: Mapping[_Identity, conditions.Condition]
+    refused: Mapping[Identity, conditions.Condition]
     """The condition of every custom resource whose newest version is not in force, by kind, namespace and name."""
+    versions: Mapping[Identity, Version]
+    """What every custom resource that is in force was taken from."""
     changes: int
     """`ResourcePolicies.changes` before anything was read."""
 
@@ -73,9 +76,38 @@ class Standing(NamedTuple):
     kind: str
     held: conditions.Held
     condition: conditions.Condition
+    is_in_force: bool = True
+    """Whether some version of it is, be it the newest or not."""
+    status: Mapping[str, Any] = _NONE
+    """What else should be in its status."""
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the object says all of it already."""
+        is_kept = all(self.held.status.get(name) == value for name, value in self.status.items())
+        return is_kept and conditions.says(self.held, self.condition)
 
 
-class KindSource(Store[Document[Model]]):
+class Kept(NamedTuple):
+    """One object: as it is, and what came of it by itself."""
+
+    held: conditions.Held
+    raw: Mapping[str, Any]
+    judged: Judged
+
+    @property
+    def told(self) -> Version | None:
+        """What the leader wrote down as in force."""
+        return _versions.written(self.held.status)
+
+    def differs(self, other: "Kept | None") -> bool:
+        """Whether anything has changed that verdicts depend on; a write of what is in force changes nothing."""
+        if other is None or self.judged != other.judged:
+            return True
+        return self.told != other.told and self.told != self.judged.version
+
+
+class KindSource(Store[Kept]):
     """The custom resources of one kind; a store that a reflector keeps in step."""
 
     def __init__(self, kind: str, check: _loader.Check | None) -> None:
@@ -87,74 +119,63 @@ class KindSource(Store[Document[Model]]):
             may_be_absent=True,
         )
         self._check = check
-        self._problems: dict[str, tuple[PolicyProblem, ...]] = {}
-        self._versions: dict[str, conditions.Held] = {}
-        self._coming: dict[str, conditions.Held] = {}
-        """Versions that are decoded and not in the store yet."""
 
-    def decode(self, raw: msgspec.Raw, meta: Meta) -> Document[Model]:
-        """Judge one object alone.
+    def decode(self, raw: msgspec.Raw, meta: Meta) -> Kept:
+        """Judge one object alone; what is wrong with it as a policy is part of what is returned.
 
         Raises:
-            Malformed: with all that is wrong with it.
+            Malformed: it is no object.
         """
-        name = f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
         try:
-            document = {**_ANY.decode(raw), "apiVersion": API_VERSION, "kind": self.kind}
+            document = _ANY.decode(raw)
         except msgspec.DecodeError as error:
             raise Malformed(f"does not decode: {error}") from None
-        key, held = _key(meta), conditions.held(self._path(meta), document)
-        try:
-            loaded = _loader.load_documents([(f"{self.kind} {name}", document)], check=self._check)
-        except PolicyErrors as errors:
-            if self._problems.get(key) != errors.problems:
-                self._problems[key] = errors.problems
-                self.changes += 1
-            self._coming.pop(key, None)
-            self._versions[key] = held
-            raise Malformed(" ".join(str(problem) for problem in errors.problems)) from None
-        self._coming[key] = held
-        if self._problems.pop(key, None) is not None:
-            self.changes += 1
-        return loaded.documents[0]
+        name = f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
+        held = conditions.held(self._path(meta), document)
+        # What else is in the metadata is the API server's business.
+        own = {"name": meta.name, **({"namespace": meta.namespace} if meta.namespace else {})}
+        labels = (document.get("metadata") or {}).get("labels")
+        content = {
+            "apiVersion": API_VERSION,
+            "kind": self.kind,
+            "metadata": {**own, "labels": labels} if labels else own,
+            **({"spec": document["spec"]} if "spec" in document else {}),
+        }
+        lasts = self._lasts(f"{meta.namespace}/{meta.name}", held)
+        return Kept(held, content, _versions.judge(f"{self.kind} {name}", content, held.generation, lasts, self._check))
 
-    def replace(self, items: Mapping[str, Document[Model]], kept: frozenset[str] = frozenset()) -> None:
-        """Be exactly `items`, and of what is there the keys in `kept`."""
-        self._problems = {key: found for key, found in self._problems.items() if key in kept}
-        super().replace(items, kept)
-        versions = {**self._versions, **self._coming}
-        self._coming = {}
-        self._versions = {key: held for key, held in versions.items() if key in items or key in kept}
-
-    def put(self, key: str, value: Document[Model]) -> None:
+    def put(self, key: str, value: Kept) -> None:
         """Add or change one object; one that says what it said before, such as after a write of its condition, is no
         change."""
-        if self.items.get(key) != value:
+        if value.differs(self.items.get(key)):
             super().put(key, value)
-        held = self._coming.pop(key, None)
-        if held is not None:
-            self._versions[key] = held
-
-    def drop(self, key: str) -> None:
-        """Forget one object, and what was wrong with it."""
-        self._versions.pop(key, None)
-        super().drop(key)
-        if self._problems.pop(key, None) is not None:
-            self.changes += 1
+        else:
+            self.items[key] = value
 
     def faults(self) -> dict[str, tuple[PolicyProblem, ...]]:
         """Return what is wrong with the newest versions, by key."""
         # The copy is one step; going through the live dictionary would meet the reflector's changes.
-        return dict(self._problems)
+        return {key: kept.judged.problems for key, kept in dict(self.items).items() if kept.judged.problems}
 
-    def versions(self) -> dict[str, conditions.Held]:
-        """Return the newest versions, by key."""
-        return dict(self._versions)
+    def _lasts(self, key: str, held: conditions.Held) -> tuple[Version | None, ...]:
+        """Return what was in force before, the most believed first: what the leader wrote of this very version, so that
+        all replicas answer alike; before it did, the newest that is known."""
+        before = self.items.get(key)
+        seen = before.judged.version if before is not None and before.held.uid == held.uid else None
+        told = _versions.written(held.status)
+        return (told, seen) if is_believed(held, told, seen) else (seen, told)
 
     def _path(self, meta: Meta) -> str:
         head, _, plural = self.resource.path.rpartition("/")
         place = f"{head}/namespaces/{meta.namespace}/{plural}" if meta.namespace else self.resource.path
         return f"{place}/{meta.name}"
+
+
+def is_believed(held: conditions.Held, told: Version | None, seen: Version | None) -> bool:
+    """Whether what is written down comes before what this process remembers."""
+    if told is None or seen is None:
+        return told is not None
+    return conditions.is_judged(held, CONDITION) or told.generation >= seen.generation
 
 
 class ResourcePolicies:
@@ -165,6 +186,9 @@ class ResourcePolicies:
         check: see `webhook.policy._loader.Check`.
         """
         self.sources = tuple(KindSource(kind, check) for kind in _discovery.kinds())
+        self._check = check
+        self._last: dict[Identity, tuple[str, Version]] = {}
+        """What was in force at last, with the UID of the object."""
 
     @property
     def changes(self) -> int:
@@ -175,38 +199,35 @@ class ResourcePolicies:
         return sum(map(len, self.sources))
 
     def combine(self, base: PolicySet | None = None) -> Combined:
-        """Return all that holds together: the directory's set, and every object that breaks no rule with it."""
+        """Return all that holds together: the directory's set, and of every object what breaks no rule with it."""
         changes = self.changes
-        faults = {
-            (source.kind, *_names(key)): found
-            for source in self.sources
-            for key, found in sorted(source.faults().items())
-        }
-        problems = [problem for found in faults.values() for problem in found]
-        refused = {identity: _invalid(found) for identity, found in faults.items()}
-        held = list(base.documents) if base is not None else []
-        origins = {_identity(document): document.origin for document in held}
-        found = sorted((document for source in self.sources for document in source.values()), key=_order)
-        for document in found:
-            clash = _clash(document, origins.get(_identity(document)), held)
-            if clash is not None:
-                reason, problem = clash
+        objects = self._objects()
+        files = list(base.documents) if base is not None else []
+        settled = _clashes.settle(files, {key: self._candidates(key, kept) for key, kept in objects.items()})
+        self._last = {key: (objects[key].held.uid, version) for key, version in settled.versions.items()}
+        problems: list[PolicyProblem] = []
+        refused: dict[Identity, conditions.Condition] = {}
+        for key, kept in objects.items():
+            judged = kept.judged._replace(version=settled.versions.get(key))
+            if judged.problems:
+                standing = judged.standing()
+                refused[key] = _refusal("Invalid", judged.problems, standing)
+                *others, last = judged.problems
+                problems += [*others, last._replace(cure=f"{last.cure} {standing}".strip())]
+            elif key in settled.refusals:
+                reason, problem = settled.refusals[key]
                 problems.append(problem)
-                refused.setdefault(_identity(document), _refusal(reason, (problem,)))
-                continue
-            held.append(document)
-            origins[_identity(document)] = document.origin
-        # Only now is it known that nobody brings the price list: it was removed, or there never was one.
+                is_other = key in settled.versions
+                refused[key] = _refusal(reason, (problem,), judged.standing() if is_other else "")
+        held = settled.documents
+        # Files may bring budgets in the currency of a price list that is a custom resource, and is not there.
         for stranded in list(_policy_set.unpriced(held)):
             document = next(each for each in held if each.origin == stranded.origin)
             held.remove(document)
             path = ".".join(stranded.path)
-            problem = PolicyProblem(
-                document.origin.file, document.origin.line, 0, path, stranded.message, stranded.cure
-            )
-            problems.append(problem)
-            refused.setdefault(_identity(document), _refusal("NoPrices", (problem,)))
-        return Combined(_policy_set.assemble(held, _fingerprint(held)), tuple(problems), refused, changes)
+            problems.append(PolicyProblem(*document.origin, 0, path, stranded.message, stranded.cure))
+        assembled = _policy_set.assemble(held, _fingerprint(held))
+        return Combined(assembled, tuple(problems), refused, settled.versions, changes)
 
     def standings(self, combined: Combined, remarks: Mapping[str, str] = _NONE) -> list[Standing] | None:
         """Return what every object should say of itself; None where objects have changed since `combined` was made.
@@ -217,17 +238,39 @@ class ResourcePolicies:
             combined: what holds.
             remarks: what GuardrailPolicies that are in force should say beside that, by name.
         """
-        versions = [(source.kind, key, held) for source in self.sources for key, held in source.versions().items()]
+        objects = self._objects()
         if self.changes != combined.changes:
             return None
-        return [
-            Standing(kind, held, combined.refused.get((kind, *_names(key))) or _accepted(kind, _names(key)[1], remarks))
-            for kind, key, held in versions
-        ]
+        return [_standing(key, kept, combined, remarks) for key, kept in objects.items()]
+
+    def _objects(self) -> dict[Identity, Kept]:
+        found = ((source, key, kept) for source in self.sources for key, kept in dict(source.items).items())
+        return {(source.kind, *_names(key)): kept for source, key, kept in sorted(found, key=lambda each: each[1])}
+
+    def _candidates(self, key: Identity, kept: Kept) -> list[Candidate]:
+        """Return the versions of an object that may hold, the newest first."""
+        judged = kept.judged
+        found = [Candidate(judged.document, judged.version)] if judged.document is not None else []
+        uid, last = self._last.get(key, ("", None))
+        seen, told = last if uid == kept.held.uid else None, kept.told
+        other = told if is_believed(kept.held, told, seen) else seen
+        if other is not None and (judged.version is None or other.spec != judged.version.spec):
+            source = f"{key[0]} {key[1]}/{key[2]}" if key[1] else f"{key[0]} {key[2]}"
+            document, _ = _versions.load(source, {**kept.raw, "spec": other.spec}, self._check)
+            found += [Candidate(document, other)] if document is not None else []
+        return found
 
 
-def _key(meta: Meta) -> str:
-    return f"{meta.namespace}/{meta.name}"
+def _standing(key: Identity, kept: Kept, combined: Combined, remarks: Mapping[str, str]) -> Standing:
+    kind, _, name = key
+    version = combined.versions.get(key)
+    condition = combined.refused.get(key) or _accepted(kind, name, remarks)
+    # What a file shadows now may hold one day, and should be known to all replicas then.
+    lasting = version or (kept.judged.version if condition.reason == "ShadowedByFile" else None)
+    status = lasting.status() if lasting is not None else None
+    if lasting is not None and status is None:
+        condition = condition._replace(message=f"{condition.message} {_TOO_LONG}")
+    return Standing(kind, kept.held, condition, version is not None, {_versions.FIELD: status} if status else _NONE)
 
 
 def _names(key: str) -> tuple[str, str]:
@@ -240,55 +283,12 @@ def _accepted(kind: str, name: str, remarks: Mapping[str, str]) -> conditions.Co
     return _ACCEPTED._replace(message=f"{_ACCEPTED.message} {remark}") if remark else _ACCEPTED
 
 
-def _invalid(problems: Iterable[PolicyProblem]) -> conditions.Condition:
-    refusal = _refusal("Invalid", problems)
-    return refusal._replace(message=f"{refusal.message} {_KEPT}")
-
-
-def _refusal(reason: str, problems: Iterable[PolicyProblem]) -> conditions.Condition:
+def _refusal(reason: str, problems: Iterable[PolicyProblem], standing: str) -> conditions.Condition:
     # The object need not be told its own name.
     text = " ".join(str(problem._replace(file="")) for problem in problems)
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST]}… (see the log for the rest.)"
-    return conditions.Condition(CONDITION, holds=False, reason=reason, message=text)
-
-
-def _identity(document: Document[Model]) -> _Identity:
-    return document.kind, document.namespace, document.name
-
-
-def _order(document: Document[Model]) -> tuple[Any, ...]:
-    # The price list in use comes first: whatever else is about money is compared with it.
-    is_about_prices = isinstance(document.spec, PriceListSpec)
-    is_in_use = is_about_prices and document.name == _policy_set.DEFAULT_PRICE_LIST
-    return not is_in_use, not is_about_prices, document.kind, document.namespace, document.name
-
-
-def _clash(
-    document: Document[Model], twin: Origin | None, held: Iterable[Document[Model]]
-) -> tuple[str, PolicyProblem] | None:
-    """Say which rule between objects this one breaks, of this one, whichever of the two the rule names.
-
-    Returns:
-        The reason of its condition and the problem, or None.
-    """
-    here = document.origin.file
-    if twin is not None:
-        message, cure = f"is defined in {twin} as well", "Rename or remove one of them."
-        return "ShadowedByFile", PolicyProblem(here, 0, 0, "metadata.name", message, cure)
-    for clash in _policy_set.foreign_currencies([*held, document]):
-        path = ".".join(clash.path)
-        if clash.origin == document.origin:
-            return "CurrencyClash", PolicyProblem(here, 0, 0, path, clash.message, clash.cure)
-        message = f"differs from that of {clash.origin}"
-        return "CurrencyClash", PolicyProblem(here, 0, 0, path, message, "Use one currency for all.")
-    for clash in _policy_set.misplaced_prices([*held, document]):
-        path = ".".join(clash.path)
-        if clash.origin == document.origin:
-            return "PriceListClash", PolicyProblem(here, 0, 0, path, clash.message, clash.cure)
-        message = f"does not go with {clash.origin}: there, it {clash.message}"
-        return "PriceListClash", PolicyProblem(here, 0, 0, path, message, "Use the same for all.")
-    return None
+    return conditions.Condition(CONDITION, holds=False, reason=reason, message=f"{text} {standing}".strip())
 
 
 def _fingerprint(documents: Iterable[Document[Model]]) -> str:

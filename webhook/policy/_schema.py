@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 from pydantic_core import core_schema
 
 from webhook.policy import _discovery, _envelope
+from webhook.policy._base import RULES_KEY
 from webhook.policy._problems import Path
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -51,6 +52,23 @@ def _tidy(node: Any, *, names: bool = False) -> Any:  # noqa: ANN401  any JSON v
     return {key: _tidy(value, names=key in ("properties", "$defs") and not names) for key, value in kept}
 
 
+def with_rules(kind: str) -> Schema:
+    """Return the schema of one kind with the rules across fields that the API server can judge.
+
+    Raises:
+        KeyError: there is no such kind.
+    """
+    return _document(kind)
+
+
+def _without_rules(node: Any) -> Any:  # noqa: ANN401  any JSON value
+    if isinstance(node, list):
+        return [_without_rules(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: _without_rules(item) for key, item in node.items() if key != RULES_KEY}
+
+
 @cache
 def _document(kind: str) -> Schema:
     document: Schema = _envelope.document_model(_discovery.kinds()[kind]).model_json_schema(schema_generator=_Generator)
@@ -64,10 +82,10 @@ def schema(kind: str | None = None) -> Schema:
         KeyError: there is no such kind.
     """
     if kind is not None:
-        return {"$schema": DIALECT, "title": kind, **_document(kind)}
+        return {"$schema": DIALECT, "title": kind, **_without_rules(_document(kind))}
     definitions: Schema = {}
     for name in _discovery.kinds():
-        document = dict(_document(name))
+        document = dict(_without_rules(_document(name)))
         definitions.update(document.pop("$defs", {}))
         definitions[name] = document
     return {

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from webhook.policy._base import FieldError, Model, Section
+from webhook.policy._base import ApiRule, FieldError, Model, Section
 from webhook.policy._names import LabelKey, dns_subdomain
 
 
@@ -32,6 +32,13 @@ class TopologySpreadModel(Model):
 
 class BinPackingSection(Section):
     """A bin-packing scheduler for pods that name none, so that fewer nodes are needed."""
+
+    API_RULES = (
+        ApiRule(
+            "(has(self.schedulerName) && self.schedulerName != '') || (has(self.mode) && self.mode == 'off')",
+            "schedulerName is required; add the scheduler's name, such as bin-packing-scheduler",
+        ),
+    )
 
     scheduler_name: Annotated[
         str,

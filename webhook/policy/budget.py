@@ -3,9 +3,9 @@
 from itertools import pairwise
 from typing import Annotated, Final, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from webhook.policy._base import Day, FieldError, Many, Mode, Model, Money, OnFault
+from webhook.policy._base import ApiRule, Day, FieldError, Many, Mode, Model, Money, OnFault, Unpriced
 from webhook.policy._match import SelectorModel
 from webhook.policy._names import Glob, LabelKey, LabelValue, compile_globs
 from webhook.policy.price_list import Currency
@@ -18,6 +18,13 @@ Basis = Literal["runRate", "monthEnd"]
 
 class LabelScope(Model):
     """Pods that carry one label with one value, pods that do not carry it, or both."""
+
+    API_RULES = (
+        ApiRule(
+            "has(self.value) || has(self.unlabelled)",
+            "selects no pods; give a value, or unlabelled: true for pods without the label",
+        ),
+    )
 
     key: Annotated[LabelKey, Field(description="Key of the pod label, such as cost-center.")]
     value: Annotated[
@@ -41,6 +48,8 @@ class LabelScope(Model):
 
 class ScopeModel(Model):
     """Whose pods the budget pays for; exactly one of the fields is given."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     label: Annotated[LabelScope | None, Field(description="Pods with this label, in every namespace.")] = None
     namespaces: Annotated[
@@ -115,8 +124,47 @@ ResetDay = Annotated[
 Percent = Annotated[int, Field(ge=1, le=1000)]
 
 
+class BudgetExceptions(Model):
+    """Where PolicyExceptions may let pods off a budget, and for how long."""
+
+    allowed: Annotated[
+        bool, Field(description="Whether PolicyExceptions may let pods off this budget at all. Default false.")
+    ] = False
+    max_days: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=3650,
+            description="Days from today within which an exception must expire; one that expires later has no effect. "
+            "Default 90.",
+        ),
+    ] = 90
+    namespaces: Annotated[
+        Many[Glob],
+        Field(
+            description="Globs over the namespaces whose exceptions count, such as team-* or * for all. Default none: "
+            "a budget pays for many namespaces, and each of them would spend the others' money."
+        ),
+    ] = ()
+
+
 class BudgetSpec(Model):
     """An amount of money for a period, and what happens as it is used up."""
+
+    API_RULES = (
+        ApiRule("self.amount.matches('[1-9]')", "amount must be greater than 0"),
+        ApiRule(
+            "!has(self.resetDay) || (!has(self.period) || self.period == 'monthly' ? type(self.resetDay) == int : "
+            "self.period == 'weekly' && type(self.resetDay) == string)",
+            "resetDay must fit the period: 1 to 28 for a monthly budget, a weekday for a weekly one, none for a daily "
+            "one",
+        ),
+        ApiRule(
+            "!has(self.warnAt) || (self.warnAt.isSorted() && self.warnAt.all(one, "
+            "self.warnAt.exists_one(other, other == one)))",
+            "warnAt must ascend without repeats, like [75, 90]",
+        ),
+    )
 
     mode: Annotated[
         Mode,
@@ -170,6 +218,28 @@ class BudgetSpec(Model):
         ),
     ] = "allow"
 
+    unpriced: Annotated[
+        Unpriced,
+        Field(
+            description="What becomes of a pod that asks for a resource which the price list has no price of: allow "
+            "lets it in and says so, deny refuses it. Default allow."
+        ),
+    ] = "allow"
+    exceptions: Annotated[
+        BudgetExceptions | None,
+        Field(
+            description="Where PolicyExceptions may let pods off this budget. Absent, they loosen no enforced budget, "
+            "and any budget that only warns or records."
+        ),
+    ] = None
+    allow_above_next_period: Annotated[
+        bool,
+        Field(
+            description="On basis monthEnd: whether pods may cost more per hour than the next period can pay, as long "
+            "as this one can. They go on running when it begins. Default false."
+        ),
+    ] = False
+
     @model_validator(mode="after")
     def _resets_within_its_period(self) -> "BudgetSpec":
         day = self.reset_day
@@ -179,6 +249,23 @@ class BudgetSpec(Model):
             cure = cures.get(self.period, "Remove it.")
             raise FieldError(f"does not fit a {self.period} budget", cure, path=("resetDay",))
         return self
+
+    @model_validator(mode="after")
+    def _looks_ahead_on_its_basis(self) -> "BudgetSpec":
+        if self.allow_above_next_period and self.basis != "monthEnd":
+            raise FieldError(
+                "has no meaning on basis runRate, which counts every period alike",
+                "Remove it, or set basis: monthEnd.",
+                path=("allowAboveNextPeriod",),
+            )
+        return self
+
+    @property
+    def lets_off(self) -> BudgetExceptions | None:
+        """Which exceptions count; None where all of them do."""
+        if self.exceptions is None and self.mode == "enforce":
+            return BudgetExceptions()
+        return self.exceptions
 
     @property
     def begins_on(self) -> int:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from webhook.policy._base import FieldError, Money, Section
+from webhook.policy._base import FieldError, Money, Section, Unpriced
 
 
 class CostCeilingSection(Section):
@@ -24,6 +24,14 @@ class CostCeilingSection(Section):
             "in the price list's currency. Without it, workloads have no ceiling."
         ),
     ] = None
+
+    unpriced: Annotated[
+        Unpriced,
+        Field(
+            description="What becomes of a pod that asks for a resource which the price list has no price of: allow "
+            "lets it in and says so, deny refuses it. Default allow."
+        ),
+    ] = "allow"
 
     @model_validator(mode="after")
     def _has_a_ceiling(self) -> "CostCeilingSection":

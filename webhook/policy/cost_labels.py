@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Protocol
 import re2
 from pydantic import Field, ValidationInfo, field_validator
 
-from webhook.policy._base import FieldError, Many, Model, Section, raise_all
+from webhook.policy._base import ApiRule, FieldError, Many, Model, Section, raise_all
 from webhook.policy._names import LabelKey, LabelValue
 
 _PATTERN_LENGTH = 512
@@ -68,6 +68,26 @@ def _is_anchored(pattern: str) -> bool:
 class RequiredLabel(Model):
     """One label that every pod must carry."""
 
+    API_RULES = (
+        ApiRule(
+            "!has(self.pattern) || (self.pattern.startsWith('^') && self.pattern.endsWith('$'))",
+            "pattern must be anchored, so that it judges the whole value; write it as ^...$",
+        ),
+        ApiRule(
+            # A pattern that does not compile is an error of the evaluation, which refuses the object.
+            "!has(self.pattern) || ''.matches(self.pattern) in [true, false]",
+            "pattern must be an RE2 pattern",
+        ),
+        ApiRule(
+            "!has(self.default) || !has(self.allowed) || self.default in self.allowed",
+            "default must be one of the allowed values; add it to allowed, or change it",
+        ),
+        ApiRule(
+            "!has(self.default) || !has(self.pattern) || self.default.matches(self.pattern)",
+            "default must match the pattern; change one of them",
+        ),
+    )
+
     key: Annotated[LabelKey, Field(description="Key of the label, such as cost-center.")]
     source: Annotated[
         Literal["namespace", "pod"],
@@ -79,7 +99,10 @@ class RequiredLabel(Model):
     ] = "namespace"
     pattern: Annotated[
         str | None,
-        Field(description="RE2 pattern, anchored with ^ and $, that a value must match; absent means any."),
+        Field(
+            description="RE2 pattern, anchored with ^ and $, that a value must match; absent means any.",
+            json_schema_extra={"maxLength": _PATTERN_LENGTH},
+        ),
     ] = None
     allowed: Annotated[
         Many[LabelValue] | None,
@@ -130,6 +153,17 @@ class RequiredLabel(Model):
 
 class CostLabelsSection(Section):
     """Labels that every pod must carry, so that its cost can be booked to somebody."""
+
+    API_RULES = (
+        ApiRule(
+            "(has(self.required) && size(self.required) > 0) || (has(self.mode) && self.mode == 'off')",
+            "required must name at least one label, such as {key: cost-center}",
+        ),
+        ApiRule(
+            "!has(self.required) || self.required.all(one, self.required.exists_one(other, other.key == one.key))",
+            "required must list each key once",
+        ),
+    )
 
     required: Annotated[
         Many[RequiredLabel],

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, create_model, field_validator
 from pydantic.alias_generators import to_camel
 
 from webhook.policy import _discovery
-from webhook.policy._base import FieldError, Many, Mode, Model, Section, stricter_cap
+from webhook.policy._base import ApiRule, FieldError, Many, Mode, Model, Section, stricter_cap
 from webhook.policy._match import MatchModel
 from webhook.policy._names import Glob
 
@@ -34,6 +34,18 @@ class ExceptionsModel(Model):
 
 class GuardrailPolicySpec(Model):
     """What a GuardrailPolicy asks for; each guardrail that is configured has a section of its own name."""
+
+    API_RULES = (
+        ApiRule(
+            "!has(self.costLabels) || !has(self.costLabels.required) || !has(self.match) || "
+            "!has(self.match.podSelector) || self.costLabels.required.all(label, "
+            "(!has(self.match.podSelector.matchLabels) || !(label.key in self.match.podSelector.matchLabels)) && "
+            "(!has(self.match.podSelector.matchExpressions) || "
+            "self.match.podSelector.matchExpressions.all(each, each.key != label.key)))",
+            "match.podSelector must not select by a label that costLabels writes; select by another label, or by "
+            "namespaces",
+        ),
+    )
 
     mode: Annotated[
         Mode,

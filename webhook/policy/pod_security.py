@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from webhook.policy._base import FieldError, Many, Model, Section
+from webhook.policy._base import ApiRule, FieldError, Many, Model, Section
 from webhook.policy._names import DnsLabel, DnsSubdomain, Subject
 
 Level = Literal["baseline", "restricted"]
@@ -73,6 +73,14 @@ class LabelExemptions(Model):
 
 class PodSecuritySection(Section):
     """Refuse pods that break the Pod Security Standard of this level, exactly as the API server's own check would."""
+
+    API_RULES = (
+        ApiRule(
+            "(has(self.fromNamespaceLabels) && self.fromNamespaceLabels) || "
+            "!(has(self.defaults) || has(self.exemptions))",
+            "defaults and exemptions have a meaning only with fromNamespaceLabels: true; add that, or remove them",
+        ),
+    )
 
     level: Annotated[
         Level,

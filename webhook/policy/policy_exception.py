@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationInfo, field_validator
 
 from webhook.policy import _discovery
-from webhook.policy._base import Day, FieldError, Many, Model, raise_all
+from webhook.policy._base import ApiRule, Day, FieldError, Many, Model, raise_all
 from webhook.policy._match import SelectorModel
 from webhook.policy._names import DnsLabel, OneLine
 from webhook.policy._problems import shown
@@ -45,6 +45,14 @@ def _list_controls(schema: dict[str, Any]) -> None:
 
 class PolicyExceptionSpec(Model):
     """What a PolicyException asks for."""
+
+    API_RULES = (
+        ApiRule(
+            f"!has(self.controls) || size(self.controls) == 0 || '{POD_SECURITY}' in self.guardrails",
+            "controls names Pod Security checks, but podSecurity is not among the guardrails; add it, or remove "
+            "controls",
+        ),
+    )
 
     guardrails: Annotated[
         Many[str],

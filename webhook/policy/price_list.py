@@ -4,7 +4,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from webhook.policy._base import FieldError, Many, Model, Money, QuantityText
+from webhook.kube import quantity
+from webhook.policy._base import ApiRule, FieldError, Many, Model, Money, QuantityText
 from webhook.policy._match import SelectorModel
 from webhook.policy._names import DnsSubdomain, LabelKey, LabelValue
 
@@ -37,6 +38,13 @@ ResourceName = Annotated[LabelKey, AfterValidator(_has_no_field_of_its_own)]
 class RatesModel(Model):
     """Hourly prices of one capacity type, as decimal strings in the list's currency."""
 
+    API_RULES = (
+        ApiRule(
+            "!has(self.resources) || !('cpu' in self.resources || 'memory' in self.resources)",
+            "resources must not name cpu or memory, which have fields of their own: cpuCoreHour and memoryGiBHour",
+        ),
+    )
+
     cpu_core_hour: Annotated[Money, Field(description='Price of one CPU core for one hour, such as "0.031611".')]
     memory_gib_hour: Annotated[
         Money,
@@ -54,15 +62,39 @@ class RatesModel(Model):
             "costs nothing."
         ),
     ] = Field(default_factory=dict)
+    claims: Annotated[
+        dict[DnsSubdomain, Money],
+        Field(
+            description="Prices of devices by device class, for one device and hour, such as "
+            '`gpu.nvidia.com: "0.95"`: of ResourceClaims, and of extended resources that a DeviceClass stands behind.'
+        ),
+    ] = Field(default_factory=dict)
 
 
 class AssumedRequestModel(Model):
     """What a container with neither request nor limit is priced with, so that nothing is ever free."""
 
+    API_RULES = (
+        ApiRule(
+            "!has(self.cpu) || !has(self.memory) || string(self.cpu).matches('^[^eE]*[1-9]') || "
+            "string(self.memory).matches('^[^eE]*[1-9]')",
+            "one of cpu and memory must be greater than 0, or containers without requests are free",
+        ),
+    )
+
     cpu: Annotated[QuantityText, Field(description="CPU assumed where a container states none. Default 100m.")] = "100m"
     memory: Annotated[
         QuantityText, Field(description="Memory assumed where a container states none. Default 128Mi.")
     ] = "128Mi"
+
+    @model_validator(mode="after")
+    def _is_not_free(self) -> Self:
+        if not quantity.parse(self.cpu).nano and not quantity.parse(self.memory).nano:
+            raise FieldError(
+                "must not be nothing at all, or containers without requests are free",
+                "Write for example {cpu: 100m, memory: 128Mi}, or remove it for that default.",
+            )
+        return self
 
 
 class TaintModel(Model):
@@ -77,6 +109,14 @@ class TaintModel(Model):
 
 class NodesModel(Model):
     """The nodes of a pool."""
+
+    API_RULES = (
+        ApiRule(
+            "self.selectors.all(each, (has(each.matchLabels) && size(each.matchLabels) > 0) || "
+            "(has(each.matchExpressions) && size(each.matchExpressions) > 0))",
+            "a selector that selects every node is what the list `default` is for; name a label of the pool's nodes",
+        ),
+    )
 
     selectors: Annotated[
         Many[SelectorModel],
@@ -131,6 +171,24 @@ class StorageModel(Model):
 class PriceListSpec(Model):
     """Prices. The list named `default` is the one that is used; others are for named node pools."""
 
+    API_RULES = (
+        ApiRule(
+            "!has(self.spot) || !has(self.spot.resources) || self.spot.resources.all(name, "
+            "has(self.onDemand.resources) && name in self.onDemand.resources)",
+            "what spot.resources names needs a price in onDemand.resources as well: a pod may land on either",
+        ),
+    )
+    API_DOCUMENT_RULES = (
+        ApiRule(
+            "self.metadata.name != 'default' || !has(self.spec.nodes)",
+            "the list named default is for nodes that no other list is for; remove spec.nodes, or give it another name",
+        ),
+        ApiRule(
+            "self.metadata.name == 'default' || !has(self.spec.storage)",
+            "spec.storage belongs to the list named default: a volume is on no node, so it has one price",
+        ),
+    )
+
     currency: Currency
     nodes: Annotated[
         NodesModel | None,
@@ -167,13 +225,19 @@ class PriceListSpec(Model):
 
     @model_validator(mode="after")
     def _spot_names_nothing_new(self) -> Self:
-        unknown = sorted(set(self.spot.resources) - set(self.on_demand.resources)) if self.spot is not None else []
-        if unknown:
-            raise FieldError(
-                "has no price of it in onDemand.resources",
-                "Give it there as well: a pod may land on either.",
-                path=("spot", "resources", unknown[0]),
-            )
+        if self.spot is None:
+            return self
+        for field, named, known in (
+            ("resources", self.spot.resources, self.on_demand.resources),
+            ("claims", self.spot.claims, self.on_demand.claims),
+        ):
+            unknown = sorted(set(named) - set(known))
+            if unknown:
+                raise FieldError(
+                    f"has no price of it in onDemand.{field}",
+                    "Give it there as well: a pod may land on either.",
+                    path=("spot", field, unknown[0]),
+                )
         return self
 
 

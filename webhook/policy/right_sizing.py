@@ -11,7 +11,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from webhook.kube import quantity
-from webhook.policy._base import Model, QuantityText, Section
+from webhook.policy._base import ApiRule, Model, QuantityText, Section
 
 MAX_HEADROOM = 100
 """Above this a factor is a typing error, not a policy."""
@@ -44,7 +44,7 @@ Factor = Annotated[
         {
             "anyOf": [
                 {"type": "number", "minimum": 1, "maximum": MAX_HEADROOM},
-                {"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?|none)$"},
+                {"type": "string", "pattern": r"^(([1-9][0-9]?|100)(\.[0-9]{1,6})?|none)$", "maxLength": 10},
             ]
         }
     ),
@@ -95,8 +95,23 @@ class _OrTheWordNone:
         return {**handler.resolve_ref_schema(handler(core_schema)), "type": ["object", "string"], "pattern": "^none$"}
 
 
+def _at_most(low: str, high: str) -> ApiRule:
+    """Return the rule that no bound is above another."""
+    pairs = [(f"self.{low}.{resource}", f"self.{high}.{resource}") for resource in ("cpu", "memory")]
+    each = [
+        f"(!has({one}) || !has({other}) || quantity(string({one})).compareTo(quantity(string({other}))) <= 0)"
+        for one, other in pairs
+    ]
+    return ApiRule(
+        f"!has(self.{low}) || !has(self.{high}) || ({' && '.join(each)})",
+        f"{low} must not be above {high}; lower {low} or raise {high}",
+    )
+
+
 class RightSizingSection(Section):
     """Requests from VPA recommendations, limits at a stated headroom above them."""
+
+    API_RULES = (_at_most("minimum", "maximum"), _at_most("limitFloor", "limitMaximum"))
 
     recommendation: Annotated[
         Literal["target", "lowerBound", "upperBound", "uncappedTarget"],

@@ -4,12 +4,23 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from webhook.policy._base import FieldError, Many, Model, Section
+from webhook.policy._base import ApiRule, FieldError, Many, Model, Section
 from webhook.policy._names import LabelKey, LabelValue, label_key
 
 
 class TolerationModel(Model):
     """A toleration, checked as Kubernetes checks it."""
+
+    API_RULES = (
+        ApiRule(
+            "(has(self.operator) && self.operator == 'Exists') || (has(self.key) && self.key != '')",
+            "key is required with operator Equal; name the taint's key, such as kubernetes.io/spot",
+        ),
+        ApiRule(
+            "!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value == ''",
+            "value must be empty with operator Exists; remove it, or write operator Equal",
+        ),
+    )
 
     operator: Annotated[
         Literal["Equal", "Exists"],

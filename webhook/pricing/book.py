@@ -6,7 +6,6 @@ default book carries those of named node pools with it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -35,6 +34,20 @@ class Rates(NamedTuple):
     """Per GPU and hour, of every vendor that `resources` does not name."""
     resources: Mapping[str, int] = {}
     """Per hour and unit of other resources; per GiB for those that are measured in bytes."""
+    claims: Mapping[str, int] = {}
+    """Per hour and device, by device class."""
+
+    def price_of(self, resource: str) -> int | None:
+        """Return the price of a resource beside cpu and memory; None where the list has none.
+
+        What the list does not name costs what it is a part of: a GPU of any vendor, or memory as huge pages are.
+        """
+        price = self.resources.get(resource)
+        if price is not None:
+            return price
+        if resource.endswith("/gpu"):
+            return self.gpu
+        return self.memory if resource.startswith("hugepages-") else None
 
 
 class Storage(NamedTuple):
@@ -163,7 +176,6 @@ def _tolerates(toleration: Toleration, taint: tuple[str, str, str]) -> bool:
     return toleration.key == key and (toleration.value or "") == value
 
 
-@lru_cache(maxsize=256)
 def is_measured_in_bytes(resource: str) -> bool:
     """Whether a resource is priced per GiB: memory, ephemeral storage and huge pages."""
     return resource in ("memory", "ephemeral-storage") or resource.startswith("hugepages-")
@@ -174,6 +186,7 @@ def rates(
     memory_gib_hour: Decimal,
     gpu_hour: Decimal,
     resources: Mapping[str, Decimal] | None = None,
+    claims: Mapping[str, Decimal] | None = None,
 ) -> Rates:
     """Turn decimal prices into whole pico-units.
 
@@ -181,7 +194,8 @@ def rates(
         ValueError: a price is negative, or finer than 12 decimal places.
     """
     others = {name: pico(price) for name, price in (resources or {}).items()}
-    return Rates(pico(cpu_core_hour), pico(memory_gib_hour), pico(gpu_hour), others)
+    devices = {name: pico(price) for name, price in (claims or {}).items()}
+    return Rates(pico(cpu_core_hour), pico(memory_gib_hour), pico(gpu_hour), others, devices)
 
 
 def pico(price: Decimal) -> int:

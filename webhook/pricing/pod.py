@@ -1,50 +1,31 @@
 """The price of a pod before it runs: what the scheduler will set aside for it, at the prices of a book.
 
-Priced quantity of a container, for cpu and memory apart: its request, else its limit (the API server makes it the
-request), else the LimitRange default of the namespace (the API server fills it in), else the price list's assumed
-request. A quantity of zero says nothing, so nothing is ever free.
-
-Quantity of the pod, as ``PodRequests`` of the scheduler computes it: containers and native sidecars together, or the
-highest moment of the init phase (an init container beside the sidecars started before it), whichever is more; requests
-at pod level replace that; ``spec.overhead`` comes on top. Ephemeral containers have no resources and cost nothing.
-GPUs are resources whose name ends in ``/gpu`` (``nvidia.com/gpu``, ``amd.com/gpu``). They and what else the price list
-names (a slice of a GPU, ephemeral storage, huge pages) count by request, else limit, else LimitRange default; nothing
-is assumed of them.
-
-Volumes that come with the pod are added, each by the price of its storage class.
+`webhook.pricing.quantities` says which quantities count. GPUs are resources whose name ends in ``/gpu``
+(``nvidia.com/gpu``, ``amd.com/gpu``), and parts of them count as parts (`webhook.pricing.shares`). Volumes that come
+with the pod are added, each by the price of its storage class, and devices by that of their class
+(`webhook.pricing.devices`). What has no price is named, so nothing is free unseen.
 
 All arithmetic is on whole numbers: millicores and bytes (rounded up as the scheduler does), pico-units of currency.
 The price is rounded once, half up, to micro-units per hour.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from webhook.kube.containers import walk
-from webhook.kube.objects import Container, PodSpec, RawQuantity, ResourceMap, ResourceRequirements
-from webhook.kube.quantity import QuantityError, cpu_milli, memory_bytes
-from webhook.pricing.book import (
-    ASSUMED,
-    DEFAULT,
-    LIMIT,
-    REQUEST,
-    SPOT,
-    PriceBook,
-    Rates,
-    is_measured_in_bytes,
-)
+from webhook.kube.device_classes import NO_INVENTORY, Inventory, class_of
+from webhook.kube.objects import PodSpec, PodStatus, RawQuantity, ResourceMap
+from webhook.kube.quantity import QuantityError, memory_bytes
+from webhook.pricing import devices, quantities, words
+from webhook.pricing.book import SPOT, PriceBook, Rates, is_measured_in_bytes
+from webhook.pricing.devices import NO_CLAIMS, Claims
 
 MAX_MICROS: Final = 2**63 - 1
 """A price saturates here, about 9 trillion units per hour: what fits every log and metric."""
 
-_SCALE: Final = 1000 << 30
-"""Millicores x GiB: the common denominator of cpu and memory prices."""
+_SCALE: Final = devices.SCALE
 _DENOMINATOR: Final = _SCALE * 10**6
 _NONE: Final[Mapping[str, RawQuantity | None]] = {}
-_NO_OTHERS: Final[Mapping[str, int]] = {}
-
-_Quantities = tuple[int, int, Mapping[str, int], int]
-"""Millicores, bytes of memory, units of other priced resources by name, and the set of sources."""
 
 
 class Volume(NamedTuple):
@@ -69,10 +50,23 @@ class PodPrice(NamedTuple):
     memory: int = 0
     """Bytes."""
     gpus: int = 0
+    """Whole ones."""
     others: tuple[tuple[str, int], ...] = ()
     """Units, or bytes, of other priced resources, by name."""
     storage: int = 0
     """Bytes of the volumes that are paid for with it."""
+    unpriced: tuple[str, ...] = ()
+    """What it asks for that the price list has no price of, sorted: ``4 nvidia.com/mig-7g.80gb``."""
+    gpu_thousandths: int = 0
+    """Parts of GPUs, beside the whole ones."""
+    devices: tuple[tuple[str, int], ...] = ()
+    """Priced devices by device class; those that a resource of its own name stands for are among the others."""
+    once: int = 0
+    """Of a workload's template: what all its pods share, paid for once beside `micros` for each of them."""
+
+    def of(self, pods: int) -> int:
+        """Return what so many pods of a workload cost, micro-units per hour."""
+        return self.micros * pods + self.once if pods > 0 else 0
 
 
 def price_pod(
@@ -82,6 +76,10 @@ def price_pod(
     limit_range_defaults: Mapping[str, RawQuantity | None] = _NONE,
     spot: bool = False,
     volumes: Sequence[Volume] = (),
+    overhead: ResourceMap | None = None,
+    status: PodStatus | None = None,
+    claims: Claims = NO_CLAIMS,
+    inventory: Callable[[], Inventory] = lambda: NO_INVENTORY,
 ) -> PodPrice:
     """Return what a pod costs per hour.
 
@@ -91,21 +89,32 @@ def price_pod(
         limit_range_defaults: by resource name, what the namespace's LimitRanges give a container with no request.
         spot: price as spot capacity.
         volumes: what is paid for with it; counted where the book prices storage.
+        overhead: of the pod's RuntimeClass, for a spec into which no API server has written it.
+        status: of a pod that runs; while it is resized in place, the most of what it asks for and has counts.
+        claims: devices that are paid for with it.
+        inventory: tells what the cluster says of its devices; only asked where a pod has any.
 
     Raises:
         QuantityError: a quantity is malformed or negative; the text names the field.
     """
     try:
-        cpu, memory, others, sources = _effective(spec, book, limit_range_defaults)
+        asked = quantities.of_pod(spec, book, limit_range_defaults, overhead, status)
     except QuantityError as error:
-        raise _located(spec, book, limit_range_defaults, error) from None
+        raise _located(spec, limit_range_defaults, overhead, status, error) from None
     prices = book.spot if spot else book.on_demand
+    cpu, memory = asked.cpu, -(-asked.memory // 1000)
     pico = cpu * prices.cpu * (1 << 30) + memory * prices.memory * 1000
-    source = book.sources[sources | SPOT if spot else sources]
-    if not others and not volumes:
+    source = book.sources[asked.sources | SPOT if spot else asked.sources]
+    if not asked.others and not volumes and claims is NO_CLAIMS:
         micros = (2 * pico + _DENOMINATOR) // (2 * _DENOMINATOR)
         return PodPrice(min(micros, MAX_MICROS), source, cpu, memory)
-    pico += sum(_price_of(name, units, prices) for name, units in others.items())
+    others, by_class, unpriced, costs = _others(asked.others, prices, inventory)
+    pico += costs
+    found = devices.NOTHING
+    if by_class or claims is not NO_CLAIMS:
+        found = devices.price(claims, by_class, prices, inventory())
+        pico += found.pico * _SCALE + found.cpu * prices.cpu * (1 << 30) + found.memory * prices.memory * 1000
+        cpu, memory, unpriced = cpu + found.cpu, memory + found.memory, (*unpriced, *found.unpriced)
     denominator, storage = _DENOMINATOR, 0
     if volumes and book.storage is not None:
         storage = sum(each.size for each in volumes)
@@ -113,220 +122,86 @@ def price_pod(
         pico = pico * book.hours_per_month + monthly * 1000
         denominator *= book.hours_per_month
     micros = (2 * pico + denominator) // (2 * denominator)
-    gpus = sum(units for name, units in others.items() if name.endswith("/gpu"))
-    rest = tuple(sorted((name, units) for name, units in others.items() if units and not name.endswith("/gpu")))
-    return PodPrice(min(micros, MAX_MICROS), source, cpu, memory, gpus, rest, storage)
+    gpus, parts = divmod(sum(thousandths for name, thousandths in asked.others.items() if _is_gpu(name)), 1000)
+    once = (2 * found.once + _DENOMINATOR) // (2 * _DENOMINATOR)
+    return PodPrice(
+        min(micros, MAX_MICROS),
+        source,
+        cpu,
+        memory,
+        gpus,
+        others,
+        storage,
+        unpriced,
+        parts,
+        found.devices,
+        min(once, MAX_MICROS),
+    )
 
 
-def _price_of(name: str, units: int, prices: Rates) -> int:
-    """Return the price of a quantity of a resource, in pico-units by `_SCALE`."""
-    price = prices.resources.get(name)
-    if price is None:
-        return units * prices.gpu * _SCALE if name.endswith("/gpu") else 0
-    return units * price * (1000 if is_measured_in_bytes(name) else _SCALE)
+def _others(
+    asked: Mapping[str, int], prices: Rates, inventory: Callable[[], Inventory]
+) -> tuple[tuple[tuple[str, int], ...], dict[str, int], tuple[str, ...], int]:
+    """Return the other resources that have a price but GPUs, the devices of classes, those that have none in words,
+    and what they cost, devices left out, in pico-units by `_SCALE`."""
+    priced: list[tuple[str, int]] = []
+    by_class: dict[str, int] = {}
+    unpriced: list[tuple[str, int]] = []
+    pico = 0
+    for name, thousandths in sorted(asked.items()):
+        units = -(-thousandths // 1000)
+        device_class = class_of(name)
+        if device_class:
+            by_class[device_class] = units
+            continue
+        price = devices.resource_price(name, prices, inventory)
+        if price is None:
+            unpriced.append((name, units))
+            continue
+        pico += units * price * 1000 if is_measured_in_bytes(name) else thousandths * price * (_SCALE // 1000)
+        if not _is_gpu(name):
+            priced.append((name, units))
+    return tuple(priced), by_class, words.amounts(unpriced), pico
 
 
-def _effective(spec: PodSpec, book: PriceBook, defaults: Mapping[str, RawQuantity | None]) -> _Quantities:
-    """Return the quantities of a whole pod."""
-    cpu = memory = sources = 0
-    others = _NO_OTHERS
-    for container in spec.containers or ():
-        one_cpu, one_memory, one_others, source = _container(container, book, defaults)
-        cpu += one_cpu
-        memory += one_memory
-        if one_others:
-            others = _sum(others, one_others)
-        sources |= source
-    if spec.init_containers:
-        cpu, memory, others, sources = _with_init(spec.init_containers, book, defaults, (cpu, memory, others, sources))
-    if spec.resources is not None:
-        cpu, memory, others, sources = _with_pod_level(spec, spec.resources, book, (cpu, memory, others, sources))
-    if spec.overhead:
-        cpu += _not_negative(cpu_milli(spec.overhead.get("cpu")))
-        memory += _not_negative(memory_bytes(spec.overhead.get("memory")))
-        others = _sum(others, _others(book, spec.overhead))
-    return cpu, memory, others, sources
-
-
-def _container(container: Container, book: PriceBook, defaults: Mapping[str, RawQuantity | None]) -> _Quantities:
-    """Return the quantities of one container. This is the hot path."""
-    resources = container.resources
-    requests: ResourceMap | None = None
-    limits: ResourceMap | None = None
-    if resources is not None:
-        requests, limits = resources.requests, resources.limits
-    if not requests and not limits and not defaults:
-        return book.assumed_cpu, book.assumed_memory, _NO_OTHERS, ASSUMED
-    cpu = memory = 0
-    sources = REQUEST
-    if requests:
-        cpu = cpu_milli(requests.get("cpu"))
-        memory = memory_bytes(requests.get("memory"))
-        if (
-            cpu > 0
-            and memory > 0
-            and len(requests) == 2
-            and (not limits or limits.keys() <= _PLAIN)
-            and (not defaults or defaults.keys() <= _PLAIN)
-        ):
-            return cpu, memory, _NO_OTHERS, sources
-    if cpu <= 0 or memory <= 0:
-        sources = REQUEST if cpu > 0 or memory > 0 else 0
-        if cpu <= 0:
-            cpu, source = _fallback(_not_negative(cpu), "cpu", limits, defaults)
-            if source == ASSUMED:
-                cpu = book.assumed_cpu
-            sources |= source
-        if memory <= 0:
-            memory, source = _fallback(_not_negative(memory), "memory", limits, defaults)
-            if source == ASSUMED:
-                memory = book.assumed_memory
-            sources |= source
-    others = _NO_OTHERS
-    if (
-        (requests and not requests.keys() <= _PLAIN)
-        or (limits and not limits.keys() <= _PLAIN)
-        or (defaults and not defaults.keys() <= _PLAIN)
-    ):
-        others = _others(book, requests, limits, defaults)
-    return cpu, memory, others, sources
-
-
-_PLAIN: Final = frozenset({"cpu", "memory"})
-
-
-def _fallback(
-    quantity: int, name: str, limits: ResourceMap | None, defaults: Mapping[str, RawQuantity | None]
-) -> tuple[int, int]:
-    """Return the quantity of a container that requests none of a resource, and where it comes from."""
-    read = cpu_milli if name == "cpu" else memory_bytes
-    if limits:
-        quantity = _not_negative(read(limits.get(name)))
-        if quantity:
-            return quantity, LIMIT
-    if defaults:
-        quantity = _not_negative(read(defaults.get(name)))
-        if quantity:
-            return quantity, DEFAULT
-    return quantity, ASSUMED
-
-
-def _others(book: PriceBook, *maps: Mapping[str, RawQuantity | None] | None) -> Mapping[str, int]:
-    """Return the units of priced resources beside cpu and memory; of each, the first map that states it counts."""
-    found: dict[str, int] = {}
-    priced = book.on_demand.resources
-    for map_ in maps:
-        for name, raw in (map_ or _NONE).items():
-            if name not in found and raw is not None and (name.endswith("/gpu") or name in priced):
-                found[name] = _not_negative(memory_bytes(raw))
-    return found or _NO_OTHERS
-
-
-def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> Mapping[str, int]:
-    if not one or not other:
-        return one or other
-    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
-
-
-def _highest(one: Mapping[str, int], other: Mapping[str, int]) -> Mapping[str, int]:
-    if not one or not other:
-        return one or other
-    return {name: max(one.get(name, 0), other.get(name, 0)) for name in {**one, **other}}
-
-
-def _with_init(
-    containers: Iterable[Container],
-    book: PriceBook,
-    defaults: Mapping[str, RawQuantity | None],
-    running: _Quantities,
-) -> _Quantities:
-    """Add native sidecars, and raise each resource to the highest moment of the init phase."""
-    cpu, memory, others, sources = running
-    side_cpu = side_memory = 0
-    peak_cpu = peak_memory = peak_sources = 0
-    side_others = peak_others = _NO_OTHERS
-    for container in containers:
-        one_cpu, one_memory, one_others, source = _container(container, book, defaults)
-        if container.restart_policy == "Always":
-            side_cpu += one_cpu
-            side_memory += one_memory
-            side_others = _sum(side_others, one_others)
-            sources |= source
-        else:
-            peak_cpu = max(peak_cpu, side_cpu + one_cpu)
-            peak_memory = max(peak_memory, side_memory + one_memory)
-            peak_others = _highest(peak_others, _sum(side_others, one_others))
-            peak_sources |= source
-    cpu, memory, others = cpu + side_cpu, memory + side_memory, _sum(others, side_others)
-    most = _highest(others, peak_others)
-    if peak_cpu > cpu or peak_memory > memory or most != others:
-        sources |= peak_sources
-    return max(cpu, peak_cpu), max(memory, peak_memory), most, sources
-
-
-def _with_pod_level(
-    spec: PodSpec, resources: ResourceRequirements, book: PriceBook, summed: _Quantities
-) -> _Quantities:
-    """Let ``spec.resources`` replace the sum of the containers, resource by resource.
-
-    A request at pod level replaces it. A limit at pod level without a request does so where no container asks for the
-    resource, as the API server's defaulting does (KEP-2837). Of other resources, only huge pages can be asked for at
-    pod level.
-    """
-    cpu, memory, others, sources = summed
-    found: dict[str, tuple[int, int]] = {}
-    for name, read in (("cpu", cpu_milli), ("memory", memory_bytes)):
-        request = _not_negative(read((resources.requests or _NONE).get(name)))
-        limit = _not_negative(read((resources.limits or _NONE).get(name)))
-        if request:
-            found[name] = request, REQUEST
-        elif limit and not _any_container_states(spec, name):
-            found[name] = limit, LIMIT
-    if len(found) == 2:
-        sources = 0
-    for _, source in found.values():
-        sources |= source
-    pages = _others(book, resources.requests, resources.limits)
-    if pages:
-        others = {**others, **{name: size for name, size in pages.items() if name.startswith("hugepages-")}}
-    return found.get("cpu", (cpu,))[0], found.get("memory", (memory,))[0], others, sources
-
-
-def _any_container_states(spec: PodSpec, name: str) -> bool:
-    for containers in (spec.containers, spec.init_containers):
-        for container in containers or ():
-            resources = container.resources
-            if resources is not None and (name in (resources.requests or _NONE) or name in (resources.limits or _NONE)):
-                return True
-    return False
-
-
-def _not_negative(number: int) -> int:
-    if number < 0:
-        raise QuantityError("numeric", "a quantity of resources must not be negative; remove the minus sign")
-    return number
+def _is_gpu(resource: str) -> bool:
+    return resource.endswith("/gpu") and not class_of(resource)
 
 
 def _located(
-    spec: PodSpec, book: PriceBook, defaults: Mapping[str, RawQuantity | None], error: QuantityError
+    spec: PodSpec,
+    defaults: Mapping[str, RawQuantity | None],
+    overhead: ResourceMap | None,
+    status: PodStatus | None,
+    error: QuantityError,
 ) -> QuantityError:
-    """Return the error with the path of the field it is about."""
-    maps: list[tuple[str, Mapping[str, RawQuantity | None] | None]] = []
+    """Return the error with the path of the field that it is about."""
+    for path, resources in _fields(spec, defaults, overhead, status):
+        for name, raw in (resources or _NONE).items():
+            try:
+                quantities.not_negative(memory_bytes(raw))
+            except QuantityError as found:
+                return QuantityError(found.kind, f"{path}[{words.short(name)}]: {found}")
+    return error
+
+
+def _fields(
+    spec: PodSpec, defaults: Mapping[str, RawQuantity | None], overhead: ResourceMap | None, status: PodStatus | None
+) -> Iterator[tuple[str, Mapping[str, RawQuantity | None] | None]]:
     for reference in walk(spec):
         resources = reference.container.resources
         if resources is not None:
-            maps.append((f"{reference.path}.resources.requests", resources.requests))
-            maps.append((f"{reference.path}.resources.limits", resources.limits))
+            yield f"{reference.path}.resources.requests", resources.requests
+            yield f"{reference.path}.resources.limits", resources.limits
     if spec.resources is not None:
-        maps.append(("spec.resources.requests", spec.resources.requests))
-        maps.append(("spec.resources.limits", spec.resources.limits))
-    maps.append(("spec.overhead", spec.overhead))
-    maps.append(("the namespace's LimitRange default", defaults))
-    for path, map_ in maps:
-        for name, raw in (map_ or _NONE).items():
-            if name in _PLAIN or name.endswith("/gpu") or name in book.on_demand.resources:
-                try:
-                    _not_negative(memory_bytes(raw))
-                except QuantityError as found:
-                    return QuantityError(found.kind, f"{path}[{name}]: {found}")
-    return error
+        yield "spec.resources.requests", spec.resources.requests
+        yield "spec.resources.limits", spec.resources.limits
+    yield "spec.overhead", spec.overhead
+    yield "the overhead of its RuntimeClass", overhead
+    yield "the namespace's LimitRange default", defaults
+    if status is not None:
+        yield "status.allocatedResources", status.allocated_resources
+        for each in (*(status.init_container_statuses or ()), *(status.container_statuses or ())):
+            yield f"status of container {words.short(each.name)}: allocatedResources", each.allocated_resources
+            if each.resources is not None:
+                yield f"status of container {words.short(each.name)}: resources.requests", each.resources.requests

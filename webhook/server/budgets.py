@@ -278,7 +278,7 @@ def objects_of(standings: Iterable[Standing] | None) -> dict[str, Held]:
     return {
         each.held.path.rpartition("/")[2]: each.held
         for each in standings or ()
-        if each.kind == "Budget" and each.condition.holds
+        if each.kind == "Budget" and each.is_in_force
     }
 
 

@@ -1,10 +1,11 @@
-"""Tells authors what came of their policies: the condition ``Accepted`` of policies that are custom resources.
+"""Tells authors what came of their policies: the condition ``Accepted`` of policies that are custom resources, and
+beside it the version that is in force, by which replicas that start later go on where a newer one is malformed.
 
 One replica writes, the leader. It compares what each object says with what it should say and writes the difference, so
 what its own write brings back through the watch is no reason to write again. It waits for that news before it looks at
 the object again, and never writes one object more than once in `PAUSE_SECONDS`, whoever else changes it.
 
-Nothing depends on these writes. What goes wrong is told by a notice, a log line and a metric, and tried again:
+No verdict waits for these writes. What goes wrong is told by a notice, a log line and a metric, and tried again:
 
 =====================  ================================================================================================
 409                    the object has changed; when the watch brings it, the verdict is made anew
@@ -46,7 +47,7 @@ RETRY_SECONDS: Final = 60.0
 _TOLD: Final = 3
 """Objects that notices name."""
 
-_NO_STATUS: Final = "the API server does not keep the status of this kind; apply manifests/crds"
+_NO_STATUS: Final = "the API server does not keep all of the status of this kind; apply manifests/crds"
 
 _log = logging.getLogger("podgate.conditions")
 
@@ -100,7 +101,7 @@ class ConditionWriter:
         found = self._standings() if self._monotonic() >= self._resume else None
         if found is None:
             return
-        pending = [each for each in found if not conditions.says(each.held, each.condition)]
+        pending = [each for each in found if not each.is_told]
         self._keep(found, pending)
         left = BURST
         for each in pending:
@@ -161,7 +162,8 @@ class ConditionWriter:
         path, version = each.held.path, each.held.version
         now = self._monotonic()
         try:
-            kept = conditions.write(self._rest, each.held, each.condition, self._rest.server_time() or self._now())
+            time = self._rest.server_time() or self._now()
+            kept = conditions.write(self._rest, each.held, each.condition, time, each.status)
         except api.ConflictError:
             self.outcomes["conflict"] += 1
             self._tries[path] = _Try(version, now + RETRY_SECONDS, now)

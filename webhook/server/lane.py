@@ -13,36 +13,54 @@ can be had, so an unexpected error must end there too, and not as a verdict of o
 import asyncio
 import functools
 import logging
-import re
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
 
-import msgspec
-
+from webhook.admission import unread
+from webhook.admission.engine import LARGE
+from webhook.admission.head import Head
 from webhook.admission.request import BadReview
+from webhook.admission.request_fields import OtherRequest
+from webhook.admission.unjudged import Unjudged
+from webhook.server import bodies, turnstile
 from webhook.server import lag as lags
-from webhook.server import turnstile
+from webhook.server.fairness import FairQueue
+from webhook.server.flight import SMALL_BODY, Flight
+from webhook.server.wire import (
+    CLOSE,
+    PROBLEMS,
+    Application,
+    Problem,
+    Receive,
+    Scope,
+    Send,
+    discard,
+    error_body,
+    head_problem,
+    one_line,
+    parse_timeout,
+)
+
+__all__ = [
+    "BODY_SECONDS",
+    "MAXIMUM_BODY",
+    "PATHS",
+    "Answer",
+    "Application",
+    "Handler",
+    "Lane",
+    "Shed",
+    "error_body",
+    "parse_timeout",
+]
 
 PATHS: Final = frozenset({"/mutate", "/validate", "/validate/security", "/validate/cost"})
 """The admission paths; all of them take POST only."""
 
-MAXIMUM_BODY: Final = 8 * 1024 * 1024
-"""Bytes. An object in etcd is at most 1.5 MiB, a request to the API server at most 3 MiB, and a review of an UPDATE
-carries two objects; twice that, rounded up, is far above anything an API server sends."""
-
-BODY_SECONDS: Final = 10.0
-"""How long a body may take to arrive: the longest that an API server waits for the whole call by default."""
-
-_LINGER_BYTES: Final = 8 * MAXIMUM_BODY
-_LINGER_SECONDS: Final = 2.0
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+MAXIMUM_BODY: Final = bodies.MAXIMUM_BODY
+BODY_SECONDS: Final = bodies.BODY_SECONDS
 
 
 class Answer(NamedTuple):
@@ -61,8 +79,16 @@ Handler = Callable[[str, bytes, float | None], Answer | Awaitable[Answer]]
 Shed = Callable[[str, bytes], Answer]
 """Answers a review that waited too long, without judging it: path and body. Raises `BadReview` as a handler does."""
 
+ByHead = Callable[[str, OtherRequest, unread.Unread], Answer]
+"""Answers a review that nobody has read: path, what it is about, and why. Raises `BadReview` as a handler does."""
+
+_HEAD_BYTES: Final = 64 << 10
+"""Of a large review that are searched for whose it is."""
+
 _TELL_SECONDS: Final = 10.0
 """Between two log lines about reviews that were not judged."""
+
+_UNAVAILABLE = Answer(503, error_body("no verdict: an unexpected error; see the log of podgate"))
 
 _log = logging.getLogger("podgate.lane")
 
@@ -74,11 +100,22 @@ class Lane:
         handler: judges one review. It raises `BadReview` for a body that is none, and nothing else.
         fallback: the application for all other paths.
         shed: answers what has waited longer than it may, see `webhook.server.lag`; None judges everything.
+        by_head: answers what is too large to be kept; None refuses it as if it were no review.
         lag: knows how far the event loop is behind.
+        unjudged: counts the answers that are no verdict.
+        flight: bounds what bodies and answers take.
     """
 
     def __init__(
-        self, handler: Handler, fallback: Application, *, shed: Shed | None = None, lag: lags.LoopLag | None = None
+        self,
+        handler: Handler,
+        fallback: Application,
+        *,
+        shed: Shed | None = None,
+        by_head: ByHead | None = None,
+        lag: lags.LoopLag | None = None,
+        unjudged: Unjudged | None = None,
+        flight: Flight | None = None,
     ) -> None:
         self.refused: Counter[int] = Counter()
         """Requests answered with another status than 200, by status."""
@@ -87,9 +124,13 @@ class Lane:
         self.overloaded: Counter[str] = Counter()
         """Reviews that waited too long and were answered without being judged, by path."""
         self.lag = lag or lags.LoopLag()
+        self.unjudged = unjudged or Unjudged()
+        self.flight = flight or Flight()
+        self._large = FairQueue()
         self._turnstile = turnstile.Turnstile()
         self._handler = handler
         self._shed = shed
+        self._by_head = by_head
         self._fallback = fallback
         self._told_at = float("-inf")
         self._untold = 0
@@ -105,37 +146,48 @@ class Lane:
         if path not in PATHS or scope["type"] != "http":
             await self._fallback(scope, receive, send)
             return
-        problem, expects_continue = _head_problem(scope)
+        problem, declared, expects_continue = head_problem(scope)
         if problem is not None:
+            self.unjudged.count(path, "not_a_review")
             await self._refuse(problem, None if expects_continue else receive, send)
             return
-        message = await receive()
-        if message["type"] == "http.request" and not message.get("more_body"):
-            body = message["body"]
-            if len(body) > MAXIMUM_BODY:
-                await self._refuse(_TOO_LARGE, receive, send)
-                return
-        else:
-            rest = await _read_rest(message, receive)
-            if rest is None:
-                return
-            if not isinstance(rest, bytes):
-                await self._refuse(rest, receive, send)
-                return
-            body = rest
         query = scope["query_string"]
         timeout = parse_timeout(query) if query else None
-        waiting = self._turnstile.enter()
-        if waiting is not None:
-            await waiting
-        if self._shed is not None and self._is_late(scope.get(lags.ARRIVED), timeout):
-            answer = await self._ask(functools.partial(self._answer_late, self._shed), path, body, timeout)
+        message = await receive()
+        if declared <= SMALL_BODY and message["type"] == "http.request" and not message.get("more_body"):
+            body = message["body"]
+            if len(body) <= SMALL_BODY:
+                await self._answer(scope, path, body, timeout, send)
+                return
+        found = await bodies.read(message, receive, declared, self.flight, lags.deadline(timeout))
+        if isinstance(found, bodies.Unread):
+            await self._answer_by_head(path, found, receive, send)
+        elif found is not None:
+            try:
+                await self._answer(scope, path, found.content, timeout, send)
+            finally:
+                if found.large:
+                    self.flight.leave(found.large)
+
+    async def _answer(self, scope: Scope, path: str, body: bytes, timeout: float | None, send: Send) -> None:  # noqa: ASYNC109  the caller's
+        arrived = scope.get(lags.ARRIVED)
+        if len(body) > LARGE:
+            answer = await self._ask_large(arrived, path, body, timeout)
         else:
-            answer = await self._ask(self._handler, path, body, timeout)
+            waiting = self._turnstile.enter()
+            if waiting is not None:
+                await waiting
+            if self._shed is not None and self._is_late(arrived, timeout):
+                answer = await self._ask(functools.partial(self._answer_late, self._shed), path, body, timeout)
+            else:
+                answer = await self._ask(self._handler, path, body, timeout)
+        await self._send(answer, send)
+
+    async def _send(self, answer: Answer, send: Send) -> None:
         content = answer.body
         headers = [self._json, (b"content-length", b"%d" % len(content))]
         if self._draining:
-            headers.append(_CLOSE)
+            headers.append(CLOSE)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
         if answer.status != 200:
@@ -143,6 +195,37 @@ class Lane:
         if answer.after is not None:
             # The event loop writes to sockets when its current turn ends; one turn later the answer is on its way.
             asyncio.get_running_loop().call_soon(self._afterwards, answer.after)
+
+    async def _ask_large(self, arrived: float | None, path: str, body: bytes, timeout: float | None) -> Answer:  # noqa: ASYNC109  the caller's
+        head = Head(body[:_HEAD_BYTES])
+        waited = time.monotonic() - self.lag.waiting_since(arrived) if arrived is not None else 0.0
+        if not await self._large.enter(head.namespace or "", head.user, lags.deadline(timeout) - waited):
+            handler = functools.partial(self._answer_late, self._shed) if self._shed is not None else self._handler
+            return await self._ask(handler, path, body, timeout)
+
+        def in_turn(path: str, body: bytes, timeout: float | None) -> Answer | Awaitable[Answer]:
+            # The turn ends with the judging: writing to a ledger holds nobody up.
+            try:
+                return self._handler(path, body, timeout)
+            finally:
+                self._large.leave()
+
+        return await self._ask(in_turn, path, body, timeout)
+
+    async def _answer_by_head(self, path: str, found: bodies.Unread, receive: Receive, send: Send) -> None:
+        reason = found.why.reason
+        if self._by_head is None or not found.head.is_review:
+            self.unjudged.count(path, reason)
+            await self._refuse(PROBLEMS[reason], None if found.is_whole else receive, send)
+            return
+        by_head, request = self._by_head, found.head.request()
+        answer = await self._ask(lambda path, _body, _timeout: by_head(path, request, found.why), path, b"", None)
+        if found.is_whole:
+            await self._send(answer, send)
+            return
+        await self._send_early(answer.status, answer.body, receive, send)
+        if answer.after is not None:
+            self._afterwards(answer.after)
 
     def _is_late(self, arrived: float | None, timeout: float | None) -> bool:
         if arrived is None:
@@ -169,10 +252,12 @@ class Lane:
             if not isinstance(answer, Answer):
                 answer = await answer
         except BadReview as error:
+            self.unjudged.count(path, "not_a_review" if error.status == 400 else "no_policies")
             return Answer(error.status, error_body(error.reason))
         except Exception as error:  # noqa: BLE001  the last resort: see the module's text
             self.faults["handler"] += 1
-            _log.error("unexpected error in the admission handler: %s", _one_line(error))
+            self.unjudged.count(path, "fault")
+            _log.error("unexpected error in the admission handler: %s", one_line(error))
             return _UNAVAILABLE
         return answer
 
@@ -181,144 +266,29 @@ class Lane:
             after()
         except Exception as error:  # noqa: BLE001  the answer is out; a fault here must not reach the server
             self.faults["after"] += 1
-            _log.error("unexpected error after an answer: %s", _one_line(error))
+            _log.error("unexpected error after an answer: %s", one_line(error))
 
-    async def _refuse(self, problem: "_Problem", receive: Receive | None, send: Send) -> None:
+    async def _refuse(self, problem: Problem, receive: Receive | None, send: Send) -> None:
+        await self._send_early(problem.status, error_body(problem.reason), receive, send, problem.headers)
+
+    async def _send_early(
+        self,
+        status: int,
+        content: bytes,
+        receive: Receive | None,
+        send: Send,
+        more: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
         """Answer before the body was read, and close the connection without cutting the answer off.
 
         Closing a socket that still receives resets the connection, and the client may never see the answer. So the
         answer goes out whole, then what still comes is thrown away for a moment, then the connection closes.
         """
-        self.refused[problem.status] += 1
-        content = error_body(problem.reason)
-        headers = [self._json, (b"content-length", b"%d" % len(content)), _CLOSE, *problem.headers]
-        await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+        if status != 200:
+            self.refused[status] += 1
+        headers = [self._json, (b"content-length", b"%d" % len(content)), CLOSE, *more]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content, "more_body": True})
         if receive is not None:
-            await _discard(receive)
+            await discard(receive)
         await send({"type": "http.response.body", "body": b""})
-
-
-class _Problem(NamedTuple):
-    status: int
-    reason: str
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-
-def error_body(reason: str) -> bytes:
-    """Return the JSON body of an answer that is no verdict."""
-    return msgspec.json.encode({"error": reason})
-
-
-_CLOSE = (b"connection", b"close")
-_UNAVAILABLE = Answer(503, error_body("no verdict: an unexpected error; see the log of podgate"))
-_NOT_POST = _Problem(405, "only POST is answered here; send an AdmissionReview", ((b"allow", b"POST"),))
-_NOT_JSON = _Problem(415, "the content type must be application/json")
-_ENCODED = _Problem(415, "a content encoding is not supported; send plain JSON")
-_TOO_LARGE = _Problem(413, f"the body is larger than {MAXIMUM_BODY // 1024 // 1024} MiB; no API server sends that")
-_TOO_SLOW = _Problem(408, f"the body did not arrive within {BODY_SECONDS:.0f} seconds; send it again")
-
-
-def _head_problem(scope: Scope) -> tuple[_Problem | None, bool]:
-    """Judge method and headers; the second value tells whether the client waits for leave to send the body."""
-    content_type = length = b""
-    encoding = expect = b""
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            content_type = value
-        elif name == b"content-length":
-            length = value
-        elif name == b"content-encoding":
-            encoding = value
-        elif name == b"expect":
-            expect = value
-    problem = None
-    if scope["method"] != "POST":
-        problem = _NOT_POST
-    elif content_type != b"application/json" and not _is_json(content_type):
-        problem = _NOT_JSON
-    elif encoding and encoding.strip().lower() != b"identity":
-        problem = _ENCODED
-    elif length and int(length) > MAXIMUM_BODY:
-        # The HTTP parser has made sure that these are digits.
-        problem = _TOO_LARGE
-    return problem, expect.lower() == b"100-continue"
-
-
-def _is_json(content_type: bytes) -> bool:
-    return content_type.split(b";", 1)[0].strip().lower() == b"application/json"
-
-
-async def _read_rest(message: Message, receive: Receive) -> bytes | _Problem | None:
-    """Read a body that comes in several pieces; None where the client went away."""
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while True:
-                if message["type"] != "http.request":
-                    return None
-                piece = message.get("body", b"")
-                size += len(piece)
-                if size > MAXIMUM_BODY:
-                    return _TOO_LARGE
-                pieces.append(piece)
-                if not message.get("more_body"):
-                    return b"".join(pieces)
-                message = await receive()
-    except TimeoutError:
-        return _TOO_SLOW
-
-
-async def _discard(receive: Receive) -> None:
-    size = 0
-    try:
-        async with asyncio.timeout(_LINGER_SECONDS):
-            while size < _LINGER_BYTES:
-                message = await receive()
-                if message["type"] != "http.request" or not message.get("more_body"):
-                    return
-                size += len(message.get("body", b""))
-    except TimeoutError:
-        return
-
-
-# --- ?timeout=10s ---------------------------------------------------------------------------------------------------
-
-_UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
-
-
-@functools.lru_cache(maxsize=64)
-def parse_timeout(query: bytes) -> float | None:
-    """Return the seconds of ``timeout=`` in a query string, a Go duration such as ``10s`` or ``1m30s``.
-
-    None where it is absent, unreadable, zero or negative: an API server always sends a sound one, and a verdict for a
-    caller that does not is better than none.
-    """
-    for part in query.decode("latin-1").split("&"):
-        key, _, value = part.partition("=")
-        if key == "timeout":
-            return _duration(value)
-    return None
-
-
-def _duration(text: str) -> float | None:
-    position, seconds = 0, 0.0
-    text = text.removeprefix("+")
-    while position < len(text):
-        part = _DURATION_PART.match(text, position)
-        if part is None:
-            return None
-        seconds += float(part[1]) * _UNIT_SECONDS[part[2]]
-        position = part.end()
-    return seconds or None
-
-
-def _one_line(error: BaseException) -> str:
-    """Name an error and where it was raised, on one line."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
-    return " ".join(f"{type(error).__name__}: {error}{where}".split())

@@ -15,8 +15,9 @@ from webhook.audit.background import BackgroundScan, Basis, ScanCollector
 from webhook.kube.client import Client, connect, in_pod
 from webhook.kube.conditions import Held
 from webhook.kube.leader import Election
+from webhook.kube.webhooks import WebhookObjects
 from webhook.ledger.shared import SharedLedger
-from webhook.server import actuals, budgets, conditions, ledgers, notifier, ops, secret_tls
+from webhook.server import actuals, budgets, conditions, ledgers, notifier, ops, secret_tls, webhook_objects
 from webhook.settings import Settings
 
 _LEDGER_SECONDS: Final = 2.0
@@ -76,11 +77,20 @@ def background(place: Place, election: Election | None) -> Background:
     leads = election.is_leader
     return [
         *found,
+        *_webhook_objects(place, rest),
         *_conditions(place, cluster, rest, leads, tells_leader=is_own),
         *_ledgers(place, leads),
         *_budgets(place, leads),
         *(_scan(place, cluster, rest, leads) if place.chosen.scan_interval else ()),
     ]
+
+
+def _webhook_objects(place: Place, rest: Client) -> Background:
+    """Tell, on every replica, when the API server is not asked to call."""
+    check = webhook_objects.WebhookObjectCheck(WebhookObjects(rest, place.chosen.webhooks))
+    place.health.add_notice("webhook objects", check.notices)
+    place.registry.register(webhook_objects.WebhookObjectCollector(check))
+    return [check.watching()]
 
 
 def _conditions(

@@ -26,6 +26,7 @@ import uvicorn
 
 from webhook.server import lane as lanes
 from webhook.server import ops
+from webhook.server.flight import Flight
 from webhook.server.tls import ServerTls
 
 KEEP_ALIVE_SECONDS = 120
@@ -120,8 +121,8 @@ class _Process:
         self._announce = announce
         self._sockets = sockets
         self._servers = [
-            _Server(_config(admission.lane, admission.tls)),
-            *(_Server(_config(site.app)) for site in sites),
+            _Server(_config(admission.lane, admission.lane.flight, admission.tls)),
+            *(_Server(_config(site.app, admission.lane.flight)) for site in sites),
         ]
         self._labels = ["admission", *(site.name for site in sites)]
         self._stop = asyncio.Event()
@@ -209,11 +210,13 @@ class _Server(uvicorn.Server):
         self.opened.set()
 
 
-def _config(app: lanes.Application, tls: ServerTls | None = None) -> uvicorn.Config:
+def _config(app: lanes.Application, flight: Flight, tls: ServerTls | None = None) -> uvicorn.Config:
+    # Importing it needs a library whose absence has its own message, see `_event_loop`.
+    from webhook.server.protocol import within
+
     return uvicorn.Config(
         app,
-        # By name: importing it needs a library whose absence has its own message.
-        http="webhook.server.protocol:BoundedProtocol",
+        http=within(flight),
         ws="none",
         interface="asgi3",
         lifespan="off",

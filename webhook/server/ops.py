@@ -143,7 +143,18 @@ class LaneCollector(Collector):
             "How far the event loop was behind at worst since the last scrape.",
             self._lane.lag.take_worst(),
         )
-        return [refused, faults, overload, lag]
+        flight = self._lane.flight
+        bytes_held = GaugeMetricFamily(
+            "podgate_bytes_in_flight",
+            "Bytes of bodies that are being read or judged, and of answers that were not taken yet.",
+            labels=["part"],
+        )
+        for part, held in (("bodies", flight.bodies + flight.small), ("answers", flight.answers)):
+            bytes_held.add_metric([part], held)
+        cut_off = CounterMetricFamily(
+            "podgate_connections_cut_off", "Connections closed because they did not take their answers.", flight.cut_off
+        )
+        return [refused, faults, overload, lag, bytes_held, cut_off]
 
 
 def _run(check: Check) -> str | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import certs
 from webhook.kube.aside import beside
+from webhook.server.callers import Callers
 
 RENEWAL_SECONDS = 600.0
 """How often the certificate directory is looked at. A mounted Secret follows its source within a minute or two, and
@@ -35,25 +36,23 @@ class ServerTls:
         certificate: PEM file of the serving certificate and its intermediates; None where certificates do not come
             from files. No handshake succeeds then until `load` is given one.
         key: PEM file of its key.
-        client_ca: PEM file; where given, every client must show a certificate signed by it.
+        callers: where given, every client must show a certificate that they admit.
 
     Raises:
         TlsError: a file that is missing, unreadable, or no such thing.
     """
 
-    def __init__(self, certificate: Path | None, key: Path | None, client_ca: Path | None = None) -> None:
+    def __init__(self, certificate: Path | None, key: Path | None, callers: Callers | None = None) -> None:
         self.context = _context()
         self._certificate = certificate
         self._key = key
         self._loaded = b""
-        if client_ca is not None:
-            self.context.verify_mode = ssl.CERT_REQUIRED
-            try:
-                self.context.load_verify_locations(cafile=client_ca)
-            except (OSError, ssl.SSLError) as error:
-                raise TlsError(
-                    f"{client_ca}: {_reason(error)}; --client-ca takes a PEM file with the authority of the API server"
-                ) from None
+        self._callers = callers
+        self._verifying = self.context
+        """What verifies clients: another one than `context` once their authority has changed."""
+        if callers is not None:
+            callers.verify(self.context)
+            callers.check(self.context, self._verify_anew)
         if certificate is not None:
             self.reload_certificates()
 
@@ -66,18 +65,14 @@ class ServerTls:
         Raises:
             TlsError: the pair cannot be used; what was in service stays in service.
         """
-        content = certificate + key
+        content = certificate.rstrip() + b"\n" + key
         if content == self._loaded:
             return False
-        # OpenSSL reads files only. An anonymous file in memory needs no disk, and no key is left on one.
-        with open(os.memfd_create("podgate-certificate", os.MFD_CLOEXEC), "wb", buffering=0) as memory:  # noqa: PTH123
-            memory.write(certificate.rstrip() + b"\n" + key)
-            path = f"/proc/self/fd/{memory.fileno()}"
-            try:
-                _context().load_cert_chain(path, password=_no_pass_phrase)
-                self.context.load_cert_chain(path, password=_no_pass_phrase)
-            except (OSError, ssl.SSLError, ValueError) as error:
-                raise TlsError(f"{_reason(error)}; give a PEM certificate and the key that belongs to it") from None
+        try:
+            for context in (_context(), self.context, self._verifying):
+                _load_pair(context, content)
+        except (OSError, ssl.SSLError, ValueError) as error:
+            raise TlsError(f"{_reason(error)}; give a PEM certificate and the key that belongs to it") from None
         self._loaded = content
         return True
 
@@ -90,18 +85,31 @@ class ServerTls:
         if self._certificate is None or self._key is None:
             return False
         try:
-            content = self._certificate.read_bytes() + self._key.read_bytes()
-            if content == self._loaded:
-                return False
-            _context().load_cert_chain(self._certificate, self._key, password=_no_pass_phrase)
-            self.context.load_cert_chain(self._certificate, self._key, password=_no_pass_phrase)
-        except (OSError, ssl.SSLError, ValueError) as error:
-            where = getattr(error, "filename", None) or f"{self._certificate} with {self._key}"
+            return self.load(self._certificate.read_bytes(), self._key.read_bytes())
+        except OSError as error:
             raise TlsError(
-                f"{where}: {_reason(error)}; give a PEM certificate and the key that belongs to it"
+                f"{error.filename}: {_reason(error)}; give a PEM certificate and the key that belongs to it"
             ) from None
-        self._loaded = content
-        return True
+        except TlsError as error:
+            raise TlsError(f"{self._certificate} with {self._key}: {error}") from None
+
+    def _verify_anew(self) -> None:
+        """Verify the clients of new connections by the authority as it is now.
+
+        An authority cannot be taken out of a context, and a listening socket keeps its context. So each handshake is
+        handed to a context that knows the new authority alone.
+        """
+        assert self._callers is not None  # noqa: S101  they are who calls
+        verifying = _context()
+        self._callers.verify(verifying)
+        if self._loaded:
+            _load_pair(verifying, self._loaded)
+        self._verifying = verifying
+
+        def hand_over(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+            connection.context = verifying
+
+        self.context.sni_callback = hand_over
 
 
 class CertificateKeeper:
@@ -195,6 +203,14 @@ def _context() -> ssl.SSLContext:
     context.num_tickets = 0
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     return context
+
+
+def _load_pair(context: ssl.SSLContext, content: bytes) -> None:
+    """Load a certificate and its key, both as PEM."""
+    # OpenSSL reads files only. An anonymous file in memory needs no disk, and no key is left on one.
+    with open(os.memfd_create("podgate-certificate", os.MFD_CLOEXEC), "wb", buffering=0) as memory:  # noqa: PTH123
+        memory.write(content)
+        context.load_cert_chain(f"/proc/self/fd/{memory.fileno()}", password=_no_pass_phrase)
 
 
 def _no_pass_phrase() -> str:

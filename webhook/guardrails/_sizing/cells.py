@@ -6,14 +6,13 @@ request beside a limit is the limit, and LimitRange defaults fill in the rest.
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from webhook.guardrails._sizing.limit_range import Bounds, Ranges
 from webhook.guardrails._sizing.originals import Original
 from webhook.kube import quantity
 from webhook.kube.objects import Container, PodSpec, RawQuantity, ResourceMap
-
-Kind = Literal["init", "sidecar", "regular"]
+from webhook.kube.pod_resources import Kind
 
 _READERS: Final = (("cpu", quantity.cpu_milli), ("memory", quantity.memory_bytes))
 _NOTHING: Final[ResourceMap] = {}

@@ -4,6 +4,7 @@ from typing import Final
 
 from webhook.guardrails._contract import Finding
 from webhook.guardrails._sizing.rule import RESOURCES
+from webhook.kube.containers import MOST_CONTAINERS
 
 RULES: Final = (
     "noRecommendation",
@@ -19,10 +20,6 @@ RULES: Final = (
     "tooManyContainers",
 )
 """Every rule a notice may carry."""
-
-MOST_CONTAINERS: Final = 500
-"""Of a pod that is sized. Init steps are added up with the sidecars before them, which takes time and memory with the
-square of their number, so that one pod of many thousands, which nobody means to run, could hold up all reviews."""
 
 
 def no_recommendation(vpa: str) -> Finding:

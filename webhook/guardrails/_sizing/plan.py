@@ -27,6 +27,7 @@ from webhook.guardrails._sizing.limit_range import NO_BOUNDS, Ranges
 from webhook.guardrails._sizing.originals import Entries, Field, Original
 from webhook.guardrails._sizing.rule import RESOURCES, RightSizingRule
 from webhook.kube import quantity
+from webhook.kube.containers import is_crowded
 from webhook.kube.objects import Pod, PodSpec, RawQuantity, ResourceRequirements
 
 _TEXTS: Final = (lru_cache(maxsize=8192)(quantity.format_cpu), lru_cache(maxsize=8192)(quantity.format_memory))
@@ -192,7 +193,7 @@ def _skipped(spec: PodSpec) -> Finding | None:
         selector and "windows" in (selector.get("kubernetes.io/os"), selector.get("beta.kubernetes.io/os"))
     ):
         return notices.windows()
-    if len(spec.containers or ()) + len(spec.init_containers or ()) > notices.MOST_CONTAINERS:
+    if is_crowded(spec):
         return notices.too_many_containers()
     resources = spec.resources
     if resources is not None and (resources.requests or resources.limits):

@@ -1,7 +1,6 @@
 """Bounds on the whole pod: LimitRange items of type Pod, and the last look at what the API server will check.
 
-The sum of a pod is the larger of what its running containers (native sidecars included) ask for together and of what
-each init step asks for beside the sidecars that were started before it; overhead does not count. Too much is cut from
+The sum of a pod is that of `webhook.kube.pod_resources`; overhead does not count. Too much is cut from
 the headroom first and from the requests last, never below what the author asked for; too little is made up from what
 the recommendations had lowered, then from the recommendations in proportion.
 Source: Kubernetes, plugin/pkg/admission/limitranger (podRequests, podLimits).
@@ -11,6 +10,7 @@ from webhook.guardrails._sizing import decide
 from webhook.guardrails._sizing.cells import Cell, Member
 from webhook.guardrails._sizing.limit_range import Bounds, Ranges
 from webhook.guardrails._sizing.rule import CPU, RESOURCES, RightSizingRule
+from webhook.kube import pod_resources
 
 
 def steps(members: list[Member]) -> list[list[Member]]:
@@ -151,10 +151,23 @@ def _requests(group: list[Member], resource: int) -> int:
 
 def _totals(members: list[Member], resource: int) -> tuple[int | None, int | None]:
     """Return the sums of requests and of limits; None where no container has any."""
-    groups = steps(members)
-    requests = [[c.request for m in group if (c := m.cells[resource]).request is not None] for group in groups]
-    limits = [[c.limit for m in group if (c := m.cells[resource]).limit is not None] for group in groups]
-    return (
-        max(sum(values) for values in requests) if any(requests) else None,
-        max(sum(values) for values in limits) if any(limits) else None,
+    sums = totals(members)
+    return sums[0].get(RESOURCES[resource]), sums[1].get(RESOURCES[resource])
+
+
+def totals(members: list[Member]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the sums of the requests and of the limits of a pod by resource name, without overhead; what no container
+    states is not there."""
+    requests, limits = (
+        pod_resources.together((member.kind, amounts(member)) for member in members)
+        for amounts in (_stated_requests, _stated_limits)
     )
+    return requests, limits
+
+
+def _stated_requests(member: Member) -> dict[str, int]:
+    return {name: cell.request for name, cell in zip(RESOURCES, member.cells, strict=True) if cell.request is not None}
+
+
+def _stated_limits(member: Member) -> dict[str, int]:
+    return {name: cell.limit for name, cell in zip(RESOURCES, member.cells, strict=True) if cell.limit is not None}

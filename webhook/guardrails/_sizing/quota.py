@@ -8,19 +8,19 @@ What does not fit is cut from the headroom of limits; where that is not enough, 
 What is used is read from the quota's status, which follows the cluster by moments: of two pods that are sized at the
 same moment the API server may still refuse the second.
 
-Source: Kubernetes, pkg/quota/v1/evaluator/core/pods.go and the admission plugin ResourceQuota.
+Whom a scope is about says `webhook.kube.pod_quota`; the rest is the admission plugin ResourceQuota of Kubernetes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
-from webhook.cluster.view import QuotaScope, ResourceQuota
+from webhook.cluster.view import ResourceQuota
 from webhook.guardrails._contract import Finding
 from webhook.guardrails._sizing import notices, pod_sums
 from webhook.guardrails._sizing.cells import Cell, Member
 from webhook.guardrails._sizing.limit_range import NO_BOUNDS, Ranges
 from webhook.guardrails._sizing.rule import RESOURCES, RightSizingRule
-from webhook.kube import quantity
+from webhook.kube import pod_quota, quantity
 from webhook.kube.objects import PodSpec, RawQuantity, ResourceMap
 
 Field = Literal["requests", "limits"]
@@ -75,7 +75,12 @@ def counting(quotas: Sequence[ResourceQuota], spec: PodSpec) -> tuple[ResourceQu
             quota
             for quota in quotas
             if any(key in _KEYS or key in _PODS for key in quota.hard)
-            and all(scope.name in _BY_QUALITY or _holds(scope, spec) for scope in quota.scopes)
+            and all(
+                scope.name in _BY_QUALITY
+                # Quality is left to be judged with the sizes.
+                or pod_quota.is_in_scope(scope.name, scope.operator, scope.values, spec, "Burstable")
+                for scope in quota.scopes
+            )
         ]
     )
 
@@ -148,11 +153,11 @@ def _excesses(quotas: Sequence[ResourceQuota], before: Sums, after: Sums, overhe
 
 
 def _sums(members: list[Member]) -> Sums:
-    groups = pod_sums.steps(members)
+    requests, limits = pod_sums.totals(members)
     cells = [cell for member in members for cell in member.cells]
     return Sums(
-        requests=_largest(groups, lambda cell: cell.request),
-        limits=_largest(groups, lambda cell: cell.limit),
+        requests=(requests.get("cpu", 0), requests.get("memory", 0)),
+        limits=(limits.get("cpu", 0), limits.get("memory", 0)),
         is_best_effort=not any(cell.request or cell.limit for cell in cells),
         lacking=frozenset(
             (field, resource)
@@ -166,13 +171,6 @@ def _sums(members: list[Member]) -> Sums:
 
 def _amounts(cell: Cell) -> tuple[tuple[Field, int | None], tuple[Field, int | None]]:
     return ("requests", cell.request), ("limits", cell.limit)
-
-
-def _largest(groups: list[list[Member]], amount: Callable[[Cell], int | None]) -> Pair:
-    cpu, memory = (
-        max(sum(amount(member.cells[resource]) or 0 for member in group) for group in groups) for resource in (0, 1)
-    )
-    return cpu, memory
 
 
 def _cut_limits(rule: RightSizingRule, members: list[Member], resource: int, ranges: Ranges | None, room: int) -> None:
@@ -212,21 +210,3 @@ def _counts(quota: ResourceQuota, sums: Sums) -> bool:
     return all(
         (scope.name == "BestEffort") is sums.is_best_effort for scope in quota.scopes if scope.name in _BY_QUALITY
     )
-
-
-def _holds(scope: QuotaScope, spec: PodSpec) -> bool:
-    """Whether a scope holds; one that cannot be told from what is known counts as if it did."""
-    if scope.name == "PriorityClass":
-        name = spec.priority_class_name or ""
-        match scope.operator:
-            case "In":
-                return name in scope.values
-            case "NotIn":
-                return name not in scope.values
-            case "DoesNotExist":
-                return not name
-            case _:
-                return bool(name)
-    if scope.name in ("Terminating", "NotTerminating"):
-        return (spec.active_deadline_seconds is not None) is (scope.name == "Terminating")
-    return True

@@ -6,6 +6,7 @@ from webhook.guardrails._contract import Context, Exemption
 from webhook.guardrails.pod_security import _usual
 from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._registry import Level, Plan, plan
+from webhook.guardrails.pod_security._text import few
 from webhook.guardrails.pod_security._visitor import Visit
 from webhook.kube.objects import ObjectMeta, PodSpec, controller_of
 from webhook.policy.pod_security import CHECKS_BY_CONTROL
@@ -125,8 +126,8 @@ def cure_of(violations: Sequence[Violation], context: Context) -> str:
 
 
 def paths_of(violations: Sequence[Violation]) -> tuple[str, ...]:
-    """Return the field paths concerned."""
-    return tuple([path for violation in violations for path in violation.paths])
+    """Return the field paths concerned; of a check that too many fields break, the first few."""
+    return tuple([path for violation in violations for path in few(violation.paths)])
 
 
 def violation_text(violations: Sequence[Violation]) -> str:

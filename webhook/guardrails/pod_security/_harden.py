@@ -8,6 +8,8 @@ refuse or that would break a container which an exception covers:
 * Linux-only fields are invalid on Windows pods;
 * ``runAsNonRoot: true`` keeps a container that runs as user 0 from starting;
 * where a container is exempt, the others get their values one by one, since a pod value would reach the exempt one too.
+
+A pod of more than 500 containers is left as it is: the patch would be megabytes.
 """
 
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from webhook.guardrails.pod_security._evaluation import Leave
 from webhook.guardrails.pod_security._registry import Plan
 from webhook.guardrails.pod_security._visitor import Seat, Visit
 from webhook.guardrails.pod_security.capabilities_restricted import ALL, added_beyond, drops_all
+from webhook.kube.containers import is_crowded
 from webhook.kube.objects import PodSpec
 from webhook.kube.patch import Draft
 
@@ -35,11 +38,13 @@ def harden(draft: Draft, checks: Plan, leave: Leave | None) -> bool:
         leave: what exceptions take out; None where there are none.
 
     Returns:
-        Whether the pod passes now.
+        Whether the pod passes now; False as well where nobody looked, because it has too many containers.
     """
     spec = draft.pod.spec
     if spec is None:
         return True
+    if is_crowded(spec):
+        return False
     everything = Visit(draft.pod.metadata, spec, is_silent=True)
     if leave is None:
         checks = checks.for_visit(everything)

@@ -2,11 +2,22 @@
 
 Quoting differs by place: names and values in lists stand between plain double quotes with nothing escaped, annotation
 values are quoted like a Go string literal.
+
+A list of more than `MOST_CONTAINERS` is told by its first few and a count: the one place where words are other than the
+API server's, whose message would be megabytes.
 """
 
 from collections.abc import Collection, Sequence
+from itertools import islice
+from typing import Final, TypeVar
 
 from webhook.guardrails.pod_security._visitor import Seat
+from webhook.kube.containers import MOST_CONTAINERS
+
+FEW: Final = 5
+"""Of a list that is too long, those that are told."""
+
+T = TypeVar("T")
 
 _ESCAPES = {
     '"': '\\"',
@@ -23,7 +34,27 @@ _ESCAPES = {
 
 def quote_list(items: Collection[str]) -> str:
     """Return the items in double quotes, joined by commas; nothing is escaped, no items give no text."""
-    return '"' + '", "'.join(items) + '"' if items else ""
+    if not items:
+        return ""
+    return '"' + '", "'.join(_few(items)) + f'"{_more(items)}'
+
+
+def listed(items: Collection[str]) -> str:
+    """Return the items as they are, joined by commas."""
+    return f"{', '.join(_few(items))}{_more(items)}"
+
+
+def few(items: Sequence[T]) -> Sequence[T]:
+    """Return the items, or the first few of too many."""
+    return items if len(items) <= MOST_CONTAINERS else items[:FEW]
+
+
+def _few(items: Collection[str]) -> Collection[str]:
+    return items if len(items) <= MOST_CONTAINERS else list(islice(items, FEW))
+
+
+def _more(items: Collection[str]) -> str:
+    return "" if len(items) <= MOST_CONTAINERS else f" and {len(items) - FEW:,} more"
 
 
 def go_quote(text: str) -> str:
@@ -77,5 +108,5 @@ def setters(is_pod: bool, container_names: Collection[str], annotations: int = 0
 
 def paths(seats: Sequence[Seat], field: str, pod_path: str = "") -> tuple[str, ...]:
     """Return `field` of each container as a path, after the pod's own path where one is given."""
-    found = [f"spec.{seat.list}[{seat.index}].{field}" for seat in seats]
+    found = [f"spec.{seat.list}[{seat.index}].{field}" for seat in few(seats)]
     return (pod_path, *found) if pod_path else tuple(found)

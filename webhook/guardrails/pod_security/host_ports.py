@@ -42,7 +42,7 @@ def _violation(visit: Visit) -> Violation:
     return Violation(
         check=_ID,
         reason="hostPort",
-        detail=f"{_text.containers(names)} {uses} {noun} {', '.join(sorted(ports))}",
+        detail=f"{_text.containers(names)} {uses} {noun} {_text.listed(sorted(ports))}",
         cure="remove hostPort and expose the port through a Service",
         paths=tuple(paths),
         containers=names,

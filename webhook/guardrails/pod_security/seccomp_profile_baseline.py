@@ -43,7 +43,7 @@ def seccomp_profile_baseline_1_0(visit: Visit) -> Violation | None:
     return Violation(
         check=_ID,
         reason="seccompProfile",
-        detail=f"forbidden {noun} {', '.join(pairs)}",
+        detail=f"forbidden {noun} {_text.listed(pairs)}",
         cure="set the seccomp annotations to runtime/default",
         paths=tuple(f"metadata.annotations[{key}]" for key in sorted(bad)),
         containers=_text.names(containers),

@@ -12,6 +12,7 @@ Comply: remove the sysctl, or have the platform team set it on the nodes.
 Source: Pod Security Standards, Baseline, "Sysctls".
 """
 
+from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, CheckFunction, Revision, Violation
 from webhook.guardrails.pod_security._visitor import Visit
 
@@ -50,7 +51,7 @@ def _only(safe: frozenset[str]) -> CheckFunction:
         return Violation(
             check=_ID,
             reason="forbidden sysctls",
-            detail=", ".join(name for _, name in bad),
+            detail=_text.listed([name for _, name in bad]),
             cure="remove the forbidden entries from spec.securityContext.sysctls",
             paths=tuple(f"spec.securityContext.sysctls[{index}].name" for index, _ in bad),
         )

@@ -1,0 +1,136 @@
+"""Reads the body of a call, within the bounds of `webhook.server.flight`.
+
+A body that is too large to be kept is read all the same, and thrown away: what it is about stands somewhere in it, and
+an API server that is answered in the middle of its request may never see the answer. One that has to wait for room for
+too long is answered by what has arrived, which is as much as a connection reads ahead.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, NamedTuple
+
+from webhook.admission import unread
+from webhook.admission.head import Head
+from webhook.server.flight import SMALL_BODY, Flight
+
+MAXIMUM_BODY: Final = 32 << 20
+"""Bytes. An object in etcd has at most 1.5 MiB, and some characters take six times as much as JSON. A review of an
+UPDATE carries two objects, with managedFields: some 18 MiB at most."""
+
+BODY_SECONDS: Final = 10.0
+"""How long a body may take to arrive: the longest that an API server waits for the whole call by default."""
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+TOO_LARGE: Final = unread.too_large(MAXIMUM_BODY >> 20)
+TOO_SLOW: Final = unread.too_slow(BODY_SECONDS)
+
+
+class Body(NamedTuple):
+    """A whole body."""
+
+    content: bytes
+    large: int = 0
+    """Bytes to be given back to the flight once it is judged."""
+
+
+class Unread(NamedTuple):
+    """A body that is not kept."""
+
+    head: Head
+    why: unread.Unread
+    is_whole: bool
+    """Whether the client has sent all of it."""
+
+
+async def read(
+    message: Message, receive: Receive, declared: int, flight: Flight, seconds: float
+) -> Body | Unread | None:
+    """Read a body.
+
+    Args:
+        message: the first one.
+        receive: gives the next ones.
+        declared: bytes that the client said it has; 0 where it did not.
+        flight: where there may be room for it.
+        seconds: how long it may wait for that.
+
+    Returns:
+        None where the client went away.
+    """
+    reading = _Reading(declared, flight, seconds)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while message["type"] == "http.request":
+                is_last = not message.get("more_body")
+                await reading.take(message.get("body", b""))
+                if is_last or reading.why is unread.OVERLOADED:
+                    return reading.result(is_whole=is_last)
+                message = await receive()
+    except TimeoutError:
+        reading.give_up(TOO_SLOW)
+        return reading.result(is_whole=False)
+    finally:
+        reading.end()
+    return None
+
+
+class _Reading:
+    """One body while it arrives."""
+
+    def __init__(self, declared: int, flight: Flight, seconds: float) -> None:
+        self._declared = declared
+        self._flight = flight
+        self._seconds = seconds
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._small = self._large = 0
+        """Bytes that are counted in the flight."""
+        self._head: Head | None = None
+        self.why: unread.Unread | None = None
+
+    async def take(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._head is not None:
+            self._head.feed(piece)
+            return
+        self._pieces.append(piece)
+        expected = max(self._size, self._declared)
+        if expected > MAXIMUM_BODY:
+            self.give_up(TOO_LARGE)
+        elif expected <= SMALL_BODY:
+            if self._flight.enter_small(len(piece)):
+                self._small += len(piece)
+            else:
+                self.give_up(unread.OVERLOADED)
+        elif not self._large:
+            # Without a promise of its size it may become as large as any.
+            wanted = self._declared or MAXIMUM_BODY
+            if await self._flight.enter(wanted, self._seconds):
+                self._large = wanted
+            else:
+                self.give_up(unread.OVERLOADED)
+
+    def give_up(self, why: unread.Unread) -> None:
+        """Keep nothing but what the review is about."""
+        if self._head is None:
+            self._head = Head()
+            for piece in self._pieces:
+                self._head.feed(piece)
+            self.why = why
+        self._pieces.clear()
+        self.end()
+
+    def result(self, *, is_whole: bool) -> Body | Unread:
+        if self._head is not None and self.why is not None:
+            return Unread(self._head, self.why, is_whole)
+        held, self._large = self._large, 0
+        return Body(b"".join(self._pieces), held)
+
+    def end(self) -> None:
+        """Give back what is still counted."""
+        self._flight.leave_small(self._small)
+        if self._large:
+            self._flight.leave(self._large)
+        self._small = self._large = 0
