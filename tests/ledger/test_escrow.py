@@ -1,5 +1,6 @@
 """Shares of the room: booked from without a write, given back to whoever needs them, and never more than there is."""
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -239,6 +240,31 @@ def test_who_gives_up_on_a_budget_that_is_full_is_refused_with_the_figure(house:
     answers: list[Outcome | LedgerError] = []
     give_up = one.begin("p", 5, CHARGE, None, seconds=1, done=answers.append)
     assert give_up() == Outcome(False, "a", 98, 100)
+
+
+def test_who_gives_up_on_an_api_server_that_takes_its_time_is_refused_and_holds_nothing(house: House) -> None:
+    """It answers, so it is no fault; let in unbooked, the pod might be beyond the budget."""
+    (one,) = house.open(1)
+    one.reserve("q", 1, CHARGE)
+    begun, gate = threading.Event(), threading.Event()
+
+    def before(verb: str) -> None:
+        if verb == "write":
+            begun.set()
+            gate.wait(10)
+
+    house.ledgers.before = before
+    answers: list[Outcome | LedgerError] = []
+    give_up = one.begin("p", 5, CHARGE, None, seconds=1, done=answers.append)
+    assert begun.wait(10)
+    said = give_up()
+    assert isinstance(said, Outcome)
+    assert (said.accepted, said.budget, said.committed, said.limit) == (False, "a", 1, 100)
+    assert "took too long" in said.reason
+    gate.set()
+    lead(one, house.clock, 2, [], ["a"])
+    assert "p" not in house.ledgers.sheet("a").reservations
+    assert answers == [], "nobody is told twice"
 
 
 def test_who_gives_up_on_an_api_server_that_is_silent_is_told_of_a_fault(house: House) -> None:

@@ -234,6 +234,7 @@ def test_a_controller_whose_pod_was_refused_elsewhere_asks_again_and_needs_no_mo
     assert one.reserve("refused", 60, CHARGE, web).accepted
     assert not two.reserve("again", 60, CHARGE, web).accepted, "the first may still come"
     house.clock.now += STALE + SECOND
+    two.unchanged()
     assert not two.reserve("other", 60, CHARGE, Owner("api")).accepted
     assert two.reserve("again", 60, CHARGE, web).accepted
     assert set(house.ledgers.sheet("a").reservations) == {"again"}

@@ -229,9 +229,9 @@ def test_the_controller_that_asks_again_gets_back_what_it_never_used() -> None:
         sheet.reserve(Ask(pod, 30, 100, "web"), never, NOW)
     sheet.reserve(Ask("other", 10, 100, "api"), never, NOW)
     unseen = {"p", "q", "other"}
-    sheet.drop_stale("web", unseen.__contains__, NOW + STALE)
+    sheet.drop_stale("web", unseen.__contains__, NOW + STALE, NOW)
     assert sheet.rate == 100, "it may still come"
-    sheet.drop_stale("web", unseen.__contains__, NOW + STALE + timedelta(seconds=1))
+    sheet.drop_stale("web", unseen.__contains__, NOW + STALE + timedelta(seconds=1), NOW)
     assert set(sheet.reservations) == {"seen", "other"}
     assert sheet.rate == 40
 

@@ -300,8 +300,9 @@ class SharedLedger:
 
         def change(sheet: Sheet, now: datetime) -> Verdict:
             live = self._local.runs(key, charge.budget)
-            if ask.owner and self._around.sees_pods():
-                sheet.drop_stale(ask.owner, self._is_unseen, now)
+            counted = self._local.counted_at
+            if ask.owner and counted is not None and self._around.sees_pods():
+                sheet.drop_stale(ask.owner, self._is_unseen, counted, now)
             return sheet.reserve(
                 ask._replace(live=live), partial(self._local.replaces, charge.budget, owner, micros), now
             )
@@ -339,7 +340,12 @@ class SharedLedger:
     def late(self, budget: str, job: Job) -> Verdict | LedgerError:
         """Return what is to be said of a job that nobody can wait for any more."""
         self.tally.count("expired")
-        return job.late(self._sheet(budget))
+        return job.late(self._sheet(budget), is_slow=self.is_slow)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the API server only takes its time."""
+        return self._writer.is_slow
 
     def _is_unseen(self, key: str) -> bool:
         return self._local.whereabouts(key) == "unknown"

@@ -222,16 +222,17 @@ class Sheet:
         if key in self.reservations:
             self.put(key, before, now)
 
-    def drop_stale(self, owner: str, is_unseen: Callable[[str], bool], now: datetime) -> None:
+    def drop_stale(self, owner: str, is_unseen: Callable[[str], bool], counted: datetime, now: datetime) -> None:
         """Drop what was reserved for pods of a controller that were let in and never came: it asks for another one.
 
         Args:
             owner: its UID.
             is_unseen: whether no watch has told of a pod.
+            counted: when the pods that run were counted.
             now: the time.
         """
         for key, each in tuple(self.reservations.items()):
-            if each.owner == owner and now - each.at > STALE and is_unseen(key):
+            if each.owner == owner and counted - each.at > STALE and is_unseen(key):
                 self.put(key, None, now)
 
     def share(self, holder: str, rate: int | None, now: datetime) -> None:
