@@ -12,7 +12,8 @@ ones included. A resize is never judged.
 Example: ``violates PodSecurity "restricted:latest": runAsNonRoot != true (pod or container "web" must set
 securityContext.runAsNonRoot=true)``.
 How to comply: set what the message names, or let the platform team switch ``harden`` on, which fills in
-runAsNonRoot, the seccomp profile, allowPrivilegeEscalation and dropped capabilities where they are unset.
+runAsNonRoot, the seccomp profile, allowPrivilegeEscalation and dropped capabilities where they are unset. A pod of more
+than 500 containers is left as written, and a message names the first five of what more than 500 times breaks a check.
 
 Labels of namespaces: with ``fromNamespaceLabels: true`` the namespace's labels
 ``pod-security.kubernetes.io/{enforce,audit,warn}`` and their ``-version`` take the place of ``level`` and ``version``,
