@@ -195,9 +195,12 @@ class Cluster:
         self.accepted[pod.key] = pod
         self.check()
         if self.happens(self.faults.never_comes):
-            self.steps.call(partial(self.accepted.pop, pod.key), after=self.KEPT)
+            self.steps.call(partial(self._forget, pod), after=self.KEPT)
         else:
             self.steps.call(partial(self._come, pod), after=self.steps.random.uniform(0, 0.05))
+
+    def _forget(self, pod: Booking) -> None:
+        del self.accepted[pod.key]
 
     def _come(self, pod: Booking) -> None:
         self.pods[pod.key] = pod

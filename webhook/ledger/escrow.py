@@ -275,7 +275,7 @@ class Escrow:
     def seen(self, stored: Stored, sheet: Sheet | None) -> None:
         """Know a version of a ledger: a write that was made for an older one is in it, or never will be."""
         account = self._accounts.get(stored.name)
-        if account is None or account.flying is None:
+        if account is None:
             return
         with self._lock:
             flying = account.flying

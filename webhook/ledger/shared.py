@@ -225,7 +225,7 @@ class SharedLedger:
         share = sheet.shares.get(self._escrow.holder) if sheet is not None else None
         return share is not None and (not share.rate or self._escrow.is_idle(budget))
 
-    def _touch(self, budget: str, then: Callable[[], object]) -> None:
+    def _touch(self, budget: str, then: Callable[[], None]) -> None:
         """Write a ledger although nothing is to be booked."""
         until = self._around.monotonic() + SYNC_SECONDS
         self._writer.submit(budget, Job(_nothing, until, lambda _job, _verdict: then()))
