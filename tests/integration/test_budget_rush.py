@@ -53,6 +53,23 @@ def test_exactly_what_fits_is_let_in(house: House, count: int, pods: int) -> Non
     assert max(committed) == ROOM * rate
 
 
+def test_with_the_time_out_of_the_manifests_nobody_gets_in_beyond_however_slow_all_is(house: House) -> None:
+    namespace = house.installed.namespace("impatient")
+    rate = full_at(house, namespace, ROOM)
+    house.balancer.use([each.port for each in house.replicas[:3]])
+    house.wait_for(house.balancer.port, seconds=3)
+    committed: list[int] = []
+    stop = house.follow(namespace, committed)
+    try:
+        done = create(house, namespace, [f"pod-{number}" for number in range(300)], at_once=AT_ONCE)
+    finally:
+        house.wait_for(house.balancer.port, seconds=30)
+    print(f"3 replicas, 300 pods, 3 s: {dict(done.outcomes)}")
+    stop()
+    assert 0 < done.outcomes[201] <= ROOM - 1, done.messages.most_common(5)
+    assert max(committed) <= ROOM * rate
+
+
 def test_a_replica_that_is_killed_in_the_middle_lets_nobody_in_beyond_and_takes_nothing_for_ever(house: House) -> None:
     namespace = house.installed.namespace("killed")
     rate = full_at(house, namespace, ROOM)
