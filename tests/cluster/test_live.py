@@ -12,6 +12,7 @@ from tests.fakes.apiserver import PATHS, FakeApiServer
 from tests.fakes.live import NOW, Live, eventually, live
 from webhook.cluster.view import Controller, Share, View
 from webhook.kube.objects import OwnerReference
+from webhook.kube.pod_devices import PodResourceClaim
 
 
 @pytest.fixture
@@ -146,6 +147,20 @@ def test_the_view_tells_what_waiting_may_bring(
 ) -> None:
     assert running.view.lacks(namespace, reference) == missing
     eventually(lambda: all(map(running.watches.is_watching, missing)))
+
+
+def test_the_view_tells_which_claims_waiting_may_bring(running: Live) -> None:
+    claims = [
+        PodResourceClaim("a", resource_claim_name="shared"),
+        PodResourceClaim("b", resource_claim_template_name="t"),
+        PodResourceClaim("c"),
+    ]
+    missing = ("ResourceClaim", "ResourceClaimTemplate")
+    assert running.view.lacks(NS, None, claims) == missing
+    assert running.view.lacks("new", None, claims) == ("Namespace", *missing)
+    eventually(lambda: all(map(running.watches.is_watching, missing)))
+    running.server.apply(obj("ResourceClaim", "shared"), obj("ResourceClaimTemplate", "t"))
+    eventually(lambda: running.view.lacks(NS, None, claims) == ())
 
 
 # --- readiness and staleness ----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ The ledger is read here and written nowhere: the reservation follows once the wh
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,9 @@ from webhook.guardrails._contract import Context, Finding
 from webhook.kube.quantity import QuantityError
 from webhook.ledger import balance
 from webhook.ledger.store import Charge, LedgerStore, Owner
+from webhook.policy._base import Mode
+
+NOT_CHARGED: Final = "not charged, as podSecurity refuses the pod"
 
 
 class Judged(NamedTuple):
@@ -55,6 +58,15 @@ def _replace_findings(outcome: Outcome, change: Callable[[Finding], Finding]) ->
     return msgspec.structs.replace(outcome, findings=findings)
 
 
+def not_charged(rule: budget.BudgetRule) -> Outcome:
+    """Return the outcome of a budget whose pod is refused by the other half of the validating call."""
+    return Outcome(rule.name, "budget", rule.mode, "passed", _severity(rule.mode), note=NOT_CHARGED)
+
+
+def _severity(mode: Mode) -> Severity:
+    return "enforce" if mode == "enforce" else "warn" if mode == "warn" else "audit"
+
+
 def judge(
     rule: budget.BudgetRule,
     context: Context,
@@ -79,7 +91,7 @@ def judge(
     if rule.grace_until is not None:
         rule = rule.at(clock())
     mode = rule.mode
-    severity: Severity = "enforce" if mode == "enforce" else "warn" if mode == "warn" else "audit"
+    severity = _severity(mode)
     note = exempt.get(budget_key(rule.name))
     # A workload is never refused because Podgate failed; its pods are judged again.
     on_fault = rule.on_fault if context.scale is None else "allow"

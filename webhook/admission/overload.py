@@ -8,6 +8,7 @@ The mutating call refuses nothing here: the validating call follows, and either 
 finds itself overloaded too, and then it refuses.
 """
 
+from webhook.admission.charging import charged_labels
 from webhook.admission.decision import ALLOWED, Decision, Outcome, OutcomeName, Severity, decide
 from webhook.admission.review import Phase, Surroundings, what_speaks_for
 from webhook.admission.ruleset import budget_key
@@ -42,10 +43,11 @@ def unjudged(subject: Subject, around: Surroundings, phase: Phase) -> Decision:
             outcomes.append(_outcome(entry.policy, guardrail.name, entry.mode, on_fault, entry.severity))
     if phase in ("validate", "cost") and rules.budgets and budget.judges(context):
         labels = info.labels if info is not None else {}
+        charged = charged_labels(entries, exempt, context, context.labels)
         now = around.now()
         for each in rules.budgets:
             rule = each.at(now)
-            if budget_key(rule.name) not in exempt and rule.covers(context.namespace, labels, context.labels):
+            if budget_key(rule.name) not in exempt and rule.covers(context.namespace, labels, charged):
                 on_fault = rule.on_fault if may_refuse else "allow"
                 outcomes.append(_outcome(rule.name, "budget", rule.mode, on_fault, _SEVERITIES[rule.mode]))
     return decide(outcomes, (), (), None) if outcomes else ALLOWED

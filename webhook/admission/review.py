@@ -18,16 +18,17 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from webhook.admission import budgets, replacement
+from webhook.admission import budgets, capacity, replacement
 from webhook.admission import decision as decisions
+from webhook.admission.charging import charged_labels, is_refused_by_security
 from webhook.admission.decision import ALLOWED, Cost, Decision, Outcome, Severity, decide, workload_line
-from webhook.admission.matching import Entry
+from webhook.admission.matching import Entry, trusts_runtime
 from webhook.admission.outcomes import error_text, fault, outcome_name
 from webhook.admission.ruleset import Ruleset
 from webhook.admission.subject import Subject
 from webhook.cluster.view import View
 from webhook.guardrails import _money, budget
-from webhook.guardrails._contract import Context, Finding, is_creation
+from webhook.guardrails._contract import Context, Finding, WorkloadScale, is_creation
 from webhook.kube.patch import Draft, Operation
 from webhook.kube.quantity import QuantityError
 from webhook.ledger.store import Charge, LedgerStore, Owner
@@ -76,19 +77,25 @@ def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping
     if rules.is_excluded(subject):
         return ALLOWED
     context, entries, exempt = what_speaks_for(subject, around)
-    run = _Run(context, around, phase, faults or {}, exempt)
+    run = _Run(context, around, phase, faults or {}, exempt, entries)
     for entry in entries:
         if phase in ("mutate", "validate", "offline") or entry.guardrail.half == phase:
             run.admit(entry)
     judges_budgets = bool(rules.budgets) and phase in ("validate", "cost", "offline") and budget.judges(context)
     if not (run.enforcing or run.holding or run.outcomes or judges_budgets):
         return ALLOWED
-    if subject.operation == "UPDATE" and context.scale is None and phase != "security":
-        # A pod that exists costs what it cost when it came, although nobody proposes anything to it any more.
-        context.priced_as_spot = rules.prices_as_spot(context, around.now)
+    if subject.operation == "UPDATE" and phase != "security":
+        capacity.as_admitted(context, rules, around.now)
     cost_before = run.price() if phase != "security" else None
     context.received_price = cost_before
+    if context.scale is not None and context.priced_as_spot:
+        # As written, no pod of a template tolerates spot nodes; what it costs more or less than before does not hang
+        # on that.
+        context.priced_as_spot, context.price = False, None
+        cost_before = run.price()
     run.enforced()
+    if judges_budgets and run.is_refused_elsewhere():
+        judges_budgets = False
     if judges_budgets:
         run.judge_budgets(enforced=True)
     run.held_back()
@@ -168,6 +175,7 @@ class _Run:
         "deny_on_fault",
         "draft",
         "enforcing",
+        "entries",
         "exempt",
         "faults",
         "holding",
@@ -185,7 +193,10 @@ class _Run:
         phase: Phase,
         faults: Mapping[str, str],
         exempt: Mapping[str, Any],
+        entries: Sequence[Entry],
     ) -> None:
+        self.entries = entries
+        """All that speak for the object, those of the other half included."""
         self.context = context
         self.around = around
         self.phase = phase
@@ -227,19 +238,37 @@ class _Run:
         """Let the budgets whose scope covers the object judge its price: enforced ones the object that will be, the
         others the object that would be."""
         context = self.context
-        info = context.namespace_info
-        namespace_labels = info.labels if info is not None else _NOTHING
         if enforced:
             price = self.price()
             self.rate = price.micros if price is not None else 0
             self.owner = replacement.owner_of(context, self.rate)
-        judged = [
-            self._judge_budget(rule)
-            for rule in self.around.rules.budgets
-            if (rule.mode == "enforce") is enforced and rule.covers(context.namespace, namespace_labels, context.labels)
-        ]
-        if judged:
-            self.outcomes.extend(budgets.tightest_first(judged))
+        paying = [rule for rule in self._paying(held_back=not enforced) if (rule.mode == "enforce") is enforced]
+        if not paying:
+            return
+        if context.operation == "UPDATE":
+            before = budget.old_labels(context)
+            context.labels_before = charged_labels(
+                self.entries, self.exempt, context, before, held_back=not enforced and context.scale is not None
+            )
+        self.outcomes.extend(budgets.tightest_first([self._judge_budget(rule) for rule in paying]))
+
+    def is_refused_elsewhere(self) -> bool:
+        """Whether the pod would be charged, and the other half of the validating call refuses it; says so."""
+        paying = self._paying(held_back=True) if self.phase == "cost" and self.context.scale is None else ()
+        if not paying or not is_refused_by_security(self.entries, self.exempt, self.context):
+            return False
+        self.outcomes.extend(map(budgets.not_charged, paying))
+        return True
+
+    def _paying(self, *, held_back: bool) -> list[budget.BudgetRule]:
+        """Return the budgets whose scope covers the object."""
+        context = self.context
+        info = context.namespace_info
+        namespace_labels = info.labels if info is not None else _NOTHING
+        is_template = held_back and context.scale is not None
+        labels = charged_labels(self.entries, self.exempt, context, context.labels, held_back=is_template)
+        rules = self.around.rules.budgets
+        return [rule for rule in rules if rule.covers(context.namespace, namespace_labels, labels)]
 
     def _judge_budget(self, rule: budget.BudgetRule) -> budgets.Judged:
         around = self.around
@@ -260,22 +289,28 @@ class _Run:
         except QuantityError:
             return None
 
+    def scale(self) -> WorkloadScale | None:
+        """Return the scale of a workload, with the running time that the policies believe."""
+        scale = self.context.scale
+        return scale.believed(trusts_runtime((*self.enforcing, *self.holding))) if scale is not None else None
+
     def decide(self, before: _money.PodPrice | None) -> Decision:
         """Put everything together."""
         cost: Cost | None = None
+        scale = self.scale()
         if before is not None:
             after = self.price() or before
             if not self.draft.operations and not self.shadow.operations:
                 before = after
-            scale = self.context.scale
             pods = scale.replicas if scale is not None else 1
             hours = self.context.prices.hours_per_month
             if scale is not None and scale.hours is not None:
                 hours = min(scale.hours, hours)
-            cost = Cost(before.of(pods), after.of(pods), pods, after.source, hours, after.unpriced, after.once)
+            costs = (_money.of_all(before, scale), _money.of_all(after, scale))
+            cost = Cost(*costs, pods, after.source, hours, after.unpriced, after.once)
         extra: tuple[str, ...] = ()
-        if cost is not None and self.context.scale is not None:
-            extra = (workload_line(self.context.scale, cost, self.context.prices.currency),)
+        if cost is not None and scale is not None:
+            extra = (workload_line(scale, cost, self.context.prices.currency),)
         proposes = self.phase in ("mutate", "offline")
         is_workload = self.context.scale is not None
         held_back = [*self.draft.operations, *self.shadow.operations] if is_workload else self.shadow.operations

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from webhook.admission.charging import charged_labels
 from webhook.admission.decision import Outcome, Severity
 from webhook.admission.matching import CompiledMatch, Entry, Matcher
 from webhook.admission.subject import Subject
@@ -85,6 +86,7 @@ class Ruleset:
         self.matcher = Matcher(entries)
         # One of its own: counts of what runs are made by another thread than reviews.
         self._pricing = Matcher(entry for entry in entries if entry.guardrail.prices_as_spot is not None)
+        self._labelling = Matcher(entry for entry in entries if entry.guardrail.labels is not None)
         compiled = (budget.compile_budget(item.name, item.spec) for item in policies.budgets)
         self.budgets = tuple(
             rule._replace(mode=stricter_cap(rule.mode, cap)) for rule in compiled if rule.mode != "off"
@@ -93,6 +95,9 @@ class Ruleset:
         self._budget_terms = {
             item.name: _terms(item.spec.lets_off) for item in policies.budgets if item.spec.mode != "off"
         }
+        scopes = (rule.scope.label for rule in self.budgets)
+        self._label_keys = frozenset(label.key for label in scopes if label is not None)
+        """Labels that budgets go by."""
         self.prices = _prices(policies)
         self.has_price_list = any(item.name == DEFAULT_PRICE_LIST for item in policies.price_lists)
         """Whether prices come from a PriceList, and are not the built-in ones."""
@@ -154,8 +159,9 @@ class Ruleset:
             context.exemptions = {name: tuple(items) for name, items in partial.items()}
         return whole
 
-    def prices_as_spot(self, context: Context, now: Callable[[], datetime]) -> bool:
-        """Whether a policy prices a pod that exists as spot capacity, as when it was admitted.
+    def prices_as_spot(self, context: Context, now: Callable[[], datetime], *, would: bool = False) -> bool:
+        """Whether a policy prices a pod that exists as spot capacity, as when it was admitted; `would` asks whether it
+        would be, were every policy enforced.
 
         Who had asked for the pod is not known any more, so nobody is an excluded subject.
         """
@@ -164,12 +170,24 @@ class Ruleset:
             return False
         exempt = self.exempt(context, entries, now) if self.has_exceptions(context.namespace) else _NOTHING
         return any(
-            entry.mode == "enforce"
+            (would or entry.mode == "enforce")
             and entry.guardrail.name not in exempt
             and entry.guardrail.prices_as_spot is not None
             and entry.guardrail.prices_as_spot(entry.rule, context)
             for entry in entries
         )
+
+    def charged_labels(self, context: Context, now: Callable[[], datetime]) -> Mapping[str, str]:
+        """Return the labels that a pod which exists is charged by, see `webhook.admission.charging`; as with
+        `prices_as_spot` nobody is an excluded subject."""
+        labels = context.labels
+        if all(labels.get(key) for key in self._label_keys):
+            return labels
+        entries = self._labelling.resolve(context.namespace, context.namespace_info, labels, _NOBODY)
+        if not entries:
+            return labels
+        exempt = self.exempt(context, entries, now) if self.has_exceptions(context.namespace) else _NOTHING
+        return charged_labels(entries, exempt, context, labels)
 
     def exception_states(self, now: datetime) -> Mapping[ExceptionState, int]:
         """Return how many PolicyExceptions hold, end soon, and have expired."""

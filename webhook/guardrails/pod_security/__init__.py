@@ -12,8 +12,10 @@ ones included. A resize is never judged.
 Example: ``violates PodSecurity "restricted:latest": runAsNonRoot != true (pod or container "web" must set
 securityContext.runAsNonRoot=true)``.
 How to comply: set what the message names, or let the platform team switch ``harden`` on, which fills in
-runAsNonRoot, the seccomp profile, allowPrivilegeEscalation and dropped capabilities where they are unset. A pod of more
-than 500 containers is left as written, and a message names the first five of what more than 500 times breaks a check.
+runAsNonRoot, the seccomp profile, allowPrivilegeEscalation and dropped capabilities where they are unset. Where that
+does not make a pod pass, it is left as it is, and the message names what its author has to change; the rest is filled
+in then. A pod of more than 500 containers is left as written, and a message names the first five of what more than 500
+times breaks a check.
 
 Labels of namespaces: with ``fromNamespaceLabels: true`` the namespace's labels
 ``pod-security.kubernetes.io/{enforce,audit,warn}`` and their ``-version`` take the place of ``level`` and ``version``,
@@ -27,7 +29,7 @@ annotation ``error`` says so. In a namespace that is not known, pods are refused
 * ``level`` and ``version``, where they are written, hold for namespaces without the labels ``enforce`` and
   ``enforce-version``; ``defaults`` does the same for audit and warn. Without them such a namespace is privileged.
 * ``exemptions`` names users, namespaces and runtime classes that the labels do not concern.
-* ``harden`` helps pods to pass what ``enforce`` demands.
+* ``harden`` helps pods to pass what ``enforce`` demands, and is silent about what it fills in.
 * A PolicyException loosens all three judgements alike; ``match`` decides first which namespaces the policy is for.
 
 Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/ and, of the labels,
@@ -51,7 +53,7 @@ from webhook.guardrails.pod_security._evaluation import (
     violation_text,
     would_text,
 )
-from webhook.guardrails.pod_security._harden import harden
+from webhook.guardrails.pod_security._harden import harden, told
 from webhook.guardrails.pod_security._registry import Plan, plan
 from webhook.guardrails.pod_security._significance import judges
 from webhook.kube.patch import Draft
@@ -89,16 +91,19 @@ def compile_section(section: PodSecuritySection) -> Rule:
 def inspect(rule: Rule, context: Context) -> Sequence[Finding]:
     """Judge the pod; all violations together are one finding, as in the API server's message."""
     if rule.labels is not None:
-        return _labelled.inspect(rule.labels, context)
-    found = judge(rule.checks, context)
+        return _labelled.inspect(rule.labels, context, fills_in=rule.harden)
+    found: Sequence[Violation] = judge(rule.checks, context)
     if not found:
         return ()
+    hint = ""
+    if rule.harden and is_creation(context):
+        found, hint = told(found, context)
     return (
         Finding(
             rule=NAME,
             message=denial_text(rule.level, rule.version, found),
             would=would_text(rule.level, rule.version, found),
-            cure=cure_of(found, context),
+            cure=hint + cure_of(found, context),
             paths=paths_of(found),
         ),
     )

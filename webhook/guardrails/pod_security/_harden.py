@@ -12,16 +12,19 @@ refuse or that would break a container which an exception covers:
 A pod of more than 500 containers is left as it is: the patch would be megabytes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
+from webhook.guardrails._contract import Context
 from webhook.guardrails.pod_security import _usual
-from webhook.guardrails.pod_security._evaluation import Leave
+from webhook.guardrails.pod_security._check import Violation
+from webhook.guardrails.pod_security._evaluation import NAME, Leave
 from webhook.guardrails.pod_security._registry import Plan
 from webhook.guardrails.pod_security._visitor import Seat, Visit
 from webhook.guardrails.pod_security.capabilities_restricted import ALL, added_beyond, drops_all
 from webhook.kube.containers import is_crowded
-from webhook.kube.objects import PodSpec
+from webhook.kube.objects import PodSpec, SecurityContext
 from webhook.kube.patch import Draft
 
 Step = Callable[[], None]
@@ -51,6 +54,39 @@ def harden(draft: Draft, checks: Plan, leave: Leave | None) -> bool:
         if checks.ids == _usual.CHECKS and _usual.applies(everything):
             return _harden_usual(draft, checks, everything)
     return _harden_any(draft, checks, leave, everything, spec)
+
+
+NOT_FILLED_IN: Final = "create it again, for the mutating call, which fills this in, did not come through; or "
+
+
+def left_to_author(found: Sequence[Violation], context: Context) -> Sequence[Violation]:
+    """Return the violations that the author has to mend, of a pod that does not pass.
+
+    Once these are mended, the rest is filled in. There are none where all of it is: such a pod did not pass through the
+    mutating call.
+    """
+    pod = context.pod
+    spec = pod.spec or PodSpec()
+    if is_crowded(spec):
+        return found
+    exemptions = context.exemptions.get(NAME)
+    leave = Leave(exemptions) if exemptions else None
+    draft = Draft(pod)
+    own: list[Violation] = []
+    for violation in found:
+        plan = _PLANS.get(violation.check)
+        exempt = leave.containers(violation.check) if leave is not None else frozenset()
+        if plan is None or plan(draft, Visit(pod.metadata, spec, exempt, is_silent=True)) is None:
+            own.append(violation)
+    # What only another violation keeps from being filled in goes with that one.
+    fixed = [each for each in own if each.check not in _CONTRADICTED or _CONTRADICTED[each.check](spec)]
+    return fixed or own
+
+
+def told(found: Sequence[Violation], context: Context) -> tuple[Sequence[Violation], str]:
+    """Return what a new pod that does not pass is told, and what goes before the cure."""
+    own = left_to_author(found, context)
+    return (own, "") if own else (found, NOT_FILLED_IN)
 
 
 def _harden_any(draft: Draft, checks: Plan, leave: Leave | None, everything: Visit, spec: PodSpec) -> bool:
@@ -170,3 +206,20 @@ _PLANS: dict[str, Callable[[Draft, Visit], list[Step] | None]] = {
     "seccompProfile_restricted": _set_seccomp_profile,
 }
 """What mends a check; the other checks forbid what was written, and nothing can be filled in there."""
+
+
+def _writes(spec: PodSpec, is_written: Callable[[SecurityContext], bool]) -> bool:
+    containers = (*(spec.containers or ()), *(spec.init_containers or ()), *(spec.ephemeral_containers or ()))
+    own = [each.security_context for each in containers]
+    return any(each is not None and is_written(each) for each in own)
+
+
+_CONTRADICTED: dict[str, Callable[[PodSpec], bool]] = {
+    "allowPrivilegeEscalation": lambda spec: _writes(spec, lambda each: each.allow_privilege_escalation is True),
+    "runAsNonRoot": lambda spec: (
+        (spec.security_context is not None and spec.security_context.run_as_non_root is False)
+        or _writes(spec, lambda each: each.run_as_non_root is False)
+    ),
+}
+"""Checks that may only be kept from being filled in by what another check forbids, and whether the author wrote what
+they forbid themselves."""

@@ -8,9 +8,10 @@ names that the built-in plugin gives them.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from webhook.guardrails._contract import Context, Finding
+from webhook.guardrails._contract import Context, Finding, is_creation
 from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._evaluation import NAME, cure_of, denial_text, judge, paths_of, would_text
+from webhook.guardrails.pod_security._harden import told
 from webhook.guardrails.pod_security._namespace_labels import PREFIX, Policies, Standard, policies_of
 from webhook.guardrails.pod_security._registry import Plan, plan
 from webhook.guardrails.pod_security._text import go_quote
@@ -51,8 +52,14 @@ def enforced_checks(rule: Labelled, context: Context) -> Plan:
     return policies_of(info.labels, rule.defaults).enforce.checks
 
 
-def inspect(rule: Labelled, context: Context) -> Sequence[Finding]:
-    """Judge a pod, or the template of a workload, in the order of the built-in plugin; the first hit answers."""
+def inspect(rule: Labelled, context: Context, *, fills_in: bool = False) -> Sequence[Finding]:
+    """Judge a pod, or the template of a workload, in the order of the built-in plugin; the first hit answers.
+
+    Args:
+        rule: the section, compiled.
+        context: the review.
+        fills_in: whether what is unset is filled in where that makes a new pod pass.
+    """
     is_workload = context.scale is not None
     if is_workload and context.subresource:
         return ()
@@ -75,10 +82,12 @@ def inspect(rule: Labelled, context: Context) -> Sequence[Finding]:
         found.append(_annotation("error", f"Failed to parse policy: {policies.error_text}"))
     if not is_workload:
         found.append(_annotation("enforce-policy", str(policies.enforce)))
-    return _judged(policies, context, found, is_workload=is_workload)
+    return _judged(policies, context, found, is_workload=is_workload, fills_in=fills_in and is_creation(context))
 
 
-def _judged(policies: Policies, context: Context, found: list[Finding], *, is_workload: bool) -> list[Finding]:
+def _judged(
+    policies: Policies, context: Context, found: list[Finding], *, is_workload: bool, fills_in: bool
+) -> list[Finding]:
     known: dict[Standard, list[Violation]] = {}
 
     def violations_of(standard: Standard) -> list[Violation]:
@@ -89,14 +98,17 @@ def _judged(policies: Policies, context: Context, found: list[Finding], *, is_wo
     audited = violations_of(policies.audit)
     if audited:
         found.append(_annotation("audit-violations", would_text(*policies.audit, audited)))
-    enforced = [] if is_workload else violations_of(policies.enforce)
+    enforced: Sequence[Violation] = () if is_workload else violations_of(policies.enforce)
+    hint = ""
+    if enforced and fills_in:
+        enforced, hint = told(enforced, context)
     if enforced:
         found.append(
             Finding(
                 rule=NAME,
                 message=denial_text(*policies.enforce, enforced),
                 would=would_text(*policies.enforce, enforced),
-                cure=_cure(policies, enforced, context),
+                cure=hint + _cure(policies, enforced, context),
                 paths=paths_of(enforced),
             )
         )
