@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.ledger.interleaved import ROOM, Cluster, Faults
-from webhook.ledger.store import LedgerError
+from webhook.ledger.store import LedgerError, Outcome
 
 Make = Callable[..., Cluster]
 
