@@ -29,7 +29,9 @@ class Switches:
         self.sees_pods = True
 
 
-def replica(ledgers: Ledgers, clock: Clock, switches: Switches | None = None, *, seed: int = 0) -> SharedLedger:
+def replica(
+    ledgers: Ledgers, clock: Clock, switches: Switches | None = None, *, seed: int = 0, is_named: bool = True
+) -> SharedLedger:
     """Return a replica that has counted that no pod runs. Its time is that of `clock` and what it has slept."""
     switched = switches or Switches()
     slept = [0.0]
@@ -45,7 +47,7 @@ def replica(ledgers: Ledgers, clock: Clock, switches: Switches | None = None, *,
         random=random.Random(seed).random,  # noqa: S311  it spreads pauses
         is_absent=lambda: switched.is_absent,
         sees_pods=lambda: switched.sees_pods,
-        holder=f"replica-{next(_HOLDERS)}",
+        holder=f"replica-{next(_HOLDERS)}" if is_named else "",
     )
     made = SharedLedger(ledgers, around, ttl=TTL)
     made.recount([])
@@ -69,6 +71,14 @@ def settle(shared: Iterable[SharedLedger], clock: Clock) -> None:
     clock.now += timedelta(seconds=ACTIVE_SECONDS + 1)
     for each in shared:
         each.flush()
+
+
+def lead(shared: SharedLedger, clock: Clock, seconds: int, pods: Iterable[Booking], budgets: Iterable[str]) -> None:
+    """Lead for so long while nothing changes."""
+    running, names = list(pods), list(budgets)
+    for _ in range(seconds):
+        clock.now += timedelta(seconds=1)
+        sync(shared, running, names)
 
 
 def sync(shared: SharedLedger, pods: Iterable[Booking], budgets: Iterable[str] = ("a", "b")) -> None:

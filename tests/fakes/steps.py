@@ -4,6 +4,7 @@ Whatever a test runs in it gives way by `Steps.pause`, and only there, so a run 
 repeated, and takes no longer than its work. Time stands still but for what all wait for.
 """
 
+import heapq
 import random
 import threading
 from collections.abc import Callable
@@ -14,10 +15,12 @@ class _Killed(BaseException):
 
 
 class _Task:
-    def __init__(self, work: Callable[[], None], owner: str, wake: float) -> None:
+    """Something that runs; with a thread where it may give way."""
+
+    def __init__(self, work: Callable[[], None], owner: str, *, has_thread: bool) -> None:
         self.work = work
         self.owner = owner
-        self.wake = wake
+        self.has_thread = has_thread
         self.go = threading.Semaphore(0)
         self.is_done = False
         self.is_killed = False
@@ -38,20 +41,26 @@ class Steps:
         """Seconds since the begin."""
         self.taken = 0
         self._most = most
-        self._tasks: list[_Task] = []
+        self._waiting: list[tuple[float, int, _Task]] = []
+        self._ready: list[_Task] = []
+        self._count = 0
         self._by_thread: dict[int, _Task] = {}
         self._back = threading.Semaphore(0)
 
     def spawn(self, work: Callable[[], None], owner: str = "", after: float = 0.0) -> None:
-        """Run something that gives way, from some time on."""
-        self._tasks.append(_Task(work, owner, self.now + after))
+        """Run something that may give way, from some time on."""
+        self._wait(_Task(work, owner, has_thread=True), after)
+
+    def call(self, work: Callable[[], None], owner: str = "", after: float = 0.0) -> None:
+        """Run something that does not give way, at some time."""
+        self._wait(_Task(work, owner, has_thread=False), after)
 
     def pause(self, seconds: float = 0.0) -> None:
         """Let others run for so long at least."""
         task = self._by_thread.get(threading.get_ident())
         if task is None:
-            return  # The test itself.
-        task.wake = self.now + seconds
+            return  # Whatever does not give way.
+        self._wait(task, seconds)
         self._back.release()
         task.go.acquire()
         if task.is_killed:
@@ -59,38 +68,49 @@ class Steps:
 
     def kill(self, owner: str) -> None:
         """Let everything of an owner end where it is."""
-        for task in self._tasks:
-            if task.owner == owner:
-                task.is_killed = True
+        for task in self._all():
+            task.is_killed = task.is_killed or task.owner == owner
 
     def run(self, until: Callable[[], bool]) -> None:
         """Run until something holds, or nothing is left to run."""
-        while self._tasks and not until():
-            ready = [task for task in self._tasks if task.wake <= self.now]
-            if not ready:
-                self.now = min(task.wake for task in self._tasks)
-                continue
+        while not until():
+            if not self._ready:
+                if not self._waiting:
+                    return
+                self.now = max(self.now, self._waiting[0][0])
+            while self._waiting and self._waiting[0][0] <= self.now:
+                self._ready.append(heapq.heappop(self._waiting)[2])
             self.taken += 1
             assert self.taken < self._most, "something hangs"
-            self._step(self.random.choice(ready))
+            chosen = self.random.randrange(len(self._ready))
+            self._ready[chosen], self._ready[-1] = self._ready[-1], self._ready[chosen]
+            self._step(self._ready.pop())
 
     def end(self) -> None:
         """End all that runs still."""
-        for task in tuple(self._tasks):
+        for task in self._all():
             task.is_killed = True
             self._step(task)
 
+    def _all(self) -> list[_Task]:
+        return [*self._ready, *(task for _, _, task in self._waiting)]
+
+    def _wait(self, task: _Task, seconds: float) -> None:
+        self._count += 1
+        heapq.heappush(self._waiting, (self.now + seconds, self._count, task))
+
     def _step(self, task: _Task) -> None:
+        if task.is_killed and task.thread is None:
+            return
+        if not task.has_thread:
+            task.work()
+            return
         if task.thread is None:
-            if task.is_killed:
-                self._tasks.remove(task)
-                return
             task.thread = threading.Thread(target=self._run, args=(task,), daemon=True)
             task.thread.start()
         task.go.release()
         self._back.acquire()
         if task.is_done:
-            self._tasks.remove(task)
             task.thread.join()
         if task.error is not None:
             raise task.error

@@ -5,12 +5,12 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.contracts.ledger import TTL, Clock, Desk, LedgerContract
+from tests.contracts.ledger import Clock, Desk, LedgerContract
 from tests.fakes import shared_ledger
 from tests.integration import _admission, _control_plane
 from webhook.kube import budget_ledgers
@@ -32,7 +32,7 @@ class Shop:
     def __init__(self, plane: _control_plane.ControlPlane, kubectl: _admission.Kubectl) -> None:
         self.plane = plane
         self.kubectl = kubectl
-        self.clock = Clock(datetime.now(UTC))
+        self.clock = Clock()
         self._running: list[tuple[SharedLedger, Reflector[Stored], api.Client]] = []
 
     def open(
@@ -217,8 +217,8 @@ def test_a_replica_that_is_killed_in_a_batch_takes_nothing_for_ever(shop: Shop) 
     assert lost > 0
     replicas = shop.open(2)
     assert sum(storm(replicas, 150)) == 100 - lost
-    shop.clock.now += TTL + timedelta(seconds=1)
-    shared_ledger.sync(replicas[0], [], ["a"])
+    # What it held comes back as well as what it had booked.
+    shared_ledger.lead(replicas[0], shop.clock, 40, [], ["a"])
     assert shop.sheet().committed == 0
     history.until(shop.stored())
     assert max(sheet.committed for sheet in history.sheets) == 100
@@ -256,6 +256,7 @@ def test_the_schema_keeps_nonsense_out(shop: Shop) -> None:
 def test_kubectl_shows_what_a_budget_has_committed(shop: Shop) -> None:
     (shared,) = shop.open()
     shared.reserve("p", 13_698_630, [Charge("a", None)])
+    shared.flush()
     header, line = shop.kubectl.must("get", "budgetledgers").out.splitlines()
     assert header.split() == ["NAME", "BUDGET", "COMMITTED", "RESERVATIONS", "AGE"]
     assert line.split()[:4] == ["a", "a", "13.698630", "1"]
@@ -271,6 +272,7 @@ def test_an_object_stays_small_however_many_pods_are_created(shop: Shop) -> None
         shared.begin(key, 1, charges, None, seconds=30, done=lambda _: is_done.release())
     for _ in range(2_100):
         assert is_done.acquire(timeout=60)
+    shared.flush()
     document = shop.kubectl.must("get", "budgetledger", "a", "-o", "json", "--show-managed-fields").out
     assert len(json.dumps(json.loads(document))) < 400_000, time.monotonic() - started
     assert shop.sheet().committed == 2_000

@@ -44,6 +44,9 @@ class Faults(NamedTuple):
     """Replicas that are killed, in all."""
 
 
+NOTHING = Faults()
+
+
 class _Way:
     """The way of one replica to the ledgers."""
 
@@ -105,8 +108,10 @@ class Cluster:
 
     LAG = 1.5
     """Seconds after which every replica has seen a pod, at most."""
+    KEPT = 15.0
+    """Seconds for which a pod that was let in counts although it does not come, at least."""
 
-    def __init__(self, seed: int, replicas: int, faults: Faults = Faults(), most: int = 400_000) -> None:
+    def __init__(self, seed: int, replicas: int, faults: Faults = NOTHING, most: int = 400_000) -> None:
         self.steps = Steps(seed, most)
         self.faults = faults
         self.ledgers = FakeLedgers()
@@ -116,6 +121,8 @@ class Cluster:
         self.accepted: dict[str, Booking] = {}
         self.answers: dict[str, Outcome | LedgerError | None] = {}
         """The last word on each pod; None while there is none."""
+        self._open = 0
+        """Pods that have no answer yet."""
         self.ledgers.listeners.append(self._say)
         for each in self.replicas:
             self._count(each)
@@ -123,7 +130,7 @@ class Cluster:
             self.steps.spawn(partial(self._leads, each), each.name)
         for _ in range(faults.deaths):
             victim = self.steps.random.choice(self.replicas)
-            self.steps.spawn(partial(self._die, victim), after=self.steps.random.uniform(0, 0.4))
+            self.steps.call(partial(self._die, victim), after=self.steps.random.uniform(0, 0.4))
 
     def happens(self, times: int) -> bool:
         """Whether something happens that happens `times` of 100."""
@@ -138,8 +145,9 @@ class Cluster:
         for _ in range(count):
             key = f"pod-{len(self.answers)}"
             self.answers[key] = None
+            self._open += 1
             pod = Booking(key, micros, tuple(budgets))
-            self.steps.spawn(partial(self._ask, pod, seconds), after=self.steps.random.uniform(0, within))
+            self.steps.call(partial(self._ask, pod, seconds), after=self.steps.random.uniform(0, within))
 
     def settle(self, seconds: float = 60.0) -> None:
         """Let everything come to rest."""
@@ -148,7 +156,7 @@ class Cluster:
 
     def answered(self) -> None:
         """Go on until every pod has its answer."""
-        self.steps.run(lambda: all(each is not None for each in self.answers.values()))
+        self.steps.run(lambda: not self._open)
 
     def end(self) -> None:
         """End what runs."""
@@ -157,34 +165,52 @@ class Cluster:
     def _ask(self, pod: Booking, seconds: float) -> None:
         alive = [each for each in self.replicas if each.is_alive]
         if not alive:
-            self.answers[pod.key] = LedgerError("nobody is there")
+            self._answer(pod, LedgerError("nobody is there"))
             return
         replica = self.steps.random.choice(alive)
-        heard: list[Outcome | LedgerError] = []
+        is_told: list[bool] = []
+
+        def told(answer: Callable[[], Outcome | LedgerError]) -> None:
+            if is_told:
+                return
+            is_told.append(True)
+            if not replica.is_alive or self.happens(self.faults.retried):
+                # Nobody heard what the answer was.
+                self.steps.call(partial(self._ask, pod, seconds))
+                return
+            self._answer(pod, answer())
+
+        def done(answer: Outcome | LedgerError) -> None:
+            self.steps.call(partial(told, lambda: answer))
+
         charges = [Charge(budget, ROOM) for budget in pod.budgets]
-        give_up = replica.shared.begin(pod.key, pod.micros, charges, None, seconds=seconds, done=heard.append)
-        end = self.steps.now + seconds
-        while not heard and self.steps.now < end and replica.is_alive:
-            self.steps.pause(0.005)
-        if not replica.is_alive or self.happens(self.faults.retried):
-            # Nobody heard what the answer was.
-            self.steps.spawn(partial(self._ask, pod, seconds))
-            return
-        answer = heard[0] if heard else give_up()
+        give_up = replica.shared.begin(pod.key, pod.micros, charges, None, seconds=seconds, done=done)
+        self.steps.call(partial(told, give_up), after=seconds)
+
+    def _answer(self, pod: Booking, answer: Outcome | LedgerError) -> None:
         self.answers[pod.key] = answer
-        if isinstance(answer, Outcome) and answer.accepted:
-            self.accepted[pod.key] = pod
-            self.check()
-            if not self.happens(self.faults.never_comes):
-                self.steps.pause(self.steps.random.uniform(0, 0.05))
-                self.pods[pod.key] = pod
-                for each in self.replicas:
-                    self.steps.spawn(partial(each.seen.add, pod.key), after=self.steps.random.uniform(0, self.LAG))
+        self._open -= 1
+        if not isinstance(answer, Outcome) or not answer.accepted:
+            return
+        self.accepted[pod.key] = pod
+        self.check()
+        if self.happens(self.faults.never_comes):
+            self.steps.call(partial(self._forget, pod), after=self.KEPT)
+        else:
+            self.steps.call(partial(self._come, pod), after=self.steps.random.uniform(0, 0.05))
+
+    def _forget(self, pod: Booking) -> None:
+        del self.accepted[pod.key]
+
+    def _come(self, pod: Booking) -> None:
+        self.pods[pod.key] = pod
+        for each in self.replicas:
+            self.steps.call(partial(each.seen.add, pod.key), after=self.steps.random.uniform(0, self.LAG))
 
     def _say(self, what: str, stored: Stored) -> None:
         for each in self.replicas:
             each.news.append((what, stored))
-            self.steps.spawn(partial(self._hear, each), each.name, after=self.steps.random.uniform(0, 0.05))
+            self.steps.call(partial(self._hear, each), each.name, after=self.steps.random.uniform(0, 0.05))
 
     def _hear(self, replica: _Replica) -> None:
         what, stored = replica.news.popleft()
@@ -222,8 +248,7 @@ class Cluster:
             if budget in self.ledgers.stored and self.ledgers.stored[budget].status:
                 let_in = sum(pod.micros for pod in self.accepted.values() if budget in pod.budgets)
                 assert let_in <= ROOM, budget
-                if not self.faults.never_comes:
-                    assert self.ledgers.sheet(budget).rate >= let_in, budget
+                assert self.ledgers.sheet(budget).rate >= let_in, budget
 
     def check_versions(self) -> None:
         """At no version was more committed than there is room for."""

@@ -197,3 +197,30 @@ def test_spending_in_steps_equals_spending_at_once(rate: int, steps: list[int]) 
         now += timedelta(microseconds=microseconds)
         stepwise = stepwise.advanced(rate, now)
     assert stepwise == Spending(NOON).advanced(rate, now)
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=2), timedelta(days=3), timedelta(days=366)])
+def test_a_clock_that_was_wrong_for_one_count_freezes_nothing(jump: timedelta) -> None:
+    """What was spent before stays known, what was counted for days that have not come is forgotten."""
+    noon = NOON.replace(day=15, hour=12)
+    spending = Spending(noon - timedelta(days=4)).advanced(MONEY, noon)
+    right = spending.micros("monthly", noon)
+    wrong = spending.advanced(MONEY, noon + jump)
+    assert wrong.micros("monthly", noon) <= right + MONEY * 24
+    back = wrong.advanced(MONEY, noon + timedelta(minutes=1))
+    assert back.since == noon + timedelta(minutes=1)
+    # The day itself, of which it is not known any more how much was counted when, is off by a day at most.
+    assert right - MONEY * 12 <= back.micros("monthly", noon) <= right + MONEY * 24
+    later = back.advanced(MONEY, noon + timedelta(hours=5))
+    assert later.micros("monthly", later.since) - back.micros("monthly", back.since) in range(4 * MONEY, 6 * MONEY)
+
+
+def test_a_clock_that_goes_back_a_little_changes_nothing() -> None:
+    spending = Spending(NOON).advanced(MONEY, NOON + timedelta(hours=3))
+    assert spending.advanced(MONEY, NOON + timedelta(hours=2)) is spending
+
+
+def test_days_that_have_not_come_count_nothing() -> None:
+    tomorrow = NOON.date() + timedelta(days=1)
+    spending = Spending(NOON, 0, ((NOON.date() - timedelta(days=1), 3_600_000_000), (tomorrow, 10**15)))
+    assert spending.micros("monthly", NOON) == 1

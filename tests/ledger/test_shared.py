@@ -10,12 +10,12 @@ import pytest
 
 from tests.contracts.ledger import TTL, Clock
 from tests.fakes.ledgers import FakeLedgers
-from tests.fakes.shared_ledger import Switches, replica, sync, watch
+from tests.fakes.shared_ledger import Switches, lead, replica, sync, watch
 from webhook.kube import client as api
 from webhook.kube.budget_ledgers import Stored
 from webhook.ledger import _wire
 from webhook.ledger.shared import UNUSED, SharedLedger
-from webhook.ledger.sheet import MOST_RESERVATIONS, SETTLE, Sheet
+from webhook.ledger.sheet import MOST_RESERVATIONS, SETTLE, STALE, Sheet
 from webhook.ledger.store import Booking, Charge, LedgerError, Outcome, Owner
 from webhook.ledger.writer import Surroundings
 
@@ -200,6 +200,44 @@ def test_a_pod_that_never_comes_is_given_back_in_time(house: House, seconds: int
     house.clock.now += TTL - seconds * SECOND + SECOND
     sync(two, [])
     assert house.committed() == 0
+
+
+def test_a_pod_that_never_comes_is_given_back_after_half_a_minute_while_news_come_in(house: House) -> None:
+    one, two = house.open(2)
+    lead(two, house.clock, 5, [], ["a"])
+    one.reserve("p", 60, CHARGE)
+    lead(two, house.clock, 29, [], ["a"])
+    assert house.committed() == 60
+    lead(two, house.clock, 2, [], ["a"])
+    assert house.committed() == 0
+
+
+def test_while_news_of_pods_were_away_for_a_moment_a_reservation_waits_longer(house: House) -> None:
+    switches = Switches()
+    (one,) = house.open()
+    (two,) = house.open(1, switches)
+    lead(two, house.clock, 5, [], ["a"])
+    one.reserve("p", 60, CHARGE)
+    lead(two, house.clock, 20, [], ["a"])
+    switches.sees_pods = False
+    lead(two, house.clock, 1, [], ["a"])
+    switches.sees_pods = True
+    lead(two, house.clock, 25, [], ["a"])
+    assert house.committed() == 60
+    lead(two, house.clock, 10, [], ["a"])
+    assert house.committed() == 0
+
+
+def test_a_controller_whose_pod_was_refused_elsewhere_asks_again_and_needs_no_more_room(house: House) -> None:
+    one, two = house.open(2)
+    web = Owner("web")
+    assert one.reserve("refused", 60, CHARGE, web).accepted
+    assert not two.reserve("again", 60, CHARGE, web).accepted, "the first may still come"
+    house.clock.now += STALE + SECOND
+    two.unchanged()
+    assert not two.reserve("other", 60, CHARGE, Owner("api")).accepted
+    assert two.reserve("again", 60, CHARGE, web).accepted
+    assert set(house.ledgers.sheet("a").reservations) == {"again"}
 
 
 def test_a_second_budget_that_refuses_gives_the_first_back(house: House) -> None:

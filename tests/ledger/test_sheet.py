@@ -7,7 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webhook.ledger import _wire
-from webhook.ledger.sheet import SETTLE, Ask, Reservation, Restored, Running, Sheet
+from webhook.ledger.sheet import (
+    MOST_IN_ALL,
+    MOST_RESERVATIONS,
+    SETTLE,
+    STALE,
+    Ask,
+    Reservation,
+    Restored,
+    Running,
+    Share,
+    Sheet,
+)
 from webhook.ledger.store import Outcome
 
 NOW = datetime(2026, 11, 11, 12, 30, 1, 5, tzinfo=UTC)
@@ -17,9 +28,18 @@ rates = st.integers(0, 10**18)
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 reservations = st.dictionaries(
     st.uuids().map(str) | st.text(max_size=8),
-    st.builds(Reservation, rates, moments, st.sampled_from(["", "owner"]) | st.text(max_size=8), st.booleans(), rates),
+    st.builds(
+        Reservation,
+        rates,
+        moments,
+        st.sampled_from(["", "owner"]) | st.text(max_size=8),
+        st.booleans(),
+        rates,
+        st.sampled_from(["", "team-a"]) | st.text(max_size=8),
+    ),
     max_size=5,
 )
+shares = st.dictionaries(st.sampled_from(["0a1b", "2c3d", "4e5f"]), st.builds(Share, rates, moments))
 restored = st.none() | st.builds(Restored, st.just("Deleted"), st.text(max_size=20), moments)
 
 
@@ -27,17 +47,32 @@ def never(_had: int) -> bool:
     return False
 
 
-@given(rates, rates, reservations, restored, st.integers(0, 2_000))
+@given(rates, rates, reservations, restored, shares, st.integers(0, 2_000))
 @settings(max_examples=60, deadline=None)
 def test_what_is_stored_is_read_back(
-    confirmed: int, replacement: int, booked: dict[str, Reservation], told: Restored | None, hours: int
+    confirmed: int,
+    replacement: int,
+    booked: dict[str, Reservation],
+    told: Restored | None,
+    held: dict[str, Share],
+    hours: int,
 ) -> None:
     counted = Sheet.counted(confirmed, NOW)
     sheet = Sheet(
-        confirmed, replacement, booked, counted.spending.advanced(confirmed, NOW + timedelta(hours=hours)), told
+        confirmed, replacement, booked, counted.spending.advanced(confirmed, NOW + timedelta(hours=hours)), told, held
     )
     again = _wire.decode(_wire.encode(sheet, NOW + timedelta(hours=hours)))
-    for name in ("confirmed", "replacement", "reservations", "spending", "restored", "rate", "beside", "committed"):
+    for name in (
+        "confirmed",
+        "replacement",
+        "reservations",
+        "spending",
+        "restored",
+        "rate",
+        "beside",
+        "committed",
+        "shares",
+    ):
         assert getattr(again, name) == getattr(sheet, name)
     assert not again.is_changed
 
@@ -111,7 +146,16 @@ def test_a_pod_that_runs_is_counted_at_what_it_costs_once_all_have_seen_it() -> 
 
 @pytest.mark.parametrize(
     "status",
-    [b"[]", b"{}", b"x", b'{"committed":1}', b'{"reservations":"p 1.0 2026-01-01T00:00:00Z"}'],
+    [
+        b"[]",
+        b"{}",
+        b"x",
+        b'{"committed":1}',
+        b'{"reservations":"p 1.0 2026-01-01T00:00:00Z"}',
+        b'{"reservations":"\xff\xfe"}',
+        b"\xff\xfe\x00",
+        b'{"reservations":"\\ud800"}',
+    ],
 )
 def test_what_no_writer_wrote_is_damaged_in_one_line(status: bytes) -> None:
     with pytest.raises(_wire.Damaged) as caught:
@@ -131,3 +175,97 @@ def test_reservations_are_salvaged_one_by_one() -> None:
     assert _wire.salvage(broken) == ({"p": Reservation(30, NOW)}, {})
     assert _wire.is_kept(raw, raw.replace(b":", b": "))
     assert not _wire.is_kept(raw, b"{}")
+
+
+def test_a_share_has_the_form_of_a_reservation_so_that_older_replicas_count_it() -> None:
+    sheet = Sheet.counted(20, NOW)
+    sheet.share("0a1b", 30, NOW)
+    assert b"share:0a1b 0.000030 2026-11-11T12:30:01.000005Z\\n" in _wire.encode(sheet, NOW)
+    assert (sheet.rate, sheet.known, sheet.shared) == (50, 20, 30)
+    sheet.share("0a1b", None, NOW)
+    assert (sheet.rate, sheet.shares) == (20, {})
+
+
+def test_a_line_of_an_older_replica_is_read_as_before() -> None:
+    sheet = Sheet.counted(0, NOW)
+    sheet.reserve(Ask("p", 30, 100, "web"), never, NOW)
+    assert b"p 0.000030 2026-11-11T12:30:01.000005Z owner=web\\n" in _wire.encode(sheet, NOW)
+    assert _wire.decode(_wire.encode(sheet, NOW)).reservations == {"p": Reservation(30, NOW, "web")}
+
+
+def test_a_share_refuses_others_until_it_is_given_back() -> None:
+    sheet = Sheet.counted(20, NOW)
+    sheet.share("0a1b", 30, NOW)
+    assert sheet.reserve(Ask("p", 51, 100), never, NOW).outcome == Outcome(False, committed=50, limit=100)
+    assert sheet.reserve(Ask("p", 50, 100), never, NOW).outcome.accepted
+
+
+def test_a_pod_that_is_part_of_a_share_is_not_counted_beside_it() -> None:
+    sheet = Sheet.counted(20, NOW)
+    sheet.share("0a1b", 30, NOW)
+    later = NOW + timedelta(seconds=2)
+    sheet.recount(Running(45, {}, fresh=25), lambda _: "running", 100, later, TTL)
+    assert sheet.rate == 50
+    # More than a share can have booked came without being asked for.
+    sheet.recount(Running(60, {}, fresh=40), lambda _: "running", 100, later, TTL)
+    assert sheet.rate == 60
+    # Who is gone has booked no more.
+    sheet.recount(Running(60, {}, fresh=40), lambda _: "running", 100, later, TTL, {"0a1b"})
+    assert (sheet.rate, sheet.shares) == (60, {})
+
+
+def test_what_was_counted_or_reserved_is_never_taken_for_a_part_of_a_share() -> None:
+    sheet = Sheet.counted(20, NOW)
+    sheet.reserve(Ask("p", 30, 100), never, NOW)
+    sheet.share("0a1b", 40, NOW)
+    # The 20 are young, and so is the pod whose reservation ends now.
+    sheet.recount(Running(50, {"p": 30}, fresh=20), lambda _: "running", 100, NOW + SETTLE, TTL)
+    assert (sheet.confirmed, sheet.rate) == (50, 90)
+
+
+def test_the_controller_that_asks_again_gets_back_what_it_never_used() -> None:
+    sheet = Sheet.counted(0, NOW)
+    for pod in ("p", "q", "seen"):
+        sheet.reserve(Ask(pod, 30, 100, "web"), never, NOW)
+    sheet.reserve(Ask("other", 10, 100, "api"), never, NOW)
+    unseen = {"p", "q", "other"}
+    sheet.drop_stale("web", unseen.__contains__, NOW + STALE, NOW)
+    assert sheet.rate == 100, "it may still come"
+    sheet.drop_stale("web", unseen.__contains__, NOW + STALE + timedelta(seconds=1), NOW)
+    assert set(sheet.reservations) == {"seen", "other"}
+    assert sheet.rate == 40
+
+
+def test_no_namespace_fills_what_all_share() -> None:
+    sheet = Sheet.counted(0, NOW)
+    many = {f"{number}": Reservation(1, NOW, namespace="greedy") for number in range(MOST_RESERVATIONS)}
+    sheet = Sheet(0, 0, many, sheet.spending)
+    refused = sheet.reserve(Ask("p", 1, 10**6, namespace="greedy"), never, NOW).outcome
+    assert not refused.accepted
+    assert "being created at this moment" in refused.reason
+    assert sheet.reserve(Ask("p", 1, 10**6, namespace="modest"), never, NOW).outcome.accepted
+    assert sheet.reserve(Ask("q", 1, None, namespace="greedy"), never, NOW).outcome.accepted
+
+
+def test_two_that_fill_it_leave_room_for_those_that_come_later() -> None:
+    many = {
+        f"{name}-{number}": Reservation(1, NOW, namespace=name)
+        for name in ("greedy", "hungry")
+        for number in range(MOST_RESERVATIONS)
+    }
+    sheet = Sheet(0, 0, many, Sheet.counted(0, NOW).spending)
+    for number in range(150):
+        sheet.reserve(Ask(f"modest-{number}", 1, 10**6, namespace="modest"), never, NOW)
+    assert sum(each.namespace == "modest" for each in sheet.reservations.values()) == 100
+    assert not sheet.reserve(Ask("p", 1, 10**6, namespace="greedy"), never, NOW).outcome.accepted
+    assert len(sheet.reservations) < MOST_IN_ALL
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=1), timedelta(days=365)])
+def test_a_reservation_of_a_clock_that_was_ahead_lives_no_longer_than_others(ahead: timedelta) -> None:
+    sheet = Sheet.counted(0, NOW)
+    sheet.reserve(Ask("p", 30, 100), never, NOW + ahead)
+    sheet.recount(Running(0), lambda _: "unknown", 100, NOW, TTL)
+    assert sheet.rate == 30
+    sheet.recount(Running(0), lambda _: "unknown", 100, NOW + TTL + timedelta(seconds=1), TTL)
+    assert sheet.rate == 0

@@ -17,8 +17,8 @@ SHARE: Final = 0.4
 """Of the caller's own time-out, that a reservation may take; waiting for caches and the loop may take half of it."""
 
 MOST_SECONDS: Final = 4.0
-"""The share of the longest time-out that an API server uses unless told otherwise, 10 s. Also used where the caller
-does not say how long it waits."""
+"""The share of the time-out that an API server uses unless told otherwise, 10 s; for callers that do not say how long
+they wait."""
 
 
 class _Asked(Exception):  # noqa: N818  it is no error
@@ -71,7 +71,7 @@ async def commit_later(
     try:
         return commit(decision, subject, _Asking(), uid)
     except _Asked as asked:
-        seconds = MOST_SECONDS if timeout is None else min(MOST_SECONDS, timeout * SHARE)
+        seconds = MOST_SECONDS if timeout is None else timeout * SHARE
         answer = await _answer(ledger, asked, seconds)
     return commit(decision, subject, _Answered(answer), uid, refusal)
 

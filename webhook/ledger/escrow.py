@@ -111,6 +111,11 @@ class Escrow:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._accounts: dict[str, _Account] = {}
+        self._is_ended = False
+
+    def end(self) -> None:
+        """Hold nothing from now on."""
+        self._is_ended = True
 
     # --- without a write --------------------------------------------------------------------------------------------
 
@@ -219,7 +224,7 @@ class Escrow:
         sheet.share(self.holder, rate if rate or wants else None, now)
 
     def _worth(self, account: _Account, sheet: Sheet) -> int:
-        if self._monotonic() - account.booked_at > ACTIVE_SECONDS:
+        if self._is_quiet(account):
             return 0
         rate = min(account.booked * AHEAD, (account.limit - sheet.rate) // PART)
         return rate if rate >= account.largest > 0 else 0
@@ -240,7 +245,10 @@ class Escrow:
     def is_idle(self, budget: str) -> bool:
         """Whether nothing was booked for a while, so that nothing is worth holding."""
         account = self._accounts.get(budget)
-        return account is None or self._monotonic() - account.booked_at > ACTIVE_SECONDS
+        return account is None or self._is_quiet(account)
+
+    def _is_quiet(self, account: _Account) -> bool:
+        return self._is_ended or self._monotonic() - account.booked_at > ACTIVE_SECONDS
 
     def written(self, budget: str, keys: frozenset[str], began: float) -> None:
         """Know that the write is done.
@@ -267,7 +275,7 @@ class Escrow:
     def seen(self, stored: Stored, sheet: Sheet | None) -> None:
         """Know a version of a ledger: a write that was made for an older one is in it, or never will be."""
         account = self._accounts.get(stored.name)
-        if account is None or account.flying is None:
+        if account is None:
             return
         with self._lock:
             flying = account.flying

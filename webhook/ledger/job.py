@@ -61,25 +61,34 @@ class Job:
             return False
         return outcome.committed - shared + self.ask.micros <= outcome.limit
 
-    def late(self, sheet: Sheet | None) -> Verdict | LedgerError:
+    def late(self, sheet: Sheet | None, *, is_slow: bool) -> Verdict | LedgerError:
         """Return what is to be said where its time is up.
 
-        A pod that does not fit into the ledger as it was last read is refused, and so is one that others were faster
-        than each time: to lose a race is no fault, and it may come again.
+        A pod that does not fit into the ledger as it was last read is refused. So is one that others were faster than
+        each time, and one for which an API server that answers has not answered yet: neither is a fault, it may come
+        again, and whoever is let in without a booking may be beyond the budget.
+
+        Args:
+            sheet: the ledger as it was last read.
+            is_slow: whether the API server does answer.
         """
         ask = self.ask
-        if ask is None or (sheet is None and not self.races):
+        if ask is None or not (self.races or is_slow or sheet is not None):
             return LedgerError(SILENT)
         if ask.limit is None:
             # It needs no room, and is counted once it is seen.
-            return Verdict(Outcome(accepted=True)) if self.races else LedgerError(SILENT)
+            return Verdict(Outcome(accepted=True)) if self.races or is_slow else LedgerError(SILENT)
         known = sheet.reservations.get(ask.key) if sheet is not None else None
         own = known.rate if known is not None else ask.live or 0
         committed = sheet.rate - own if sheet is not None else 0
-        is_full = sheet is not None and committed + ask.micros > ask.limit and ask.micros > own
-        if not is_full and not self.races:
+        if sheet is not None and committed + ask.micros > ask.limit and ask.micros > own:
+            return Verdict(Outcome(accepted=False, committed=committed, limit=ask.limit))
+        if self.races:
+            why = f"{self.races} times others booked at the same moment, and were faster"
+        elif is_slow:
+            why = "the API server took too long to write the booking down"
+        else:
             return LedgerError(SILENT)
-        why = "" if is_full else f"{self.races} times others booked at the same moment, and were faster"
         return Verdict(Outcome(accepted=False, committed=committed, limit=ask.limit, reason=why))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from webhook.ledger.memory import CAPACITY, MemoryLedger
-from webhook.ledger.sheet import SETTLE, Reservation, Running, Whereabouts
+from webhook.ledger.sheet import COVERED, Reservation, Running, Whereabouts
 from webhook.ledger.store import Booking, Owner, Place, Pods
 
 
@@ -64,7 +64,7 @@ class LocalLedger:
         with self._lock:
             # Both at once: who subtracts a pod from the total must find it there.
             self.memory.take(found)
-            self._fresh = {key: at for key, at in self._fresh.items() if abs(started - at) < SETTLE}
+            self._fresh = {key: at for key, at in self._fresh.items() if abs(started - at) < COVERED}
             self._fresh.update((key, started) for key in new)
             self._totals = self.memory.running(without=self._ended)
             self._noted = {
@@ -131,7 +131,7 @@ class LocalLedger:
             fresh = sum(
                 self.runs(key, budget) or 0
                 for key, at in self._fresh.items()
-                if key not in found and abs(now - at) < SETTLE
+                if key not in found and abs(now - at) < COVERED
             )
             return Running(self._totals.get(budget, 0), found, fresh)
 

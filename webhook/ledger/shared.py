@@ -225,7 +225,7 @@ class SharedLedger:
         share = sheet.shares.get(self._escrow.holder) if sheet is not None else None
         return share is not None and (not share.rate or self._escrow.is_idle(budget))
 
-    def _touch(self, budget: str, then: Callable[[], object]) -> None:
+    def _touch(self, budget: str, then: Callable[[], None]) -> None:
         """Write a ledger although nothing is to be booked."""
         until = self._around.monotonic() + SYNC_SECONDS
         self._writer.submit(budget, Job(_nothing, until, lambda _job, _verdict: then()))
@@ -265,6 +265,7 @@ class SharedLedger:
 
     def close(self) -> None:
         """Write down what is booked, give back what is held, and end the threads."""
+        self._escrow.end()
         self.flush(_CLOSE_SECONDS)
         self._writer.close()
 
@@ -299,8 +300,9 @@ class SharedLedger:
 
         def change(sheet: Sheet, now: datetime) -> Verdict:
             live = self._local.runs(key, charge.budget)
-            if ask.owner and self._around.sees_pods():
-                sheet.drop_stale(ask.owner, self._is_unseen, now)
+            counted = self._local.counted_at
+            if ask.owner and counted is not None and self._around.sees_pods():
+                sheet.drop_stale(ask.owner, self._is_unseen, counted, now)
             return sheet.reserve(
                 ask._replace(live=live), partial(self._local.replaces, charge.budget, owner, micros), now
             )
@@ -338,7 +340,12 @@ class SharedLedger:
     def late(self, budget: str, job: Job) -> Verdict | LedgerError:
         """Return what is to be said of a job that nobody can wait for any more."""
         self.tally.count("expired")
-        return job.late(self._sheet(budget))
+        return job.late(self._sheet(budget), is_slow=self.is_slow)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the API server only takes its time."""
+        return self._writer.is_slow
 
     def _is_unseen(self, key: str) -> bool:
         return self._local.whereabouts(key) == "unknown"

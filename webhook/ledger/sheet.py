@@ -32,6 +32,10 @@ SETTLE: Final = timedelta(seconds=5)
 """A pod that runs keeps its reservation for so long. A replica whose watch is behind by less than this never counts
 without it, whoever leads, and every replica has the time to see under which terms it was admitted."""
 
+COVERED: Final = timedelta(seconds=45)
+"""A pod that was seen first within so long and has no reservation may have been booked from a share. Longer than the
+share of a replica that is gone stands."""
+
 STALE: Final = timedelta(seconds=10)
 """A pod that was not seen for so long, and whose controller asks for another one, was refused by somebody else. Longer
 than a watch is behind, and as long as another webhook has by default."""
@@ -92,7 +96,7 @@ class Running(NamedTuple):
     reserved: Mapping[str, int] = {}
     """By UID: those of them that have a reservation."""
     fresh: int = 0
-    """Those of them that have none and were seen first within `SETTLE`: whoever let them in may not have written so."""
+    """Those of them that have none and were seen first within `COVERED`: they may be part of a share."""
 
 
 class Verdict(NamedTuple):
@@ -218,16 +222,17 @@ class Sheet:
         if key in self.reservations:
             self.put(key, before, now)
 
-    def drop_stale(self, owner: str, is_unseen: Callable[[str], bool], now: datetime) -> None:
+    def drop_stale(self, owner: str, is_unseen: Callable[[str], bool], counted: datetime, now: datetime) -> None:
         """Drop what was reserved for pods of a controller that were let in and never came: it asks for another one.
 
         Args:
             owner: its UID.
             is_unseen: whether no watch has told of a pod.
+            counted: when the pods that run were counted.
             now: the time.
         """
         for key, each in tuple(self.reservations.items()):
-            if each.owner == owner and now - each.at > STALE and is_unseen(key):
+            if each.owner == owner and counted - each.at > STALE and is_unseen(key):
                 self.put(key, None, now)
 
     def share(self, holder: str, rate: int | None, now: datetime) -> None:
@@ -267,6 +272,7 @@ class Sheet:
         """
         shares = {holder: each for holder, each in self.shares.items() if holder not in gone}
         kept: dict[str, Reservation] = {}
+        counted_now = 0
         seen_beside = self.replacement
         for key, found in self.reservations.items():
             each = found if found.at - counted <= _AHEAD else found._replace(at=counted)
@@ -276,16 +282,18 @@ class Sheet:
                     kept[key] = each._replace(held=0)
                     continue
                 seen_beside += each.rate if each.is_replacement else 0
+                counted_now += running.reserved[key]
                 continue
             known = whereabouts(key)
             if age <= (ttl if known == "unknown" else SETTLE) and known != "ended":
                 # None of it is among what runs at this budget's expense.
                 kept[key] = each._replace(held=0)
         settled = running.total - sum(micros for key, micros in running.reserved.items() if key in kept)
-        # A pod that was just let in from a share is in it until its replica says so; counting it twice would refuse
-        # others. What was counted before stays counted.
+        # A pod that was let in from a share is part of it until its replica says so, or is gone; counting it twice
+        # would refuse others. What was counted before, or had a reservation until now, is no such pod.
         held = sum(each.rate for each in shares.values())
-        settled -= max(0, min(running.fresh, held, settled - self.confirmed - self.replacement))
+        unexplained = settled - self.confirmed - self.replacement - counted_now
+        settled -= max(0, min(running.fresh, held, unexplained))
         beyond = max(0, settled + sum(each.rate for each in kept.values() if not each.is_replacement) - (limit or 0))
         # What came in beyond the limit stays beside until there is room for it; without a limit there always is.
         replacement = min(seen_beside, beyond, settled) if limit is not None else 0

@@ -34,6 +34,8 @@ _COURTESY: Final = 2.0
 """Writes of others that a replica which has just written lets pass, about; what comes meanwhile shares its next one."""
 _LONGEST_COURTESY: Final = 0.25
 _NEWS_LOOKS: Final = 8
+_SLOW_SECONDS: Final = 10.0
+"""An API server that has answered nothing for so long does not answer."""
 _MOST_FAULTS: Final = 3
 _UNCERTAIN: Final = frozenset({0, 429, 500, 502, 503, 504})
 """Statuses after which it makes sense to look again: nobody answered, or the API server could not at that moment."""
@@ -93,6 +95,7 @@ class Writer:
         self.tally = Tally()
         self.problem: str | None = None
         """Why the last write failed; None where it did not."""
+        self._answered = float("-inf")
         self._contended: dict[str, float] = {}
         self._last_seconds = 0.0
         self._tried: dict[str, Copy] = {}
@@ -108,6 +111,11 @@ class Writer:
         """End the threads."""
         if self._threads is not None:
             self._threads.close()
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the API server only takes its time: it has answered of late, and nothing has failed since."""
+        return self.problem is None and self._around.monotonic() - self._answered < _SLOW_SECONDS
 
     def told(self, problem: str) -> None:
         """Note what went wrong."""
@@ -158,6 +166,7 @@ class Writer:
 
     def _lost(self, budget: str, jobs: Iterable[Job]) -> bool:
         """Know that another replica was faster; return whether the newer ledger has to be read."""
+        self._answered = self._around.monotonic()
         self.tally.count("conflict")
         self._escrow.not_written(budget)
         self._contended[budget] = self._around.monotonic() + _CONTENDED_SECONDS
@@ -201,6 +210,7 @@ class Writer:
         stored = self._ledgers.read(budget)
         if stored is None:
             stored = self._ledgers.create(budget)
+        self._answered = self._around.monotonic()
         return True, self.copies.adopt(stored)
 
     def _write(self, before: Stored, sheet: Sheet, keys: frozenset[str], now: datetime) -> None:
@@ -212,7 +222,8 @@ class Writer:
             if error.status not in _UNCERTAIN:
                 self._escrow.not_written(before.name)
             raise
-        self._last_seconds = self._around.monotonic() - started
+        self._answered = self._around.monotonic()
+        self._last_seconds = self._answered - started
         self.tally.written(self._last_seconds)
         if not _wire.is_kept(status, stored.status):
             raise api.ApiError("the API server does not keep the status of BudgetLedgers; apply manifests/crds", 422)
@@ -260,7 +271,7 @@ class Writer:
             else:
                 self.tally.count("expired")
                 copy = self.copies.get(budget)
-                tell(job, job.late(copy.sheet if copy is not None else None))
+                tell(job, job.late(copy.sheet if copy is not None else None, is_slow=self.is_slow))
         return left
 
     def _fail(self, jobs: Iterable[Job], reason: str) -> None:

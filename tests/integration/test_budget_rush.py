@@ -1,0 +1,99 @@
+"""Exactly what a budget has room for is let in, however many pods come at once and through however many replicas."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration import _admission, _replicas
+from tests.integration._replicas import House, budget_of, create, micros
+
+ROOM = 100
+AT_ONCE = 300
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with _replicas.house(tmp_path_factory.mktemp("plane"), 5) as made:
+        yield made
+
+
+def full_at(house: House, namespace: str, room: int) -> int:
+    """Give a namespace a budget with room for so many pods; return what one of them costs, micro-units per hour."""
+    budget_of(house, namespace, "1000")
+    assert create(house, namespace, ["first"]).outcomes == {201: 1}
+    _admission.eventually("it is booked", lambda: micros(house.ledger(namespace)["status"]["committed"]) > 0)
+    rate = micros(house.ledger(namespace)["status"]["committed"])
+    amount = f"{rate * 730 * room // 1_000_000}.{rate * 730 * room % 1_000_000:06}"
+    budget_of(house, namespace, amount)
+    return rate
+
+
+def is_settled(house: House, namespace: str, rate: int) -> bool:
+    status = house.ledger(namespace)["status"]
+    return status["reserved"] == 0 and micros(status["committed"]) == micros(status["confirmed"]) == ROOM * rate
+
+
+@pytest.mark.parametrize("pods", [300, 3_000])
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_exactly_what_fits_is_let_in(house: House, count: int, pods: int) -> None:
+    namespace = house.installed.namespace(f"rush-{count}-{pods}")
+    rate = full_at(house, namespace, ROOM)
+    house.balancer.use([each.port for each in house.replicas[:count]])
+    committed: list[int] = []
+    stop = house.follow(namespace, committed)
+    began = time.monotonic()
+    done = create(house, namespace, [f"pod-{number}" for number in range(pods)], at_once=AT_ONCE)
+    took = time.monotonic() - began
+    print(f"{count} replicas, {pods} pods: {pods / took:.0f} creates a second, {len(committed)} versions")
+    assert done.outcomes == {201: ROOM - 1, 403: pods - ROOM + 1}, done.messages.most_common(5)
+    _admission.eventually("all pods are counted", lambda: is_settled(house, namespace, rate), 60)
+    stop()
+    assert max(committed) == ROOM * rate
+
+
+def test_with_the_time_out_of_the_manifests_nobody_gets_in_beyond_however_slow_all_is(house: House) -> None:
+    namespace = house.installed.namespace("impatient")
+    rate = full_at(house, namespace, ROOM)
+    house.balancer.use([each.port for each in house.replicas[:3]])
+    house.wait_for(house.balancer.port, seconds=3)
+    committed: list[int] = []
+    stop = house.follow(namespace, committed)
+    try:
+        done = create(house, namespace, [f"pod-{number}" for number in range(300)], at_once=AT_ONCE)
+    finally:
+        house.wait_for(house.balancer.port, seconds=30)
+    print(f"3 replicas, 300 pods, 3 s: {dict(done.outcomes)}")
+    stop()
+    assert 0 < done.outcomes[201] <= ROOM - 1, done.messages.most_common(5)
+    assert max(committed) <= ROOM * rate
+
+
+def test_a_replica_that_is_killed_in_the_middle_lets_nobody_in_beyond_and_takes_nothing_for_ever(house: House) -> None:
+    namespace = house.installed.namespace("killed")
+    rate = full_at(house, namespace, ROOM)
+    house.balancer.use([each.port for each in house.replicas[:3]])
+    committed: list[int] = []
+    stop = house.follow(namespace, committed)
+    victim = house.replicas[1]
+    threading.Timer(0.5, victim.kill).start()
+    try:
+        done = create(house, namespace, [f"pod-{number}" for number in range(300)], at_once=100)
+        assert done.outcomes[201] < ROOM
+        house.balancer.use([house.replicas[0].port, house.replicas[2].port])
+        # Its share comes back, and so does what it had booked for pods that nobody created.
+        deadline = time.monotonic() + 120
+        let_in, number = done.outcomes[201] + 1, 0
+        while let_in < ROOM and time.monotonic() < deadline:
+            number += 1
+            more = create(house, namespace, [f"more-{number}-{each}" for each in range(20)])
+            let_in += more.outcomes[201]
+            time.sleep(3)
+        assert let_in == ROOM
+        assert create(house, namespace, ["one-too-many"]).outcomes == {403: 1}
+        _admission.eventually("all pods are counted", lambda: is_settled(house, namespace, rate), 60)
+    finally:
+        victim.start()
+    stop()
+    assert max(committed) == ROOM * rate
