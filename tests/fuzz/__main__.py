@@ -59,6 +59,7 @@ def over_https(cluster: Path, directory: Path, reviews: int, seed: int) -> tuple
                     verdicts.judge(choose.choice(PATHS), damage.next())
             except Exception as error:  # noqa: BLE001  whatever breaks a connection is a finding
                 verdicts.wrong.append(f"connection {number}: {error!r}")
+            connection.close()
             with lock:
                 together.counts += verdicts.counts
                 together.wrong += verdicts.wrong

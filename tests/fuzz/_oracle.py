@@ -11,7 +11,7 @@ from typing import Any
 JsonObject = dict[str, Any]
 
 _QUANTITY = re.compile(r"([+-]?)(\d+\.?\d*|\.\d+)(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?\d{1,3}))?", re.ASCII)
-_SCALES = {
+_SCALES: dict[str | None, Fraction] = {
     None: Fraction(1),
     **{suffix: Fraction(1000) ** power for power, suffix in enumerate("numkMGTPE", -3) if suffix not in "kMGTPE"},
     **{suffix: Fraction(1000) ** power for power, suffix in enumerate("kMGTPE", 1)},
@@ -25,7 +25,7 @@ def quantity(raw: object) -> Fraction | None:
     if found is None or len(str(raw)) > 60:
         return None
     sign, number, suffix, exponent = found.groups()
-    value = Fraction(number if number[-1] != "." else number[:-1]) * _SCALES[suffix]
+    value: Fraction = Fraction(number if number[-1] != "." else number[:-1]) * _SCALES[suffix]
     if exponent:
         value *= Fraction(10) ** int(exponent)
     return -value if sign == "-" else value

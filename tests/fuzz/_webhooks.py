@@ -174,6 +174,10 @@ class Connection:
         self.slow += took > 1.0
         return answer.status, content
 
+    def close(self) -> None:
+        """Close it."""
+        self._connection.close()
+
 
 def _wait(process: "subprocess.Popen[bytes]", ops_port: int, log: Path) -> None:
     pause = threading.Event()

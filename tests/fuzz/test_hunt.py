@@ -31,10 +31,10 @@ REVIEW = factories.review(factories.pod())
 BODY = json.dumps(REVIEW).encode()
 
 
-def answer(status: int = 200, **response: Any) -> tuple[int, bytes]:  # noqa: ANN401  any JSON
+def answer(**response: Any) -> tuple[int, bytes]:  # noqa: ANN401  any JSON
     whole = {"uid": "review-1", "allowed": True, **response}
     document = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": whole}
-    return status, json.dumps(document).encode()
+    return 200, json.dumps(document).encode()
 
 
 def patch(*operations: dict[str, Any]) -> str:
