@@ -49,7 +49,7 @@ def test_it_finds_what_the_decoder_finds_in_pieces_of_any_size(size: int, keywor
     assert (head.namespace, head.user) == ("team-alpha", "j\u00e4ne")
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(max_size=8) | st.sampled_from(['"uid":"no"', "}}", "\\"]),

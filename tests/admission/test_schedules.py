@@ -119,43 +119,6 @@ def test_a_cron_job_that_overlaps_beyond_the_ceiling_is_refused_and_one_that_run
     assert not world().call("/validate", factories.review(often, old=seldom, operation="UPDATE")).allowed
 
 
-def autoscaler(most: int, target: str = "shop") -> dict[str, Any]:
-    return {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": "shop-hpa", "namespace": "team-alpha"},
-        "spec": {"scaleTargetRef": {"kind": "Deployment", "name": target}, "maxReplicas": most},
-    }
-
-
-def autoscaled(most: int, target: str = "shop") -> factories.World:
-    policy = factories.policy("mode: enforce\ncostCeiling: {workloadMonthly: '1000'}")
-    return factories.World(policy, cluster=[factories.namespace("team-alpha"), autoscaler(most, target)])
-
-
-def test_what_an_autoscaler_may_make_of_a_workload_is_named_beside_its_cost() -> None:
-    answer = autoscaled(5).validate(factories.deployment(2))
-    assert answer.allowed
-    assert len(answer.warnings) == 1
-    assert "this Deployment costs $400.00 a month (2 replicas" in answer.warnings[0]
-    expected = ' and up to $1,000.00 at 5 replicas, the maxReplicas of HorizontalPodAutoscaler "shop-hpa"'
-    assert expected in answer.warnings[0]
-
-
-def test_an_autoscaler_that_may_go_beyond_the_ceiling_is_told_and_refuses_nothing() -> None:
-    answer = autoscaled(6).validate(factories.deployment(2))
-    assert answer.allowed
-    (told,) = [warning for warning in answer.warnings if "costCeiling" in warning]
-    assert "would cost $1,200.00 a month at 6 replicas" in told
-    assert "lower maxReplicas" in told
-
-
-@pytest.mark.parametrize(("most", "target"), [(2, "shop"), (1, "shop"), (9, "other")])
-def test_an_autoscaler_that_adds_nothing_is_not_named(most: int, target: str) -> None:
-    (warning,) = autoscaled(most, target).validate(factories.deployment(2)).warnings
-    assert "HorizontalPodAutoscaler" not in warning
-
-
 def test_an_early_verdict_of_a_budget_names_the_kind_and_books_nothing() -> None:
     tight = factories.policy(
         "mode: enforce\nscope: {namespaces: [team-alpha]}\namount: '100'\ncurrency: USD", name="alpha", kind="Budget"

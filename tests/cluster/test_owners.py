@@ -13,11 +13,9 @@ from webhook.kube.objects import OwnerReference
 
 CASES = {row["id"]: row for row in stored_rows(vpa_cases.FILES[0])}
 
-OFF_COUNTS = "a VPA in recommendation mode (Off) counts like any other, so the oldest wins, then the smaller name"
+OFF_COUNTS = "a VPA in recommendation mode (Off) counts where none acts"
 OVERRULED: dict[str, tuple[str | None, str]] = {
     "vpa-138": ("off-vpa", OFF_COUNTS),
-    "vpa-139": ("off-vpa", OFF_COUNTS),
-    "vpa-304": ("off", OFF_COUNTS),
     "vpa-321": ("on-deployment", "an owner that cannot be asked about its scale is no reason to forget the Deployment"),
     "vpa-175": ("Deployment/test-deployment", "a custom resource counts only where an autoscaler targets it"),
     "vpa-177": ("NotScalingResource/iCanNotScale", "an owner of which nothing is known stands for itself"),
@@ -47,6 +45,7 @@ def rs(name: str, owners: list[dict[str, Any]] | None = None, uid: str = "") -> 
 
 
 ROLLOUT = owned_by("Rollout", "web")
+ROLLOUT_LABELS = {"app": "web", "rollouts-pod-template-hash": "7d4b9c"}
 ROLLOUT_TARGET = {"scaleTargetRef": {"kind": "Rollout", "name": "web"}}
 
 
@@ -82,6 +81,18 @@ ROLLOUT_TARGET = {"scaleTargetRef": {"kind": "Rollout", "name": "web"}}
         pytest.param(
             [rs("web-1", ROLLOUT), obj("HorizontalPodAutoscaler", "h", ROLLOUT_TARGET)],
             owner("ReplicaSet", "web-1"), {}, "Rollout/web", id="a custom resource that an HPA targets"),
+        pytest.param([vpa("v", "Rollout", "web")], owner("ReplicaSet", "web-7d4b9c"), ROLLOUT_LABELS, "Rollout/web?",
+                     id="a Rollout that a VPA targets"),
+        pytest.param([obj("ScaledObject", "s", ROLLOUT_TARGET)], owner("ReplicaSet", "web-7d4b9c"), ROLLOUT_LABELS,
+                     "Rollout/web?", id="a Rollout that KEDA scales"),
+        pytest.param([vpa("v", "Rollout", "api")], owner("ReplicaSet", "web-7d4b9c"), ROLLOUT_LABELS,
+                     "ReplicaSet/web-7d4b9c", id="a Rollout of another name"),
+        pytest.param([vpa("v", "Deployment", "web")], owner("ReplicaSet", "web-7d4b9c"), ROLLOUT_LABELS,
+                     "ReplicaSet/web-7d4b9c", id="the hash of a Rollout names no Deployment"),
+        pytest.param([vpa("v", "Rollout", "web")], owner("ReplicaSet", "web-1"), ROLLOUT_LABELS, "ReplicaSet/web-1",
+                     id="the hash of another revision"),
+        pytest.param([rs("web-7d4b9c"), vpa("v", "Rollout", "web")], owner("ReplicaSet", "web-7d4b9c"), ROLLOUT_LABELS,
+                     "ReplicaSet/web-7d4b9c", id="a known ReplicaSet that no Rollout owns"),
         pytest.param([obj("CronJob", "nightly")], owner("Job", "nightly-28475"), {}, "CronJob/nightly?",
                      id="a Job of a known CronJob"),
         pytest.param([], owner("Job", "nightly-28475"), {}, "Job/nightly-28475", id="a Job like a CronJob's"),

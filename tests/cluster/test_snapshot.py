@@ -203,8 +203,8 @@ def test_a_job_without_selector_is_matched_by_its_name_alone() -> None:
 
 @pytest.mark.parametrize(
     ("labels", "matches"),
-    [({"job": "n"}, True), ({"job": "other"}, False), (None, False)],
-    ids=["selected", "other labels", "a template without labels selects nothing"],
+    [({"job": "n"}, True), ({"job": "other"}, False), (None, True), ({}, True)],
+    ids=["selected", "other labels", "a template without labels selects what it owns", "and so do no labels"],
 )
 def test_a_cron_job_selects_by_the_labels_of_its_template(labels: dict[str, str] | None, matches: bool) -> None:
     spec = {"jobTemplate": {"spec": {"template": {"metadata": {"labels": labels}}}}}

@@ -320,8 +320,8 @@ FILES: Final = (
             ),
             Reason(
                 "off-counts",
-                "VPAs of every updateMode count, `Off` above all, since that is how most users run VPA; the oldest "
-                "wins, then the smaller name.",
+                "VPAs of every updateMode count, `Off` above all, since that is how most users run VPA; those that "
+                "act come first, then the oldest, then the smaller name.",
                 lambda row: row["level"] == "match" and any(map(_is_off, row.get("vpas", ()))),
             ),
             Reason(

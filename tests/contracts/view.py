@@ -34,6 +34,7 @@ def obj(kind: str, name: str, spec: Object | None = None, /, **metadata: object)
         "CronJob": "batch/v1",
         "VerticalPodAutoscaler": "autoscaling.k8s.io/v1",
         "HorizontalPodAutoscaler": "autoscaling/v2",
+        "ScaledObject": "keda.sh/v1alpha1",
         "Lease": "coordination.k8s.io/v1",
         "ResourceClaim": "resource.k8s.io/v1",
         "ResourceClaimTemplate": "resource.k8s.io/v1",
@@ -198,6 +199,64 @@ class ViewContract:
         assert found is not None
         assert found.name == "b"
 
+    @pytest.mark.parametrize("mode", ["Off", "Initial"])
+    @pytest.mark.parametrize("acting", [None, "Auto", "Recreate", "InPlaceOrRecreate", "InPlace"])
+    def test_a_vpa_that_acts_comes_before_one_that_recommends(
+        self, make_view: MakeView, mode: str, acting: str | None
+    ) -> None:
+        old = vpa("a", "Deployment", "web", "2024-03-01T00:00:00Z", updatePolicy={"updateMode": mode})
+        new = vpa(
+            "b",
+            "Deployment",
+            "web",
+            "2026-03-01T00:00:00Z",
+            **({"updatePolicy": {"updateMode": acting}} if acting else {}),
+        )
+        for made in ([WEB, old, new], [WEB, new, old]):
+            view = make_view(made)
+            found = view.vertical_pod_autoscalers(NS, Controller("Deployment", "web"), LABELS)
+            assert [each.name for each in found] == ["b", "a"]
+            assert view.vertical_pod_autoscaler(NS, Controller("Deployment", "web"), LABELS) == found[0]
+
+    def test_targets_with_several_vpas_are_told(self, make_view: MakeView) -> None:
+        made = [vpa("b", "Deployment", "web"), vpa("a", "Deployment", "web"), vpa("c", "Deployment", "api")]
+        view = make_view([WEB, *made, vpa("d", "", "")])
+        assert [[each.name for each in found] for found in view.contested_targets()] == [["a", "b"]]
+
+    def test_a_cron_jobs_pods_without_labels_have_its_vpa(self, make_view: MakeView) -> None:
+        template = {"metadata": {}, "spec": {"containers": [{"name": "c"}]}}
+        made = obj("CronJob", "nightly", {"jobTemplate": {"spec": {"template": template}}})
+        job = obj("Job", "nightly-1", {}, uid="j-1", ownerReferences=owned_by("CronJob", "nightly"))
+        view = make_view([made, job, vpa("v", "CronJob", "nightly")])
+        labels = {"batch.kubernetes.io/job-name": "nightly-1"}
+        controller = view.top_controller(NS, owner("Job", "nightly-1", "j-1"), labels)
+        assert controller is not None
+        assert view.vertical_pod_autoscaler(NS, controller, labels) is not None
+
+    @pytest.mark.parametrize(
+        ("boost", "boosts"),
+        [
+            (None, False),
+            ({}, False),
+            ({"cpu": {"type": "Factor", "factor": 3}}, True),
+            ({"cpu": {"type": "Factor", "factor": 1}}, False),
+            ({"cpu": {"type": "Factor"}}, False),
+            ({"cpu": {"type": "Quantity", "quantity": "500m"}}, True),
+            ({"cpu": {"type": "Quantity", "quantity": 0}}, False),
+            ({"cpu": {"type": "Quantity", "quantity": "much"}}, True),
+            ({"cpu": {"type": "Later", "factor": 3}}, False),
+        ],
+    )
+    def test_vpas_tell_whether_they_boost_the_cpu_of_starting_containers(
+        self, make_view: MakeView, boost: Object | None, boosts: bool
+    ) -> None:
+        policies = [{"containerName": "a", "startupBoost": boost}, {"containerName": "b"}]
+        made = vpa("v", "Deployment", "web", startupBoost=boost, resourcePolicy={"containerPolicies": policies})
+        found = make_view([WEB, made]).vertical_pod_autoscaler(NS, Controller("Deployment", "web"), LABELS)
+        assert found is not None
+        assert found.boosts_cpu is boosts
+        assert [each.boosts_cpu for each in found.container_policies] == [None if boost is None else boosts, None]
+
     def test_a_vpa_without_creation_time_is_the_oldest(self, make_view: MakeView) -> None:
         made = [vpa("a", "Deployment", "web", "2024-03-01T00:00:00Z"), vpa("b", "Deployment", "web")]
         found = make_view([WEB, *made]).vertical_pod_autoscaler(NS, Controller("Deployment", "web"), LABELS)
@@ -250,6 +309,34 @@ class ViewContract:
         assert found.utilization_resources == {"cpu"}
         assert found.container_utilization == {("app", "memory")}
         assert (found.min_replicas, found.max_replicas) == (2, 5)
+
+    def test_a_scaled_object_stands_for_the_hpa_that_keda_makes_of_it(self, make_view: MakeView) -> None:
+        triggers = [
+            {"type": "cpu", "metricType": "Utilization", "metadata": {"value": "50"}},
+            {"type": "memory", "metricType": "AverageValue", "metadata": {"value": "1Gi"}},
+            {"type": "memory", "metadata": {"type": "Utilization", "value": "70", "containerName": "app"}},
+            {"type": "kafka", "metadata": {"topic": "orders"}},
+        ]
+        spec = {"scaleTargetRef": {"name": "web"}, "maxReplicaCount": 20, "triggers": triggers}
+        made = obj("ScaledObject", "s", spec)
+        target = {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "minReplicas": 1, "maxReplicas": 20}
+        others = [
+            obj("HorizontalPodAutoscaler", "keda-hpa-s", target),
+            obj("HorizontalPodAutoscaler", "own", target),
+        ]
+        controller = Controller("Deployment", "web")
+        both = make_view([made, *others]).horizontal_pod_autoscalers(NS, controller)
+        own, found = sorted(both, key=lambda each: each.label)
+        assert (own.name, own.label) == ("own", "HorizontalPodAutoscaler 'own'")
+        assert (found.name, found.label) == ("keda-hpa-s", "ScaledObject 's'")
+        assert found.utilization_resources == {"cpu"}
+        assert found.container_utilization == {("app", "memory")}
+        assert (found.min_replicas, found.max_replicas) == (0, 20)
+        alone = make_view([made])
+        assert alone.horizontal_pod_autoscalers(NS, controller) == (found,)
+        assert alone.sizes()["scaledObjects"] == 1
+        assert not alone.horizontal_pod_autoscalers(NS, Controller("StatefulSet", "web"))
+        assert make_view(others).horizontal_pod_autoscalers(NS, controller)[0].max_replicas == 20
 
     # --- disruption budgets -----------------------------------------------------------------------------------------
 

@@ -71,12 +71,20 @@ def pod(*containers: Json, init: Sequence[Json] = (), annotations: Json | None =
 
 
 def vpa(
-    recommendations: Mapping[str, Json] | None, *, mode: str | None = "Off", policies: Sequence[Json] = ()
+    recommendations: Mapping[str, Json] | None,
+    *,
+    mode: str | None = "Off",
+    policies: Sequence[Json] = (),
+    name: str = "web-vpa",
+    created: str = "",
+    boosts: bool = False,
 ) -> VerticalPodAutoscaler:
     """Return a VPA from ``{container: {target: …}}`` and container policies as in YAML."""
     return VerticalPodAutoscaler(
         namespace="shop",
-        name="web-vpa",
+        name=name,
+        creation_timestamp=created,
+        boosts_cpu=boosts,
         target_kind="Deployment",
         target_name="web",
         update_mode=mode,
@@ -113,6 +121,7 @@ def _policy(item: Json) -> ContainerPolicy:
         controlled_values=item.get("controlledValues"),
         min_allowed=item.get("minAllowed") or {},
         max_allowed=item.get("maxAllowed") or {},
+        boosts_cpu=item.get("boosts"),
     )
 
 
@@ -164,8 +173,13 @@ class World:
         hpas: Sequence[HorizontalPodAutoscaler] = (),
         items: Sequence[LimitRangeItem] = (),
         quotas: Sequence[ResourceQuota] = (),
+        *,
+        others: Sequence[VerticalPodAutoscaler] = (),
+        nodes: Sequence[Node] = (),
     ) -> None:
         self._vpa = vpa
+        self._others = others
+        self._nodes = nodes
         self._hpas = hpas
         self._items = items
         self._quotas = quotas
@@ -195,6 +209,14 @@ class World:
     ) -> VerticalPodAutoscaler | None:
         return self._vpa if controller == CONTROLLER else None
 
+    def vertical_pod_autoscalers(
+        self, namespace: str, controller: Controller, labels: Mapping[str, str]
+    ) -> Sequence[VerticalPodAutoscaler]:
+        return (self._vpa, *self._others) if self._vpa is not None and controller == CONTROLLER else ()
+
+    def contested_targets(self) -> Sequence[Sequence[VerticalPodAutoscaler]]:
+        return ()
+
     def horizontal_pod_autoscalers(self, namespace: str, controller: Controller) -> Sequence[HorizontalPodAutoscaler]:
         return self._hpas
 
@@ -214,7 +236,7 @@ class World:
         return None
 
     def nodes(self) -> Sequence[Node]:
-        return ()
+        return self._nodes
 
     def node(self, name: str) -> Node | None:
         return None

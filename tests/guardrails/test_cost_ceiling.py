@@ -226,12 +226,21 @@ def test_the_pods_of_a_workload_are_only_a_warning_there() -> None:
     assert found[0].message.startswith("each pod costs $300.00 a month, above the ceiling of $299.00")
 
 
+CURES = (
+    "write a number and a suffix, such as 500m, 2 or 128Mi",
+    "remove the minus sign",
+    "use at most 999",
+)
+
+
 @pytest.mark.parametrize("cpu", ["1 core", "-1", "1e99999"])
 def test_a_pod_whose_quantity_cannot_be_read_does_not_slip_through(cpu: str) -> None:
     created = pod(container(cpu, "1Gi"))
     (finding,) = cost_ceiling.inspect(_rule("1"), context(created))
     assert (finding.rule, finding.notice) == ("quantity", False)
-    assert "spec.containers[0].resources.requests[cpu]" in finding.message
+    assert "container 'app', resources.requests[cpu]: " in finding.message
+    assert "; " not in finding.message, "the cure is said once"
+    assert finding.cure in CURES
     (notice,) = cost_ceiling.inspect(_rule("1"), context(created, scale=THREE))
     assert notice.notice
 

@@ -12,6 +12,7 @@ from webhook.guardrails import right_sizing
 from webhook.guardrails._contract import Exemption
 from webhook.guardrails._sizing import notices, originals
 from webhook.guardrails._sizing import plan as planning
+from webhook.guardrails._sizing.rooms import Room
 
 Json = dict[str, Any]
 
@@ -268,7 +269,11 @@ def test_every_notice_is_one_line_with_a_cure_from_the_closed_list() -> None:
         notices.zero_limit("c", "cpu"),
         notices.clamp_failed("because"),
         notices.quota_cut("q", 0),
-        notices.quota_left("q", "limits.cpu", 0),
+        notices.quota_left("q", "limits.cpu", 0, "rightSizing.maximum", is_limit=True),
+        notices.several_vpas((world.vpa({}, name="a"), world.vpa({}, name="b")), "Deployment 'web'"),
+        notices.startup_boost("c", "v"),
+        notices.hpa_without_request("c", "cpu", "HorizontalPodAutoscaler 'h'"),
+        notices.above_every_node((1, 1), Room(1, 1, "n"), "rightSizing.maximum"),
         notices.quota_refuses("q"),
     ]
     for finding in said:

@@ -121,6 +121,7 @@ def test_what_the_loader_refuses_the_api_server_refuses_too_as_far_as_it_can(
         (POLICY, {"rightSizing": {"minimum": {"cpu": "2"}, "maximum": {"cpu": "1500m"}}}, "lower minimum"),
         (POLICY, {"podSecurity": {"defaults": {}}}, "fromNamespaceLabels"),
         (POLICY, {"match": {"excludeSubjects": {"groups": ["system:serviceaccounts"]}}}, "nothing would be judged"),
+        (POLICY, {"costCeiling": {}}, "give podMonthly"),
         (POLICY, {"mode": False}, "spec.mode"),
         (BUDGET, {"scope": {"cluster": True, "namespaces": ["a"]}}, "at most 1"),
         (BUDGET, {"amount": "0.00"}, "greater than 0"),
@@ -242,7 +243,7 @@ def test_a_malformed_section_lets_no_privileged_pod_in_before_and_after_a_restar
 ) -> None:
     name = "team-new" if keeps_status else "team-old"
     team = cluster.namespace(name, cost_center="engineering-alpha")
-    sections = {"podSecurity": {"level": "baseline"}, "rightSizing": {"limitHeadroom": {"cpu": 2}}}
+    sections: Object = {"podSecurity": {"level": "baseline"}, "rightSizing": {"limitHeadroom": {"cpu": 2}}}
     cluster.kubectl.create(at.policy(name, team, **sections))
     eventually("it is in force", lambda: condition(cluster, name).get("status") == "True")
     assert not allows(cluster, at.privileged(team))

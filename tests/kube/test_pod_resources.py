@@ -124,3 +124,28 @@ def test_completing_twice_equals_completing_once(
 
 def _text(amounts: pod_resources.Amounts) -> dict[str, str]:
     return {name: f"{amount}n" for name, amount in amounts.items()}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param({}, {"cpu": 2000, "memory": 3000}, id="no status"),
+        pytest.param({"allocatedResources": {"cpu": "9"}}, {"cpu": 2000, "memory": 3000}, id="allocated, never held"),
+        pytest.param(
+            {"resources": {"requests": {"cpu": "4"}}, "allocatedResources": {"cpu": "3", "x.y/z": "1"}},
+            {"cpu": 4000, "memory": 3000},
+            id="the most of what is asked for",
+        ),
+        pytest.param(
+            {
+                "resources": {"requests": {"cpu": "1"}},
+                "conditions": [{"type": "PodResizePending", "reason": "Infeasible"}],
+            },
+            {"cpu": 1000, "memory": 0},
+            id="what is asked for in vain is nothing",
+        ),
+    ],
+)
+def test_a_resize_at_pod_level_counts_what_the_pod_has(fields: Json, expected: dict[str, int]) -> None:
+    found = stated({}, resources={"requests": {"cpu": "2", "memory": "3"}})
+    assert milli(pod_resources.requests(found, status(**fields))) == expected

@@ -35,7 +35,7 @@ def written(value: object, spaced: bool, escaped: bool) -> bytes:
     return json.dumps(value, indent=1 if spaced else None, ensure_ascii=escaped).encode()
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(VALUES, st.integers(0, 5), st.booleans(), st.booleans())
 def test_what_lies_below_the_level_is_null_and_the_rest_is_as_it_was(
     value: object, levels: int, spaced: bool, escaped: bool
@@ -45,7 +45,7 @@ def test_what_lies_below_the_level_is_null_and_the_rest_is_as_it_was(
     assert json.loads(shallow.cut(body, levels)) == pruned(value, levels)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(VALUES, st.booleans(), st.booleans())
 def test_a_shallow_body_is_returned_as_it_is(value: object, spaced: bool, escaped: bool) -> None:
     body = written(value, spaced, escaped)

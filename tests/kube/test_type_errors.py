@@ -15,7 +15,7 @@ from webhook.kube.type_errors import explain
 QUOTED = 'must be text, not the number {}; write it in quotes: {}: "{}"'
 
 
-def told(document: object, kind: type[msgspec.Struct] = Pod, origin: str = "") -> str:
+def told(document: dict[str, Any], kind: type[msgspec.Struct] = Pod, origin: str = "") -> str:
     with pytest.raises(msgspec.ValidationError) as caught:
         msgspec.convert(document, kind)
     return explain(caught.value, document, origin)
@@ -84,7 +84,7 @@ def pod(**metadata: object) -> dict[str, Any]:
         ),
     ],
 )
-def test_the_field_is_named_and_the_cure(document: object, expected: str) -> None:
+def test_the_field_is_named_and_the_cure(document: dict[str, Any], expected: str) -> None:
     assert told(document) == expected
 
 

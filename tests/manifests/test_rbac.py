@@ -43,6 +43,7 @@ FOLLOWED = {
     ("batch", "jobs"): "from a pod to its CronJob",
     ("batch", "cronjobs"): "owners of pods",
     ("autoscaling", "horizontalpodautoscalers"): "requests that an autoscaler steers by",
+    ("keda.sh", "scaledobjects"): "what KEDA makes autoscalers of",
     ("autoscaling.k8s.io", "verticalpodautoscalers"): "recommendations",
     ("node.k8s.io", "runtimeclasses"): "what a pod takes beside its containers",
     ("resource.k8s.io", "deviceclasses"): "which class is behind an extended resource",

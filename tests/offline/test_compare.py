@@ -69,9 +69,14 @@ SCALES: dict[str, tuple[list[dict[str, Any]], int, int, str]] = {
         [factories.deployment(3), hpa(2, 10)],
         400,
         2000,
-        "2 to 10 replicas by HPA shop",
+        '2 to 10 replicas by HorizontalPodAutoscaler "shop"',
     ),
-    "an HPA without a minimum": ([factories.deployment(3), hpa(None, 4)], 200, 800, "1 to 4 replicas by HPA shop"),
+    "an HPA without a minimum": (
+        [factories.deployment(3), hpa(None, 4)],
+        200,
+        800,
+        '1 to 4 replicas by HorizontalPodAutoscaler "shop"',
+    ),
     "an HPA of another workload": ([factories.deployment(3), hpa(2, 10, "other")], 600, 600, "3 replicas"),
     "a Job for the whole month": (
         [job(2)],

@@ -232,6 +232,36 @@ def test_with_a_cluster_overlaps_are_those_of_its_namespaces() -> None:
     assert "overlap" not in rules(*both, known=cluster("team-b"))
 
 
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ("rightSizing: {}", ["severalVpas"]),
+        ("rightSizing: {mode: 'off'}", []),
+        ("costCeiling: {podMonthly: '5'}", []),
+    ],
+    ids=["sized", "switched off", "not sized"],
+)
+def test_several_vpas_of_one_target_are_noticed_where_pods_are_sized_by_them(more: str, expected: list[str]) -> None:
+    def vpa(name: str, target: str, created: str) -> dict[str, object]:
+        return {
+            "apiVersion": "autoscaling.k8s.io/v1",
+            "kind": "VerticalPodAutoscaler",
+            "metadata": {"name": name, "namespace": "team-a", "creationTimestamp": created},
+            "spec": {"targetRef": {"kind": "Deployment", "name": target}, "updatePolicy": {"updateMode": "Off"}},
+        }
+
+    old, new = vpa("dashboard", "web", "2025-01-01T00:00:00Z"), vpa("web", "web", "2026-01-01T00:00:00Z")
+    names = [factories.namespace("team-a", {"team": "team-a"})]
+    view = Snapshot.from_documents([*names, new, old, vpa("api", "api", "2026-01-01T00:00:00Z")])
+    known = lint.Cluster(view, ["team-a"], lambda _item: True)
+    found = [each for each in remarks(policy(TEAM, more=more), cluster=known) if each.rule != "noPrices"]
+    assert [each.rule for each in found] == expected
+    for each in found:
+        assert "Deployment team-a/web" in each.text
+        assert "'dashboard' and 'web'" in each.text
+        assert "'dashboard' counts, because it is older than 'web'" in each.text
+
+
 def test_an_exception_that_excuses_nothing_is_noticed() -> None:
     assert rules(policy(TEAM), exception(), known=cluster("team-a", used=False)) == ["unused"]
     assert rules(policy(TEAM), exception(), known=cluster("team-a", used=True)) == []

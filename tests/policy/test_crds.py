@@ -112,6 +112,19 @@ def test_every_field_of_the_models_is_in_the_schema(kind: str) -> None:
     walk(_schema.at(kind, ("spec",)), schema(kind)["properties"]["spec"], "spec")
 
 
+HEADROOMS: list[object] = [
+    {"cpu": 0.5},
+    {"cpu": "0.5"},
+    {"cpu": 101},
+    {"cpu": True},
+    {"cpu": {}},
+    {"cpus": 2},
+    "some",
+    3,
+]
+"""That no limit can have."""
+
+
 def documents() -> list[dict[str, Any]]:
     files = [*(ROOT / "policies").rglob("*.yaml"), ROOT / "tests" / "data" / "policy" / "contract.yaml"]
     found = [each for path in files for each in yaml.safe_load_all(path.read_text(encoding="utf-8")) if each]
@@ -145,7 +158,7 @@ def test_the_shipped_policies_are_valid_by_the_schema(document: dict[str, Any]) 
             pytest.param(
                 "GuardrailPolicy", {"mode": "audit", "rightSizing": {"limitHeadroom": each}}, id=f"headroom {each}"
             )
-            for each in ({"cpu": 0.5}, {"cpu": "0.5"}, {"cpu": 101}, {"cpu": True}, {"cpu": {}}, {"cpus": 2}, "some", 3)
+            for each in HEADROOMS
         ),
     ],
 )

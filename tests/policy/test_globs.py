@@ -13,7 +13,7 @@ GLOBS = st.text(st.sampled_from("ab*?-"), min_size=1, max_size=12)
 NAMES = st.text(st.sampled_from("ab-"), max_size=14)
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=1_000, deadline=None)
 @given(st.lists(GLOBS, max_size=4), NAMES)
 def test_a_glob_matches_what_the_shells_match(globs: list[str], name: str) -> None:
     assert compile_globs(globs)(name) is any(fnmatch.fnmatchcase(name, glob) for glob in globs)

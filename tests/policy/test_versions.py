@@ -320,7 +320,9 @@ def test_a_bad_edit_of_money_leaves_the_whole_last_version_in_force(
     cluster.settle()
     assert cluster.specs() == {name: good}
     assert cluster.message(kind, name).endswith(" In force: generation 1.")
-    (standing,) = cluster.replicas[0].standings(cluster.combined()) or ()
+    standings = cluster.replicas[0].standings(cluster.combined())
+    assert standings is not None
+    (standing,) = standings
     assert standing.is_in_force
     assert not standing.condition.holds
 
@@ -355,13 +357,18 @@ def test_another_currency_holds_from_the_moment_when_every_budget_has_it(is_rest
 
 # --- all replicas answer alike ----------------------------------------------------------------------------------------
 
-VALID = {
+VALID: dict[str, list[Any]] = {
     "podSecurity": [{"level": "restricted"}, {"level": "baseline"}],
     "rightSizing": [{"minChangePercent": 1}, {"minChangePercent": 2}],
     "mode": ["enforce", "warn"],
     "match": [{"namespaces": ["a"]}, {"namespaces": ["b"]}],
 }
-INVALID = {"podSecurity": {"level": "low"}, "rightSizing": TOO_LITTLE, "mode": "no", "match": {"namespaces": ["A"]}}
+INVALID: Object = {
+    "podSecurity": {"level": "low"},
+    "rightSizing": TOO_LITTLE,
+    "mode": "no",
+    "match": {"namespaces": ["A"]},
+}
 edits = st.fixed_dictionaries(
     {
         name: st.sampled_from([*VALID[name], *VALID[name], INVALID[name]])

@@ -226,17 +226,20 @@ def test_a_gpu_costs_its_hourly_price() -> None:
     ("spec", "words"),
     [
         pytest.param(
-            _spec(_container({"cpu": "1 Gi"})), "spec.containers[0].resources.requests[cpu]: '1 Gi'", id="request"
+            _spec(_container({"cpu": "1 Gi"})), "container 'app', resources.requests[cpu]: '1 Gi'", id="request"
         ),
         pytest.param(
             _spec(_container(_ONE), _container(None, {"memory": "1GB"})),
-            "spec.containers[1].resources.limits[memory]: '1GB'",
+            "container 'app', resources.limits[memory]: '1GB'",
             id="limit",
         ),
         pytest.param(
-            _spec(_container(_ONE), initContainers=[_container({"cpu": "-1"})]),
-            "spec.initContainers[0].resources.requests[cpu]: a quantity of resources must not be negative",
+            _spec(_container(_ONE), initContainers=[_container({"cpu": "-1"}, name="setup")]),
+            "container 'setup', resources.requests[cpu]: a quantity of resources must not be negative",
             id="negative",
+        ),
+        pytest.param(
+            _spec(_container({"cpu": "x"}, name="")), "spec.containers[0].resources.requests[cpu]: 'x'", id="no name"
         ),
         pytest.param(_spec(_container(_ONE), overhead={"cpu": "x"}), "spec.overhead[cpu]: 'x'", id="overhead"),
         pytest.param(
@@ -246,7 +249,7 @@ def test_a_gpu_costs_its_hourly_price() -> None:
         ),
         pytest.param(
             _spec(_container({**_ONE, "nvidia.com/gpu": "one"})),
-            "spec.containers[0].resources.requests[nvidia.com/gpu]: 'one'",
+            "container 'app', resources.requests[nvidia.com/gpu]: 'one'",
             id="GPU",
         ),
     ],

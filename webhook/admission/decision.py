@@ -79,6 +79,10 @@ class Cost(NamedTuple):
     """What it asks for that has no price, and is not in these figures."""
     once: int = 0
     """Of `after` what all its pods share."""
+    most_pods: int = 0
+    """Pods that an autoscaler may raise it to; 0 where that is no more than `pods`."""
+    most: int = 0
+    """What it costs with so many."""
 
 
 class Decision(msgspec.Struct, frozen=True, dict=True):
@@ -287,10 +291,9 @@ def workload_line(scale: WorkloadScale, cost: Cost, currency: str) -> str:
     if cost.before > cost.after:
         saved = money.format_money(money.over_hours(cost.before - cost.after, cost.hours), currency)
         text += f", {saved} less than as written"
-    if scale.most > scale.replicas and cost.pods:
-        all_of_them = (cost.after - cost.once) // cost.pods * scale.most + cost.once
-        most = money.format_money(money.over_hours(all_of_them, cost.hours), currency)
-        text += f", and up to {most} at {scale.most} replicas, the {scale.most_source}"
+    if cost.most_pods:
+        most = money.format_money(money.over_hours(cost.most, cost.hours), currency)
+        text += f", and up to {most} at {cost.most_pods} replicas, the {scale.most_source}"
     return text
 
 

@@ -79,12 +79,14 @@ def annotations(uid: str, decision: Decision, currency: str) -> dict[str, str]:
 @lru_cache(maxsize=4096)
 def cost_text(cost: Cost, currency: str) -> str:
     """Return a cost as JSON: monthly amounts as decimal strings. Pods of one workload ask again and again."""
-    return _ENCODER.encode(
-        {
-            "currency": currency,
-            "monthlyBefore": money.decimal_text(money.over_hours(cost.before, cost.hours)),
-            "monthlyAfter": money.decimal_text(money.over_hours(cost.after, cost.hours)),
-            "pods": cost.pods,
-            "source": cost.source,
-        }
-    ).decode()
+    fields: dict[str, object] = {
+        "currency": currency,
+        "monthlyBefore": money.decimal_text(money.over_hours(cost.before, cost.hours)),
+        "monthlyAfter": money.decimal_text(money.over_hours(cost.after, cost.hours)),
+        "pods": cost.pods,
+        "source": cost.source,
+    }
+    if cost.most_pods:
+        fields["maxPods"] = cost.most_pods
+        fields["monthlyMax"] = money.decimal_text(money.over_hours(cost.most, cost.hours))
+    return _ENCODER.encode(fields).decode()

@@ -308,6 +308,8 @@ class _Run:
                 hours = min(scale.hours, hours)
             costs = (_money.of_all(before, scale), _money.of_all(after, scale))
             cost = Cost(*costs, pods, after.source, hours, after.unpriced, after.once)
+            if scale is not None and scale.most > pods:
+                cost = cost._replace(most_pods=scale.most, most=after.of(scale.most))
         extra: tuple[str, ...] = ()
         if cost is not None and scale is not None:
             extra = (workload_line(scale, cost, self.context.prices.currency),)

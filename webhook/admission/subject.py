@@ -137,7 +137,9 @@ def _of_workload(request: WorkloadRequest, view: View) -> Subject | str:
         pod=pod,
         old_pod=_template_pod(old) if old is not None else None,
         scale=workloads.with_autoscaler(workloads.scale_of(kind, workload, view), view, namespace, controller),
-        old_scale=workloads.scale_of(kind, old, view) if old is not None else None,
+        old_scale=workloads.with_autoscaler(workloads.scale_of(kind, old, view), view, namespace, controller)
+        if old is not None
+        else None,
         controller=controller,
         claim_templates=_claim_templates(workload),
     )
@@ -171,7 +173,7 @@ def _of_scale(request: ScaleRequest, view: View) -> Subject | str:
         requester=requester_of(request),
         pod=pod,
         old_pod=_template_pod(workload),
-        scale=workloads.with_autoscaler(wanted, view, namespace, controller),
+        scale=workloads.with_autoscaler(wanted, view, namespace, controller, is_asked_for=True),
         old_scale=workloads.replicas(old_replicas if old_replicas is not None else 1)._replace(kind=kind),
         controller=controller,
         claim_templates=_claim_templates(workload),

@@ -1,6 +1,7 @@
 """How many pods of a workload are paid for, and for how long.
 
-Replicas of Deployments, StatefulSets, ReplicaSets and ReplicationControllers; the nodes that a DaemonSet's pods match;
+Replicas of Deployments, StatefulSets, ReplicaSets and ReplicationControllers, where an autoscaler has a say the fewest
+that it leaves; the nodes that a DaemonSet's pods match;
 the parallelism of Jobs, with their expected running time where it is known; of CronJobs also how often they run. A
 suspended Job or CronJob has no pods, so it costs nothing until it is resumed.
 """
@@ -11,7 +12,8 @@ import msgspec
 
 from webhook.admission import schedules
 from webhook.admission.schedules import parse_duration
-from webhook.cluster.view import Controller, Node, View
+from webhook.cluster.matching import replica_range
+from webhook.cluster.view import Controller, HorizontalPodAutoscaler, Node, View
 from webhook.guardrails._contract import WorkloadScale
 from webhook.guardrails._interruption import never_retries
 from webhook.kube.objects import (
@@ -87,13 +89,33 @@ def scale_of(kind: str, workload: Workload, view: View) -> WorkloadScale:
     return replicas(spec.replicas if spec.replicas is not None else 1)._replace(kind=kind)
 
 
-def with_autoscaler(scale: WorkloadScale, view: View, namespace: str, controller: Controller) -> WorkloadScale:
-    """Return the scale with the pods that a HorizontalPodAutoscaler of the workload may raise it to."""
-    found = view.horizontal_pod_autoscalers(namespace, controller)
-    most = max(found, key=lambda each: each.max_replicas, default=None)
-    if most is None or most.max_replicas <= 0:
+def with_autoscaler(
+    scale: WorkloadScale, view: View, namespace: str, controller: Controller, *, is_asked_for: bool = False
+) -> WorkloadScale:
+    """Return the scale as the autoscalers of the workload leave it: the fewest pods, and the most.
+
+    Args:
+        scale: as the workload itself says.
+        view: of the cluster.
+        namespace: of the workload.
+        controller: the workload.
+        is_asked_for: whether somebody, maybe the autoscaler, asks for this very number of pods now.
+    """
+    found = replica_range(view.horizontal_pod_autoscalers(namespace, controller))
+    if found is None:
         return scale
-    return scale._replace(most=most.max_replicas, most_source=f'maxReplicas of HorizontalPodAutoscaler "{most.name}"')
+    scale = scale._replace(most=found.high, most_source=_named("max", found.highest))
+    # An HPA leaves alone what was scaled to zero by hand; KEDA wakes it up.
+    is_off = scale.replicas == 0 and not found.lowest.scaled_object
+    if is_asked_for or is_off or scale.replicas == found.low:
+        return scale
+    source = f"{found.low} replica{'' if found.low == 1 else 's'}, the {_named('min', found.lowest)}"
+    return scale._replace(replicas=found.low, asked=scale.replicas, source=source)
+
+
+def _named(end: str, autoscaler: HorizontalPodAutoscaler) -> str:
+    kind, name = autoscaler.written
+    return f'{end}Replica{"Count" if autoscaler.scaled_object else "s"} of {kind} "{name}"'
 
 
 def _scale_of_runs(

@@ -153,7 +153,7 @@ class Judge:
             info,
             limits,
             today,
-            view.vertical_pod_autoscaler(namespace, owner, labels),
+            view.vertical_pod_autoscalers(namespace, owner, labels),
             view.horizontal_pod_autoscalers(namespace, owner),
             view.nodes() if owner.kind == "DaemonSet" else (),
             self._running.get(Owner(namespace, owner.kind, owner.name)),

@@ -58,7 +58,7 @@ class Running:
             document: as it is stored, with its node.
             subject: its successor as it would be changed.
         """
-        stored = msgspec.convert(document, Pod, strict=False)
+        stored = msgspec.convert(document, Pod)
         metadata = stored.metadata
         item = cluster_pod((metadata.uid if metadata is not None else None) or "", subject.namespace, stored)
         try:

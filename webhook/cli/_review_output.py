@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from webhook.admission import recorder
-from webhook.admission.decision import OutcomeName, line, said, summary
+from webhook.admission.decision import OutcomeName, line, one_line, said, summary, workload_line
 from webhook.cli import _terminal
 from webhook.kube import yaml_text
 from webhook.offline.formats import WRITERS
@@ -67,7 +67,7 @@ def _objects(results: Sequence[Judged], report: Report) -> None:
         money = f"  {cost} a month" if cost else ""
         named = f" {item.kind} {item.namespace}/{item.name or '(generated name)'}  {item.origin}{money}"
         _terminal.say(out, f"{word:<12}", style=_terminal.STYLES.get(word, "bold"), rest=named)
-        for row in _rows(item):
+        for row in _rows(item, currency):
             _terminal.say(out, f"    {row}")
     if any(item.monthly is not None for item in report.items):
         _terminal.say(out, f"monthly cost of all: {delta_words(report.total, currency)}")
@@ -112,9 +112,12 @@ def _verdict(item: Judged) -> str:
     return "passed"
 
 
-def _rows(item: Judged) -> Iterator[str]:
+def _rows(item: Judged, currency: str) -> Iterator[str]:
     assert item.decision is not None  # noqa: S101  the caller has looked
     decision = item.decision
+    scale = item.subject.scale if item.subject is not None else None
+    if scale is not None and decision.cost is not None:
+        yield f"· {one_line(workload_line(scale, decision.cost, currency))}"
     if decision.operations:
         yield f"✎ sets {summary(decision.operations)}"
     if decision.would_operations:

@@ -32,7 +32,7 @@ from webhook.server import callers, journal, lane, leading, listener, ops, secre
 class LogFormatter(logging.Formatter):
     """Lines such as ``2027-03-31T14:05:09.120Z podgate: INFO policies in force: 2 Budget``, in UTC."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 

@@ -6,7 +6,8 @@ from typing import Any, TypeGuard
 import msgspec
 
 from webhook.cluster import matching, view
-from webhook.kube.objects import DEFAULT_NAMESPACE, Object, ObjectMeta, ResourceMap
+from webhook.kube import quantity
+from webhook.kube.objects import DEFAULT_NAMESPACE, Object, ObjectMeta, RawQuantity, ResourceMap
 
 
 class _Target(Object):
@@ -18,6 +19,16 @@ class _UpdatePolicy(Object):
     update_mode: str | None = None
 
 
+class _CpuBoost(Object):
+    type: str = ""
+    factor: RawQuantity | None = None
+    quantity: RawQuantity | None = None
+
+
+class _StartupBoost(Object):
+    cpu: _CpuBoost | None = None
+
+
 class _ContainerPolicy(Object):
     container_name: str = ""
     mode: str | None = None
@@ -25,6 +36,7 @@ class _ContainerPolicy(Object):
     controlled_values: str | None = None
     min_allowed: ResourceMap | None = None
     max_allowed: ResourceMap | None = None
+    startup_boost: _StartupBoost | None = None
 
 
 class _ResourcePolicy(Object):
@@ -35,6 +47,7 @@ class _VpaSpec(Object):
     target_ref: _Target | None = None
     update_policy: _UpdatePolicy | None = None
     resource_policy: _ResourcePolicy | None = None
+    startup_boost: _StartupBoost | None = None
 
 
 class _ContainerRecommendation(Object):
@@ -106,6 +119,7 @@ def vertical_pod_autoscaler(metadata: ObjectMeta, document: dict[str, Any]) -> v
         if recommendation is None
         else tuple(_container_recommendation(each) for each in recommendation.container_recommendations or ()),
         creation_timestamp=timestamp,
+        boosts_cpu=_boosts(spec.startup_boost) or False,
     )
 
 
@@ -118,7 +132,31 @@ def _container_policy(policy: _ContainerPolicy) -> view.ContainerPolicy:
         controlled_values=policy.controlled_values,
         min_allowed=policy.min_allowed or {},
         max_allowed=policy.max_allowed or {},
+        boosts_cpu=_boosts(policy.startup_boost),
     )
+
+
+def _boosts(boost: _StartupBoost | None) -> bool | None:
+    """Whether a start-up boost raises the CPU; None where there is none.
+
+    A factor of 1 and a quantity of 0 change nothing, and so does a type that is not known.
+    """
+    if boost is None:
+        return None
+    cpu = boost.cpu
+    if cpu is None or cpu.type not in ("Factor", "Quantity", ""):
+        return False
+    return (cpu.type != "Quantity" and _exceeds(cpu.factor, 1)) or (cpu.type != "Factor" and _exceeds(cpu.quantity, 0))
+
+
+def _exceeds(raw: RawQuantity | None, bound: int) -> bool:
+    """Whether an amount is above a bound; one that cannot be read counts as if it were, so that nothing is undone."""
+    if raw is None:
+        return False
+    try:
+        return quantity.of(raw).nano > bound * 1_000_000_000
+    except quantity.QuantityError:
+        return True
 
 
 def _container_recommendation(each: _ContainerRecommendation) -> view.ContainerRecommendation:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from webhook.cluster import _autoscalers, _devices, _quotas, disruption, matching, view
+from webhook.cluster import _autoscalers, _devices, _quotas, _scaled_objects, disruption, matching, view
 from webhook.kube import device_claims, objects, type_errors
 from webhook.kube.objects import DEFAULT_NAMESPACE, Object, ObjectMeta, ResourceMap
 
@@ -207,6 +207,7 @@ _KINDS: Mapping[str, _Kind] = {
     "CronJob": _Kind(_BATCH, _workload),
     "VerticalPodAutoscaler": _Kind(frozenset({"autoscaling.k8s.io"}), _autoscalers.vertical_pod_autoscaler),
     "HorizontalPodAutoscaler": _Kind(frozenset({"autoscaling"}), _autoscalers.horizontal_pod_autoscaler),
+    "ScaledObject": _Kind(frozenset({"keda.sh"}), _scaled_objects.read),
     "LimitRange": _Kind(_CORE, _limit_range),
     "PodDisruptionBudget": _Kind(frozenset({"policy"}), _pod_disruption_budget),
     "ResourceQuota": _Kind(_CORE, _resource_quota),

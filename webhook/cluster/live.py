@@ -68,8 +68,10 @@ class LiveView(LiveDevices):
             lambda each: each.budget.namespace, disruption.by_name
         )
         self.quotas_by_namespace: Grouped[view.ResourceQuota] = Grouped(lambda each: each.namespace)
-        self.vertical: Grouped[view.VerticalPodAutoscaler] = Grouped(_target, matching.oldest_first)
+        self.vertical: Grouped[view.VerticalPodAutoscaler] = Grouped(_target, matching.in_order)
         self.horizontal: Grouped[view.HorizontalPodAutoscaler] = Grouped(_target)
+        self.scaled: Grouped[view.HorizontalPodAutoscaler] = Grouped(_target)
+        """ScaledObjects, as the HPAs that KEDA makes of them."""
         self.leases: dict[str, Store[NamedLease]] = {}
         """Of the schedulers that policies name, by that name."""
         self.not_alive: Counter[str] = Counter()
@@ -90,8 +92,8 @@ class LiveView(LiveDevices):
             owner,
             labels,
             find=lambda kind, name: self._head(namespace, kind, name),
-            is_target=lambda kind, name: bool(
-                self.vertical.of((namespace, kind, name)) or self.horizontal.of((namespace, kind, name))
+            is_target=lambda kind, name: any(
+                store.of((namespace, kind, name)) for store in (self.vertical, self.horizontal, self.scaled)
             ),
         )
 
@@ -116,17 +118,31 @@ class LiveView(LiveDevices):
         self, namespace: str, controller: view.Controller, labels: Mapping[str, str]
     ) -> view.VerticalPodAutoscaler | None:
         """Return the VPA of a controller's pods; see `webhook.cluster.matching`."""
+        found = self.vertical_pod_autoscalers(namespace, controller, labels)
+        return found[0] if found else None
+
+    def vertical_pod_autoscalers(
+        self, namespace: str, controller: view.Controller, labels: Mapping[str, str]
+    ) -> Sequence[view.VerticalPodAutoscaler]:
+        """Return the VPAs of a controller's pods, the one that counts first."""
         found = self.vertical.of((namespace, controller.kind, controller.name))
         if not found:
-            return None
+            return ()
         known = self._known(namespace, controller.kind, controller.name)
-        return found[0] if known is None or known.selects()(labels) else None
+        return found if known is None or known.selects()(labels) else ()
+
+    def contested_targets(self) -> Sequence[Sequence[view.VerticalPodAutoscaler]]:
+        """Return the VPAs of each target that has several, the one that counts first."""
+        groups = {_target(each): self.vertical.of(_target(each)) for each in self.vertical.values()}
+        return tuple(found for key, found in groups.items() if key is not None and len(found) > 1)
 
     def horizontal_pod_autoscalers(
         self, namespace: str, controller: view.Controller
     ) -> Sequence[view.HorizontalPodAutoscaler]:
-        """Return the HPAs whose target is `controller`."""
-        return self.horizontal.of((namespace, controller.kind, controller.name))
+        """Return the HPAs whose target is `controller`, those that KEDA makes included."""
+        key = (namespace, controller.kind, controller.name)
+        found, scaled = self.horizontal.of(key), self.scaled.of(key)
+        return matching.without_made((*found, *scaled)) if scaled else found
 
     def disruption_budgets(self, namespace: str, labels: Mapping[str, str]) -> Sequence[view.PodDisruptionBudget]:
         """Return the PodDisruptionBudgets that select pods with these labels, by name."""
@@ -209,6 +225,7 @@ class LiveView(LiveDevices):
             "workloads": sum(map(len, self.workloads.values())),
             "verticalPodAutoscalers": len(self.vertical),
             "horizontalPodAutoscalers": len(self.horizontal),
+            "scaledObjects": len(self.scaled),
             "limitRanges": len(self.limit_ranges_by_namespace),
             "disruptionBudgets": len(self.disruption_budgets_by_namespace),
             "resourceQuotas": len(self.quotas_by_namespace),

@@ -68,6 +68,7 @@ _STORES: Final[Mapping[str, Callable[[LiveView], Store[Any]]]] = {
     "ResourceQuota": lambda view: view.quotas_by_namespace,
     "VerticalPodAutoscaler": lambda view: view.vertical,
     "HorizontalPodAutoscaler": lambda view: view.horizontal,
+    "ScaledObject": lambda view: view.scaled,
     "ResourceClaim": lambda view: view.device_claims,
     "ResourceClaimTemplate": lambda view: view.device_claim_templates,
     "DeviceClass": lambda view: view.device_classes,

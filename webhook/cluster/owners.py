@@ -6,7 +6,8 @@ VerticalPodAutoscaler does, and differs from it where its rule leaves people wit
 * A parent of an unknown kind does not end the search in nothing: the last known controller stands. A custom resource
   counts as a controller where an autoscaler targets it (an Argo Rollout, say), for only then does anybody scale it.
 * A ReplicaSet that is not known yet (a watch lags behind the controller by milliseconds) is no dead end: its name is
-  that of the Deployment and the ``pod-template-hash`` of its pods. So is a CronJob's Job named after it and a number.
+  that of the Deployment and the ``pod-template-hash`` of its pods. So is that of an Argo Rollout under a label of its
+  own, where an autoscaler targets a Rollout of that name, and a CronJob's Job is named after it and a number.
 * A reference is good for the object with its UID only: after delete and create, a name means another object.
 """
 
@@ -20,6 +21,7 @@ MAX_CHAIN = 10
 """Owners that are followed; Kubernetes' own chains have two. It bounds chains that lead back to themselves."""
 
 HASH_LABEL = "pod-template-hash"
+ROLLOUT_HASH_LABEL = "rollouts-pod-template-hash"
 
 Find = Callable[[str, str], Workload | None]
 """(kind, name) -> the workload of the pod's namespace."""
@@ -49,7 +51,7 @@ def top_controller(
         return None
     known = _known(owner, find)
     if known is None:
-        return _unknown_owner(owner, labels, find)
+        return _unknown_owner(owner, labels, find, is_target)
     top = _as_controller(owner, known)
     for _ in range(MAX_CHAIN):
         parent = controller_of(known.metadata)
@@ -91,14 +93,21 @@ def _as_controller(reference: OwnerReference, known: Workload) -> Controller:
     return Controller(reference.kind, reference.name, known.api_version or reference.api_version)
 
 
-def _unknown_owner(owner: OwnerReference, labels: Mapping[str, str], find: Find) -> Controller:
+def _unknown_owner(owner: OwnerReference, labels: Mapping[str, str], find: Find, is_target: IsTarget) -> Controller:
     if owner.kind == "ReplicaSet":
-        template_hash = labels.get(HASH_LABEL)
-        deployment = owner.name.removesuffix(f"-{template_hash}") if template_hash else owner.name
-        if deployment and deployment != owner.name:
+        deployment = _without_hash(owner.name, labels.get(HASH_LABEL))
+        if deployment:
             return Controller("Deployment", deployment, "apps/v1", derived=True)
+        rollout = _without_hash(owner.name, labels.get(ROLLOUT_HASH_LABEL))
+        if rollout and is_target("Rollout", rollout):
+            return Controller("Rollout", rollout, "argoproj.io/v1alpha1", derived=True)
     if owner.kind == "Job":
         cron_job, _, number = owner.name.rpartition("-")
         if cron_job and number.isascii() and number.isdigit() and find("CronJob", cron_job) is not None:
             return Controller("CronJob", cron_job, "batch/v1", derived=True)
     return Controller(owner.kind, owner.name, owner.api_version)
+
+
+def _without_hash(name: str, template_hash: str | None) -> str:
+    """Return a ReplicaSet's name without the hash of its template; empty where it does not end with it."""
+    return name.removesuffix(f"-{template_hash}") if template_hash and name.endswith(f"-{template_hash}") else ""

@@ -64,7 +64,7 @@ class Snapshot(SnapshotDevices):
                 self._add_workload(item)
             elif item.kind == "VerticalPodAutoscaler":
                 vertical.append(item.value)
-            elif item.kind == "HorizontalPodAutoscaler":
+            elif item.kind in ("HorizontalPodAutoscaler", "ScaledObject"):
                 horizontal.append(item.value)
             elif item.kind == "LimitRange":
                 self._limit_ranges[item.namespace] = self._limit_ranges.get(item.namespace, ()) + item.value
@@ -83,8 +83,9 @@ class Snapshot(SnapshotDevices):
             elif item.kind == "Lease":
                 self._leases[item.name] = self._leases.get(item.name, False) or bool(item.value.holder_identity)
                 counts["leases"] += 1
-        self._vertical = {key: matching.oldest_first(found) for key, found in _by_target(vertical).items()}
-        self._horizontal = {key: tuple(found) for key, found in _by_target(horizontal).items()}
+        self._vertical = {key: matching.in_order(found) for key, found in _by_target(vertical).items()}
+        scaled = [each for each in horizontal if each.scaled_object]
+        self._horizontal = {key: matching.without_made(found) for key, found in _by_target(horizontal).items()}
         self._nodes = tuple(nodes)
         self._nodes_by_name = {node.name: node for node in nodes}
         self._pods = tuple(pods)
@@ -96,7 +97,8 @@ class Snapshot(SnapshotDevices):
             "pods": len(pods),
             "workloads": len(self._workloads),
             "verticalPodAutoscalers": len(vertical),
-            "horizontalPodAutoscalers": len(horizontal),
+            "horizontalPodAutoscalers": len(horizontal) - len(scaled),
+            "scaledObjects": len(scaled),
             "nodes": len(nodes),
             "persistentVolumeClaims": len(self._claims),
             **self.sizes_of_devices(),
@@ -221,17 +223,28 @@ class Snapshot(SnapshotDevices):
         self, namespace: str, controller: view.Controller, labels: Mapping[str, str]
     ) -> view.VerticalPodAutoscaler | None:
         """Return the VPA of a controller's pods; see `webhook.cluster.matching`."""
+        found = self.vertical_pod_autoscalers(namespace, controller, labels)
+        return found[0] if found else None
+
+    def vertical_pod_autoscalers(
+        self, namespace: str, controller: view.Controller, labels: Mapping[str, str]
+    ) -> Sequence[view.VerticalPodAutoscaler]:
+        """Return the VPAs of a controller's pods, the one that counts first."""
         key = (namespace, controller.kind, controller.name)
         found = self._vertical.get(key)
         if found is None:
-            return None
+            return ()
         selects = self._predicates.get(key)
-        return found[0] if selects is None or selects(labels) else None
+        return found if selects is None or selects(labels) else ()
+
+    def contested_targets(self) -> Sequence[Sequence[view.VerticalPodAutoscaler]]:
+        """Return the VPAs of each target that has several, the one that counts first."""
+        return tuple(found for found in self._vertical.values() if len(found) > 1)
 
     def horizontal_pod_autoscalers(
         self, namespace: str, controller: view.Controller
     ) -> Sequence[view.HorizontalPodAutoscaler]:
-        """Return the HPAs whose target is `controller`."""
+        """Return the HPAs whose target is `controller`, those that KEDA makes included."""
         return self._horizontal.get((namespace, controller.kind, controller.name), ())
 
     def disruption_budgets(self, namespace: str, labels: Mapping[str, str]) -> Sequence[view.PodDisruptionBudget]:

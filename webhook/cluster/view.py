@@ -53,6 +53,9 @@ class ContainerPolicy(msgspec.Struct, frozen=True):
     controlled_values: str | None = None
     min_allowed: ResourceMap = {}
     max_allowed: ResourceMap = {}
+    boosts_cpu: bool | None = None
+    """Whether its ``startupBoost`` raises the CPU while a container starts; None where it says nothing of it, so that
+    what the VPA says of all containers holds."""
 
 
 class VerticalPodAutoscaler(msgspec.Struct, frozen=True):
@@ -66,10 +69,20 @@ class VerticalPodAutoscaler(msgspec.Struct, frozen=True):
     container_policies: tuple[ContainerPolicy, ...] = ()
     recommendations: tuple[ContainerRecommendation, ...] | None = None
     creation_timestamp: str = ""
+    boosts_cpu: bool = False
+    """Whether its ``startupBoost`` raises the CPU of its containers while they start."""
+
+    @property
+    def acts(self) -> bool:
+        """Whether VPA itself applies its recommendation: updateMode neither Off nor Initial. Absent means Recreate."""
+        return self.update_mode not in ("Off", "Initial")
 
 
 class HorizontalPodAutoscaler(msgspec.Struct, frozen=True):
-    """An HPA: its target, and the resources whose utilisation drives it (not ``averageValue``)."""
+    """An HPA: its target, and the resources whose utilisation drives it (not ``averageValue``).
+
+    A ScaledObject counts as the HPA that KEDA makes of it.
+    """
 
     namespace: str
     name: str
@@ -81,6 +94,23 @@ class HorizontalPodAutoscaler(msgspec.Struct, frozen=True):
     """Resource names over the whole pod (metric type ``Resource``)."""
     container_utilization: frozenset[tuple[str, str]] = frozenset()
     """(container, resource) pairs (metric type ``ContainerResource``)."""
+    scaled_object: str = ""
+    """Name of the ScaledObject that it is made of; `name` is then that of the HPA which KEDA makes."""
+
+    @property
+    def written(self) -> tuple[str, str]:
+        """Kind and name of the object that people wrote."""
+        return ("ScaledObject", self.scaled_object) if self.scaled_object else ("HorizontalPodAutoscaler", self.name)
+
+    @property
+    def label(self) -> str:
+        """The object that people wrote: ``HorizontalPodAutoscaler 'web'``."""
+        kind, name = self.written
+        return f"{kind} {name!r}"
+
+    def drives(self, container: str, resource: str) -> bool:
+        """Whether it follows the utilisation of a container's resource."""
+        return resource in self.utilization_resources or (container, resource) in self.container_utilization
 
 
 class Share(NamedTuple):
@@ -229,11 +259,22 @@ class View(Protocol):
     def vertical_pod_autoscaler(
         self, namespace: str, controller: Controller, labels: Mapping[str, str]
     ) -> VerticalPodAutoscaler | None:
-        """Return the VPA whose target is `controller` and whose target selects `labels`; the oldest, then smallest
-        name, where there are several. VPAs of every update mode count."""
+        """Return the VPA that counts: the first of `vertical_pod_autoscalers`, or None."""
+
+    def vertical_pod_autoscalers(
+        self, namespace: str, controller: Controller, labels: Mapping[str, str]
+    ) -> Sequence[VerticalPodAutoscaler]:
+        """Return the VPAs whose target is `controller` and whose target selects `labels`, of every update mode.
+
+        The first one counts: those that act come first, then the older ones, then the smaller names.
+        """
+
+    def contested_targets(self) -> Sequence[Sequence[VerticalPodAutoscaler]]:
+        """Return the VPAs of each target that has several of them, the one that counts first; for lint, not for
+        reviews."""
 
     def horizontal_pod_autoscalers(self, namespace: str, controller: Controller) -> Sequence[HorizontalPodAutoscaler]:
-        """Return the HPAs whose target is `controller`."""
+        """Return the HPAs whose target is `controller`; a ScaledObject stands for the HPA that KEDA makes of it."""
 
     def disruption_budgets(self, namespace: str, labels: Mapping[str, str]) -> Sequence[PodDisruptionBudget]:
         """Return the PodDisruptionBudgets that select pods with these labels, by name."""

@@ -239,6 +239,8 @@ class Watches:
             projections.reader("autoscaling/v2", "HorizontalPodAutoscaler"),
             view.horizontal,
         )
+        scaled = Resource("scaledobjects", "/apis/keda.sh/v1alpha1/scaledobjects", may_be_absent=True)
+        self.add(scaled, projections.reader("keda.sh/v1alpha1", "ScaledObject"), view.scaled, is_spare=True)
         vertical = Resource(
             "verticalpodautoscalers", "/apis/autoscaling.k8s.io/v1/verticalpodautoscalers", may_be_absent=True
         )

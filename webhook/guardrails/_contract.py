@@ -92,6 +92,8 @@ class WorkloadScale(NamedTuple):
     whole month."""
     run_seconds: int = 0
     """Expected running time of one run; 0 where it is not known."""
+    asked: int = 0
+    """Pods that the workload itself asks for, and has at once, where an autoscaler brings it to `replicas`; else 0."""
     most: int = 0
     """Pods that an autoscaler may raise it to; 0 where there is none."""
     most_source: str = ""
@@ -109,6 +111,11 @@ class WorkloadScale(NamedTuple):
     def believed(self, trusts: bool) -> "WorkloadScale":
         """Return the scale as it counts where the author's word is trusted, or is not."""
         return self.claimed if trusts and self.claimed is not None else self
+
+    @property
+    def at_once(self) -> int:
+        """Pods that there may be before an autoscaler has looked at the workload: what a ceiling is held against."""
+        return max(self.replicas, self.asked)
 
     @property
     def is_monthly(self) -> bool:

@@ -115,9 +115,8 @@ def _pods_at_most(context: Context) -> int | None:
         count: int | None = context.scale.replicas
     else:
         count = context.view.replicas(context.namespace, controller)
-    if not count:
-        # Unknown, or scaled to zero: then there is no pod that could be evicted.
-        return None
     # What an autoscaler may add makes room for an eviction.
     autoscalers = context.view.horizontal_pod_autoscalers(context.namespace, controller)
-    return max(count, *(each.max_replicas for each in autoscalers)) if autoscalers else count
+    count = max(count or 0, *(each.max_replicas for each in autoscalers)) if autoscalers else count
+    # Unknown, or scaled to zero: then there is no pod that could be evicted.
+    return count or None

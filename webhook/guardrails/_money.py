@@ -107,6 +107,11 @@ def of_all(price: PodPrice, scale: WorkloadScale | None) -> int:
     return price.of(scale.replicas) if price.all_pods is None else price.all_pods
 
 
+def at_once(price: PodPrice, scale: WorkloadScale) -> int:
+    """Return what the pods cost that there may be before an autoscaler has looked at the workload."""
+    return of_all(price, scale._replace(replicas=scale.at_once))
+
+
 def _price(context: Context, pod: Pod, scale: WorkloadScale | None, *, is_old: bool = False) -> PodPrice:
     spec = pod.spec if pod.spec is not None else PodSpec()
     if scale is not None and scale.nodes:
@@ -278,6 +283,11 @@ def pods(scale: WorkloadScale) -> str:
     return scale.source or f"{scale.replicas} pod{'' if scale.replicas == 1 else 's'}"
 
 
+def pods_at_once(scale: WorkloadScale) -> str:
+    """Return how many pods a ceiling is held against, in words."""
+    return f"{scale.asked} replicas as written" if scale.asked > scale.replicas else pods(scale)
+
+
 def how_to_cost_less(context: Context) -> str:
     """Return which field to change for a lower price: that of the container that costs most."""
     spec = context.pod.spec or PodSpec()
@@ -364,10 +374,11 @@ def unpriced(context: Context, *, denies: bool, is_new: bool = False) -> Sequenc
 
 
 def not_priced(error: QuantityError, *, notice: bool) -> Finding:
-    """Return the finding that a pod cannot be priced because a quantity is malformed."""
+    """Return the finding that a pod cannot be priced because a quantity is malformed; the error says what to write."""
+    what, _, cure = str(error).rpartition("; ")
     return Finding(
         rule="quantity",
-        message=f"cannot be priced: {error}",
-        cure="write the quantity as Kubernetes does, such as 500m or 128Mi",
+        message=f"cannot be priced: {what or error}",
+        cure=cure if what else "write the quantity as Kubernetes does, such as 500m or 128Mi",
         notice=notice,
     )

@@ -13,7 +13,8 @@ Rule
     price, a Job its parallelism. A Job is priced for the time that it runs, at most for a month; a CronJob for that of
     all runs of a month, those that overlap side by side. While it is suspended, a Job or CronJob costs nothing; what
     it will cost once it is resumed is told. Where a HorizontalPodAutoscaler may raise a workload above the ceiling, it
-    is told.
+    is told; such a workload costs what its fewest pods cost, and what its author asks for beyond them is held against
+    the ceiling all the same. A ScaledObject counts as the HorizontalPodAutoscaler that KEDA makes of it.
 
     The time that a run takes is what the annotation ``podgate.dev/expected-runtime`` says, such as ``90m``: it is
     believed up to ``activeDeadlineSeconds``, which ends the run, and without that only with ``trustExpectedRuntime``.
@@ -132,7 +133,7 @@ def _judge_workload(
     old: _money.PodPrice | None,
 ) -> Sequence[Finding]:
     month = context.prices.hours_per_month
-    cost = _money.of_all(price, scale) * _hours(scale, month)
+    cost = _money.at_once(price, scale) * _hours(scale, month)
     if cost <= ceiling:
         return _judge_most(ceiling, context, scale, price)
     if old is not None and context.old_scale is not None:
@@ -151,7 +152,7 @@ def _judge_workload(
         Finding(
             rule="workloadMonthly",
             message=(
-                f"costs {shown} a {_span(scale)} ({_money.pods(scale)}), above the ceiling of {bound} "
+                f"costs {shown} a {_span(scale)} ({_money.pods_at_once(scale)}), above the ceiling of {bound} "
                 f"({each}: {_money.quantities(price)})"
             ),
             cure=(
@@ -182,7 +183,7 @@ def _judge_most(ceiling: int, context: Context, scale: WorkloadScale, price: _mo
             f"would cost {shown} a {_span(scale)} at {scale.most} replicas, the {scale.most_source}: above the "
             f"ceiling of {bound}, where scaling ends"
         )
-        cure = f"lower maxReplicas, {cure}"
+        cure = f"lower {scale.most_source.partition(' ')[0]}, {cure}"
     return (Finding(rule="workloadMonthly", message=message, cure=cure, notice=True),)
 
 
@@ -195,7 +196,8 @@ def _rises(
         return scale.replicas > before.replicas
     month = context.prices.hours_per_month
     received = context.received_price or price
-    return _money.of_all(received, scale) * _hours(scale, month) > _money.of_all(old, before) * _hours(before, month)
+    now_costs = _money.at_once(received, scale) * _hours(scale, month)
+    return now_costs > _money.at_once(old, before) * _hours(before, month)
 
 
 def _apart(cost: int, ceiling: int, currency: str) -> tuple[str, str]:

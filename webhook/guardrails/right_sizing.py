@@ -5,7 +5,10 @@ request times the headroom. Nothing is ever refused by this guardrail; with `mod
 recorded. Without a VPA, or for a container or resource without a recommendation, nothing happens.
 
 **Whose recommendation.** The VPA whose target is the pod's top-most controller and whose target selects the pod;
-VPAs of every updateMode count. The policy of the exact container name applies, else the last `*`: `mode: "Off"`,
+VPAs of every updateMode count. Of several, one that acts (updateMode neither Off nor Initial) counts before one that
+recommends, then the older one, then the smaller name, and the verdict says so once. The pods of a CronJob may be
+without labels, and those of an Argo Rollout are known by `rollouts-pod-template-hash` before their ReplicaSet is. The
+policy of the exact container name applies, else the last `*`: `mode: "Off"`,
 `controlledResources`, `minAllowed`, `maxAllowed` (both on requests only) and `controlledValues`. With `RequestsOnly`
 the limit is left alone and the request never exceeds it. Where VPA itself acts (updateMode neither Off nor Initial),
 the request is VPA's own capped target, exactly, and only the limit is decided here; `recommendation`, `when`,
@@ -27,12 +30,15 @@ the request is VPA's own capped target, exactly, and only the limit is decided h
   value.
 * `guaranteedPods`: `skip`, or `resize`, which keeps limit = request and whole CPUs whole (rounded up).
 * `hpaManaged`: `skip` leaves a resource alone whose utilization drives a HorizontalPodAutoscaler of the same
-  workload; `resize` sizes it as well. Autoscaling on averageValue is no obstacle.
+  workload; `resize` sizes it as well. Autoscaling on averageValue is no obstacle. Where a container has no request at
+  all, such an autoscaler cannot compute anything, so the recommended one is filled in. A ScaledObject of KEDA counts as
+  the HorizontalPodAutoscaler that KEDA makes of it.
 
 **What is never touched.** Keys other than cpu and memory (extended resources, hugepages, ephemeral-storage),
 resource claims, ordinary init and ephemeral containers, Windows pods, pods with `spec.resources`, pods of more than
 500 containers, resources with a limit of 0, and containers that a PolicyException names. Native sidecars are sized
-like regular containers. Lowered memory never falls below the VPA's lowerBound.
+like regular containers. Lowered memory never falls below the VPA's lowerBound. The cpu of a container that the VPA
+boosts while it starts (`startupBoost`) is left as it is.
 
 **Clamps, in this order; the last one wins.** VPA policy, the rule's bounds, LimitRange of type Container (every
 LimitRange of the namespace: highest min, lowest max, lowest maxLimitRequestRatio), LimitRange of type Pod with init
@@ -43,11 +49,15 @@ server would still refuse the result, the pod is left as written.
 limits is cut, and where that is not enough, the resource is left as written. No value that a quota asks for is ever
 removed. A quota whose scopes leave the pod out has no say.
 
+**Nodes.** Where the recommendation makes the pod larger than every node of the cluster, it is applied and told, with
+the node that comes nearest: VPA's updater would only evict a pod of another size.
+
 **Once only.** What the author wrote is kept in the annotation `podgate.dev/original-resources`. A second pass, such
 as a reinvocation after another webhook has added a sidecar, starts from there again and writes nothing new.
 
 **Notices** (closed list): noRecommendation, malformedRecommendation, malformedResources, hpaManaged, guaranteed,
-windows, podLevelResources, zeroLimit, clampFailed, quotaLimited, tooManyContainers.
+windows, podLevelResources, zeroLimit, clampFailed, quotaLimited, tooManyContainers, severalVpas, startupBoost,
+hpaWithoutRequest, aboveEveryNode.
 
 **Example message.** container 'app': cpu is left as written, because HorizontalPodAutoscaler 'web' follows its
 utilization.
@@ -63,7 +73,8 @@ from collections.abc import Container, Sequence
 from typing import Final
 
 from webhook.guardrails._contract import Context, Exemption, Finding, Guardrail, is_creation
-from webhook.guardrails._sizing import originals
+from webhook.guardrails._sizing import originals, rooms
+from webhook.guardrails._sizing.notices import several_vpas
 from webhook.guardrails._sizing.plan import plan
 from webhook.guardrails._sizing.rule import RightSizingRule, compile_section
 from webhook.kube.containers import ContainerRef
@@ -92,17 +103,18 @@ def propose(rule: RightSizingRule, context: Context, draft: Draft) -> Sequence[F
     if controller is None:
         return _NO_FINDINGS
     view = context.view
-    vpa = view.vertical_pod_autoscaler(context.namespace, controller, context.labels)
-    if vpa is None:
+    found = view.vertical_pod_autoscalers(context.namespace, controller, context.labels)
+    if not found:
         return _NO_FINDINGS
     exemptions = context.exemptions.get(NAME)
     sizing = plan(
         rule,
         draft.pod,
-        vpa,
+        found[0],
         hpas=view.horizontal_pod_autoscalers(context.namespace, controller),
         limit_ranges=view.limit_ranges(context.namespace),
         quotas=view.resource_quotas(context.namespace),
+        nodes=rooms.of(view.nodes()),
         exempt=_exempt(exemptions) if exemptions else None,
     )
     spec = draft.pod.spec
@@ -112,6 +124,8 @@ def propose(rule: RightSizingRule, context: Context, draft: Draft) -> Sequence[F
             if containers is not None:
                 draft.set_resource(ContainerRef(place, position, containers[position]), field, resource, text)
         draft.set_annotation(originals.ANNOTATION, sizing.annotation)
+    if len(found) > 1:
+        return (several_vpas(found, f"{controller.kind} {controller.name!r}"), *sizing.notices)
     return sizing.notices
 
 

@@ -2,6 +2,11 @@
 
 import msgspec
 
+RawQuantity = str | int | float
+"""A quantity as it stands in JSON or YAML: text, or a bare number, which counts as its literal text."""
+
+ResourceMap = dict[str, RawQuantity | None]
+
 
 class Object(msgspec.Struct, rename="camel", gc=False):
     """Base of all structs: camelCase on the wire, snake_case in Python, unknown fields ignored."""

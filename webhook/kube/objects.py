@@ -17,13 +17,10 @@ from typing import Any
 import msgspec
 
 from webhook.kube._object import Object as Object
-from webhook.kube.pod_devices import ExtendedClaimStatus, PodClaimStatus, PodResourceClaim
+from webhook.kube._object import RawQuantity as RawQuantity
+from webhook.kube._object import ResourceMap as ResourceMap
+from webhook.kube.pod_devices import ClaimedResources, ExtendedClaimStatus, PodClaimStatus, PodResourceClaim
 from webhook.kube.security_objects import ContainerPort, Handler, Lifecycle, PodSecurityContext, SecurityContext
-
-RawQuantity = str | int | float
-"""A quantity as it stands in JSON or YAML: text, or a bare number, which counts as its literal text."""
-
-ResourceMap = dict[str, RawQuantity | None]
 
 DEFAULT_NAMESPACE = "default"
 """Of a namespaced object in a manifest that names none."""
@@ -259,12 +256,6 @@ class ContainerStatus(Object):
 class PodCondition(Object):
     type: str = ""
     reason: str | None = None
-
-
-class ClaimedResources(Object):
-    """What a pod takes of its node through a resource claim."""
-
-    resources: ResourceMap | None = None
 
 
 class PodStatus(Object):

@@ -1,6 +1,6 @@
 """The parts of pods that are about claims for devices, as typed structs; see `webhook.kube.device_claims`."""
 
-from webhook.kube._object import Object
+from webhook.kube._object import Object, ResourceMap
 
 
 class PodResourceClaim(Object):
@@ -22,3 +22,9 @@ class ExtendedClaimStatus(Object):
     """The ResourceClaim that was made for the extended resources of a pod."""
 
     resource_claim_name: str = ""
+
+
+class ClaimedResources(Object):
+    """What a pod takes of its node through a resource claim."""
+
+    resources: ResourceMap | None = None

@@ -192,11 +192,9 @@ def counted_requests(resources: Resources, status: PodStatus | None = None) -> I
 
 def level_requests(resources: Resources, status: PodStatus | None = None) -> Amounts:
     """Return what counts as requested at pod level; arguments and errors as of `requests`."""
-    if not resources.requests or status is None:
+    if not resources.requests or status is None or status.resources is None:
         return resources.requests
-    held = [amounts(status.allocated_resources)]
-    if status.resources is not None:
-        held.append(amounts(status.resources.requests))
+    held = [amounts(status.allocated_resources), amounts(status.resources.requests)]
     return _effective_level(status, resources.requests, held)
 
 
@@ -245,12 +243,13 @@ def _held_limits(status: ContainerStatus) -> Iterable[ResourceMap | None]:
 
 
 def _effective_level(status: PodStatus, stated: Amounts, held: Iterable[Amounts]) -> Amounts:
-    """Return the most of what is stated at pod level and what the pod has of the same resources."""
+    """Return the most of what is stated at pod level and what the pod has of the same resources; of what it asks for in
+    vain, what it has."""
     most: dict[str, int] = {}
     for each in held:
         _raise_to(most, {name: amount for name, amount in each.items() if name in stated})
     if is_resize_infeasible(status):
-        return {**stated, **most}
+        return {name: most.get(name, 0) for name in stated}
     _raise_to(most, stated)
     return most
 

@@ -28,9 +28,10 @@ class Store(Generic[T]):
         self.changes += 1
 
     def put(self, key: str, value: T) -> None:
-        """Add or change one object."""
-        self.items[key] = value
-        self.changes += 1
+        """Add or change one object; the very object that is there already is no change."""
+        if self.items.get(key) is not value:
+            self.items[key] = value
+            self.changes += 1
 
     def drop(self, key: str) -> None:
         """Forget one object, if it is known."""

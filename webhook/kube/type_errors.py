@@ -94,10 +94,14 @@ def _matches(
         if isinstance(value, dict):
             for key, each in value.items():
                 yield from _matches(each, rest, got, lacks, (*before, key))
-    elif (isinstance(value, dict) and step in value) or (
-        isinstance(value, list) and isinstance(step, int) and step < len(value)
-    ):
+    elif _has(value, step):
         yield from _matches(value[step], rest, got, lacks, (*before, step))
+
+
+def _has(value: object, step: Step) -> bool:
+    if isinstance(value, dict):
+        return step in value
+    return isinstance(value, list) and isinstance(step, int) and step < len(value)
 
 
 def _cure(expected: str, path: tuple[Step, ...], value: object) -> tuple[str, str]:

@@ -2,8 +2,8 @@
 
 Both sets are priced as written, with the same price list and by the same rules as in a review: replicas of workloads,
 nodes of DaemonSets, parallelism and running time of Jobs. A workload that an HPA scales has two costs, at the HPA's
-minimum and at its maximum. Policies have no part in it but where they trust the running time that Jobs are annotated
-with, so the numbers depend on the manifests alone.
+minimum and at its maximum; a ScaledObject is the HPA that KEDA makes of it. Policies have no part in it but where they
+trust the running time that Jobs are annotated with, so the numbers depend on the manifests alone.
 """
 
 import re
@@ -17,7 +17,7 @@ from webhook.admission import request as requests
 from webhook.admission import subject as subjects
 from webhook.admission.matching import trusts_runtime
 from webhook.admission.review import Surroundings, what_speaks_for
-from webhook.cluster.view import Controller, View
+from webhook.cluster.view import View
 from webhook.guardrails import _money
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.kube.objects import controller_of
@@ -164,15 +164,11 @@ def _price(subject: subjects.Subject, around: Surroundings) -> Priced:
         amount = money.over_hours(price.micros, book.hours_per_month)
         return Priced(Range(amount, amount), "1 pod")
     hours = min(scale.hours, book.hours_per_month) if scale.hours is not None else book.hours_per_month
-    controller = subject.controller or Controller(subject.kind, subject.name)
-    autoscalers = around.view.horizontal_pod_autoscalers(subject.namespace, controller)
-    if autoscalers:
-        low = min(1 if item.min_replicas is None else item.min_replicas for item in autoscalers)
-        high = max(low, *(item.max_replicas for item in autoscalers))
-        words = f"{low} to {high} replicas by HPA {', '.join(item.name for item in autoscalers)}"
-        return Priced(Range(money.over_hours(price.of(low), hours), money.over_hours(price.of(high), hours)), words)
-    cost = money.over_hours(_money.of_all(price, scale), hours)
-    return Priced(Range(cost, cost), scale.source)
+    low, high = _money.of_all(price, scale), price.of(scale.most) if scale.most > scale.replicas else 0
+    words = scale.source
+    if high > low:
+        words = f"{scale.replicas} to {scale.most} replicas by {scale.most_source.partition(' of ')[2]}"
+    return Priced(Range(money.over_hours(low, hours), money.over_hours(max(low, high), hours)), words)
 
 
 def _add(prices: dict[Key, Priced], key: Key, priced: Priced) -> None:

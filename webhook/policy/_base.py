@@ -127,7 +127,7 @@ class Model(BaseModel):
 class Section(Model):
     """What every guardrail section takes beside its own fields."""
 
-    API_RULES = (
+    API_RULES: ClassVar[tuple[ApiRule, ...]] = (
         ApiRule(
             f"!has(self.mode) || !has(self.onViolation) || {_RANKS}[self.onViolation] <= {_RANKS}[self.mode]",
             "onViolation must not be stricter than the mode of the section; raise mode, or remove onViolation",

@@ -94,7 +94,7 @@ def _union(node: Schema, types: list[str], root: Schema) -> Schema:
     """Return the schema of what may be one of several types."""
     if "object" not in types:
         # A quantity, or a day: text, or a whole number.
-        bounds = {name: node[name] for name in ("pattern", "minimum", "maximum", "maxLength") if name in node}
+        bounds: Schema = {name: node[name] for name in ("pattern", "minimum", "maximum", "maxLength") if name in node}
         return {"x-kubernetes-int-or-string": True, "maxLength": MAX_LENGTH, **bounds}
     properties = {name: structural(each, root) for name, each in node["properties"].items()}
     names = sorted(properties)

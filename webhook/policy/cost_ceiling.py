@@ -4,11 +4,18 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from webhook.policy._base import FieldError, Money, Section, Unpriced
+from webhook.policy._base import ApiRule, FieldError, Money, Section, Unpriced
 
 
 class CostCeilingSection(Section):
     """Ceilings of monthly cost. At least one is given; amounts are in the price list's currency."""
+
+    API_RULES = (
+        ApiRule(
+            "has(self.podMonthly) || has(self.workloadMonthly) || (has(self.mode) && self.mode == 'off')",
+            "give podMonthly, workloadMonthly or both, or remove the section",
+        ),
+    )
 
     pod_monthly: Annotated[
         Money | None,

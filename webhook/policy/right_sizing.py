@@ -186,8 +186,8 @@ class RightSizingSection(Section):
         Literal["skip", "resize"],
         Field(
             description="A resource whose utilisation drives a HorizontalPodAutoscaler of the same workload: `skip` "
-            "leaves it alone; `resize` sizes it as well. Default `skip`, because a smaller request raises utilisation, "
-            "and with it the number of replicas."
+            "leaves it alone, but fills it in where it is absent; `resize` sizes it as well. Default `skip`, because a "
+            "smaller request raises utilisation, and with it the number of replicas."
         ),
     ] = "skip"
 

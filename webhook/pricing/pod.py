@@ -193,8 +193,10 @@ def _fields(
     for reference in walk(spec):
         resources = reference.container.resources
         if resources is not None:
-            yield f"{reference.path}.resources.requests", resources.requests
-            yield f"{reference.path}.resources.limits", resources.limits
+            named = reference.container.name
+            whose = f"container {words.short(named)!r}, " if named else f"{reference.path}."
+            yield f"{whose}resources.requests", resources.requests
+            yield f"{whose}resources.limits", resources.limits
     if spec.resources is not None:
         yield "spec.resources.requests", spec.resources.requests
         yield "spec.resources.limits", spec.resources.limits

@@ -39,6 +39,8 @@ class Advice(NamedTuple):
     min_allowed: Pair
     max_allowed: Pair
     requests_only: bool
+    boosts_cpu: bool
+    """Whether VPA raises the CPU of the container while it starts, and takes it back when it is ready."""
     malformed: tuple[Finding, ...]
 
 
@@ -81,7 +83,7 @@ def policy_for(policies: tuple[ContainerPolicy, ...], name: str) -> ContainerPol
 
 
 def _read(vpa: VerticalPodAutoscaler, recommendation: Recommendation) -> Advised:
-    acts = vpa.update_mode not in ("Off", "Initial")
+    acts = vpa.acts
     containers: dict[str, Advice] = {}
     for entry in vpa.recommendations or ():
         policy = policy_for(vpa.container_policies, entry.container_name)
@@ -115,6 +117,7 @@ def _advice(
         min_allowed=low,
         max_allowed=high,
         requests_only=policy.controlled_values == "RequestsOnly",
+        boosts_cpu=vpa.boosts_cpu if policy.boosts_cpu is None else policy.boosts_cpu,
         malformed=tuple(reader.findings),
     )
 

@@ -5,8 +5,7 @@ the VPA, the HPAs and LimitRange items (by identity; the table holds them), and 
 """
 
 from collections.abc import Container, Sequence
-from functools import lru_cache
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from webhook.cluster.view import HorizontalPodAutoscaler, LimitRangeItem, ResourceQuota, VerticalPodAutoscaler
 from webhook.guardrails._contract import Finding
@@ -14,42 +13,26 @@ from webhook.guardrails._sizing import (
     advice,
     cells,
     decide,
+    fingerprint,
     limit_range,
     notices,
     originals,
     pod_sums,
     quota,
+    rooms,
     vpa_capping,
+    written,
 )
 from webhook.guardrails._sizing.advice import Advice, Advised
 from webhook.guardrails._sizing.cells import Member
 from webhook.guardrails._sizing.limit_range import NO_BOUNDS, Ranges
-from webhook.guardrails._sizing.originals import Entries, Field, Original
-from webhook.guardrails._sizing.rule import RESOURCES, RightSizingRule
-from webhook.kube import quantity
+from webhook.guardrails._sizing.rooms import Room
+from webhook.guardrails._sizing.rule import CPU, RESOURCES, RightSizingRule
+from webhook.guardrails._sizing.written import Plan
 from webhook.kube.containers import is_crowded
-from webhook.kube.objects import Pod, PodSpec, RawQuantity, ResourceRequirements
+from webhook.kube.objects import Pod, PodSpec
 
-_TEXTS: Final = (lru_cache(maxsize=8192)(quantity.format_cpu), lru_cache(maxsize=8192)(quantity.format_memory))
 _NO_BOUNDS: Final = (NO_BOUNDS, NO_BOUNDS)
-
-
-class Change(NamedTuple):
-    """One value to write, as canonical text, in ``spec.<place>[position]``."""
-
-    place: Literal["initContainers", "containers"]
-    position: int
-    field: Field
-    resource: str
-    text: str
-
-
-class Plan(NamedTuple):
-    """What to write, and what to say. `annotation` is the new text of the originals, None where nothing changes."""
-
-    changes: tuple[Change, ...] = ()
-    annotation: str | None = None
-    notices: tuple[Finding, ...] = ()
 
 
 NOTHING: Final = Plan()
@@ -63,6 +46,7 @@ def plan(
     hpas: Sequence[HorizontalPodAutoscaler] = (),
     limit_ranges: Sequence[LimitRangeItem] = (),
     quotas: Sequence[ResourceQuota] = (),
+    nodes: tuple[Room, ...] = (),
     exempt: Container[str] | None = None,
 ) -> Plan:
     """Return what right-sizing does to `pod`, as it stands, under `vpa`.
@@ -74,20 +58,23 @@ def plan(
         hpas: autoscalers of the same workload.
         limit_ranges: all items of the namespace.
         quotas: ResourceQuotas of the namespace.
+        nodes: the largest nodes, see `rooms.of`; empty where none are known.
         exempt: names of containers to leave alone.
     """
     spec = pod.spec
     if spec is None:
         return NOTHING
-    text = pod.metadata.annotations.get(originals.ANNOTATION) if pod.metadata and pod.metadata.annotations else None
+    annotations = pod.metadata.annotations if pod.metadata is not None else None
+    text = annotations.get(originals.ANNOTATION) if annotations else None
+    boosted = fingerprint.boosted(annotations) if annotations else fingerprint.NO_NAMES
     if quotas:
         quotas = quota.counting(quotas, spec)
-    around = _Around(rule, vpa, hpas, limit_ranges, quotas)
-    is_rare = spec.os is not None or spec.node_selector or spec.resources is not None or (quotas and spec.overhead)
-    if exempt is not None or is_rare:
+    around = _Around(rule, vpa, hpas, limit_ranges, quotas, nodes, boosted)
+    is_rare = spec.os is not None or spec.node_selector or spec.resources is not None or spec.overhead
+    if exempt is not None or is_rare or boosted:
         return _plan(around, spec, text, exempt)[0]
-    identities = (id(rule), id(vpa), *map(id, hpas), None, *map(id, limit_ranges), None, *map(id, quotas))
-    key = (identities, text, _fingerprint(spec))
+    identities = (id(rule), id(vpa), id(nodes), *map(id, hpas), None, *map(id, limit_ranges), None, *map(id, quotas))
+    key = (identities, text, fingerprint.of(spec))
     known = _memory.get(key)
     if known is not None:
         return known.plan
@@ -95,7 +82,7 @@ def plan(
     if is_small:
         if len(_memory) >= _MEMORY_SIZE:
             _memory.clear()
-        _memory[key] = _Known((rule, vpa, *hpas, *limit_ranges, *quotas), result)
+        _memory[key] = _Known((rule, vpa, nodes, *hpas, *limit_ranges, *quotas), result)
     return result
 
 
@@ -107,6 +94,9 @@ class _Around(NamedTuple):
     hpas: Sequence[HorizontalPodAutoscaler]
     limit_ranges: Sequence[LimitRangeItem]
     quotas: Sequence[ResourceQuota]
+    nodes: tuple[Room, ...]
+    boosted: frozenset[str]
+    """Names of containers whose CPU VPA has raised for their start, as it notes down on the pod."""
 
 
 class _Known(NamedTuple):
@@ -120,24 +110,6 @@ _memory: dict[tuple[object, ...], _Known] = {}
 _MEMORY_SIZE: Final = 2048
 _LARGEST_KEY: Final = 4096
 """Characters of names and of the annotation; whoever sends more is not worth remembering."""
-
-
-def _fingerprint(spec: PodSpec) -> tuple[object, ...]:
-    """Return all that the plan reads of the containers."""
-    parts: list[object] = []
-    for container in spec.init_containers or ():
-        parts += (container.restart_policy == "Always", container.name)
-        _add_amounts(parts, container.resources)
-    parts.append(None)
-    for container in spec.containers or ():
-        parts.append(container.name)
-        _add_amounts(parts, container.resources)
-    return tuple(parts)
-
-
-def _add_amounts(parts: list[object], resources: ResourceRequirements | None) -> None:
-    for values in (None, None) if resources is None else (resources.requests, resources.limits):
-        parts += (values.get("cpu"), values.get("memory")) if values else (None, None)
 
 
 def _plan(around: _Around, spec: PodSpec, annotation: str | None, exempt: Container[str] | None) -> tuple[Plan, bool]:
@@ -157,7 +129,7 @@ def _plan(around: _Around, spec: PodSpec, annotation: str | None, exempt: Contai
     )
     is_guaranteed = cells.is_guaranteed(members)
     said: list[Finding] = []
-    chosen = _choose(rule, members, advised, around.hpas, exempt, said)
+    chosen = _choose(around, members, advised, exempt, said)
     if is_guaranteed and not rule.resizes_guaranteed:
         return Plan(notices=(notices.guaranteed(),) if chosen else ()), is_small
     _requests(rule, members, chosen, advised, ranges, is_guaranteed=is_guaranteed)
@@ -168,10 +140,12 @@ def _plan(around: _Around, spec: PodSpec, annotation: str | None, exempt: Contai
                 pod_sums.cut(rule, members, resource, ranges, is_guaranteed=is_guaranteed)
     if around.quotas:
         received = cells.read(spec, kept, ranges)
-        found, full = quota.fit(rule, members, received, ranges, around.quotas, spec.overhead)
+        found, full = quota.fit(rule, members, received, ranges, around.quotas, spec.overhead, advised)
         if full is not None:
             return Plan(notices=(*said, notices.quota_refuses(full))), is_small
         said.extend(found)
+    if around.nodes and chosen:
+        said.extend(_without_place(rule, members, spec, around.nodes, advised))
     changed: list[tuple[Member, int]] = []
     for member, resource, _ in chosen:
         cell = member.cells[resource]
@@ -183,7 +157,7 @@ def _plan(around: _Around, spec: PodSpec, annotation: str | None, exempt: Contai
     reason = pod_sums.refusal(members, ranges)
     if reason is not None:
         return Plan(notices=(*said, notices.clamp_failed(reason))), is_small
-    return _written(members, changed, kept, tuple(said)), is_small
+    return written.write(members, changed, kept, tuple(said)), is_small
 
 
 def _skipped(spec: PodSpec) -> Finding | None:
@@ -202,14 +176,14 @@ def _skipped(spec: PodSpec) -> Finding | None:
 
 
 def _choose(
-    rule: RightSizingRule,
-    members: list[Member],
-    advised: Advised,
-    hpas: Sequence[HorizontalPodAutoscaler],
-    exempt: Container[str] | None,
-    said: list[Finding],
+    around: _Around, members: list[Member], advised: Advised, exempt: Container[str] | None, said: list[Finding]
 ) -> list[tuple[Member, int, Advice]]:
-    """Return the (container, resource) pairs that are sized; all others go on with their present values."""
+    """Return the (container, resource) pairs that are sized; all others go on with their present values.
+
+    A resource whose utilisation drives an HPA is left as written, but filled in where it is absent: without a request
+    in every container the HPA cannot compute its utilisation at all.
+    """
+    rule, hpas = around.rule, around.hpas
     chosen: list[tuple[Member, int, Advice]] = []
     seen: set[str] = set()
     for member in members:
@@ -223,9 +197,15 @@ def _choose(
             said.extend(found.malformed)
         seen.add(member.name)
         for resource, cell in enumerate(member.cells):
-            if found is not None and found.value[resource] is not None:
-                if hpas and not rule.resizes_hpa_managed and (name := _driver(hpas, member.name, resource)) is not None:
-                    said.append(notices.hpa_managed(member.name, RESOURCES[resource], name))
+            hpa = _driver(hpas, member.name, resource) if hpas and member.kind != "init" else None
+            if found is None or found.value[resource] is None:
+                if hpa is not None and cell.own is None and member.is_readable:
+                    said.append(notices.hpa_without_request(member.name, RESOURCES[resource], hpa.label))
+            else:
+                if resource == CPU and (found.boosts_cpu or member.name in around.boosted):
+                    said.append(notices.startup_boost(member.name, advised.name))
+                elif hpa is not None and not rule.resizes_hpa_managed and cell.own is not None:
+                    said.append(notices.hpa_managed(member.name, RESOURCES[resource], hpa.label, hpa.scaled_object))
                 elif cell.cap == 0:
                     said.append(notices.zero_limit(member.name, RESOURCES[resource]))
                 else:
@@ -236,13 +216,25 @@ def _choose(
     return chosen
 
 
-def _driver(hpas: Sequence[HorizontalPodAutoscaler], container: str, resource: int) -> str | None:
-    """Return the name of the HPA that follows the utilisation of this container's resource, or None."""
+def _driver(hpas: Sequence[HorizontalPodAutoscaler], container: str, resource: int) -> HorizontalPodAutoscaler | None:
+    """Return the HPA that follows the utilisation of this container's resource, or None."""
     name = RESOURCES[resource]
-    for hpa in hpas:
-        if name in hpa.utilization_resources or (container, name) in hpa.container_utilization:
-            return hpa.name
-    return None
+    return next((hpa for hpa in hpas if hpa.drives(container, name)), None)
+
+
+def _without_place(
+    rule: RightSizingRule, members: list[Member], spec: PodSpec, nodes: tuple[Room, ...], advised: Advised
+) -> list[Finding]:
+    """Say that no node can hold the pod, where it is the recommended requests that are too large."""
+    overhead = pod_sums.overhead(spec.overhead)
+    asked = pod_sums.asked(members, overhead)
+    if rooms.fits(nodes, asked) or not rooms.fits(nodes, pod_sums.asked(members, overhead, without_sized=True)):
+        return []
+    return [notices.above_every_node(asked, rooms.nearest(nodes, asked), _bound(rule, advised))]
+
+
+def _bound(rule: RightSizingRule, advised: Advised) -> str:
+    return notices.bound(advised.name, acts=advised.acts, is_capped=rule.recommendation != "uncappedTarget")
 
 
 def _requests(
@@ -301,59 +293,3 @@ def _limits(
         elif acts and not found.requests_only and cell.cap is not None:
             # VPA moves the limit along with the request; the least that keeps the pod valid is the request itself.
             cell.limit = max(cell.cap, cell.request or 0)
-
-
-def _written(
-    members: list[Member], changed: list[tuple[Member, int]], kept: Entries, said: tuple[Finding, ...]
-) -> Plan:
-    """Return the values to write, and the annotation with what stood there before."""
-    entries: dict[str, Original] = {}
-    changes: list[Change] = []
-    if kept:
-        for member in members:
-            entry = _still_true(member, kept)
-            if entry is not None:
-                entries[member.name] = entry
-    for member, resource in changed:
-        cell = member.cells[resource]
-        name = RESOURCES[resource]
-        place: Literal["initContainers", "containers"] = "containers" if member.kind == "regular" else "initContainers"
-        entry = entries.get(member.name)
-        if entry is None:
-            entry = entries[member.name] = Original()
-        amounts: tuple[tuple[Field, int | None], ...] = (
-            ("requests", cell.request if cell.writes_request else None),
-            ("limits", cell.limit if cell.writes_limit else None),
-        )
-        for field, amount in amounts:
-            if amount is not None:
-                text = _TEXTS[resource](amount)
-                entry.record(field, name, _raw(member, kept, field, resource), text)
-                changes.append(Change(place, member.position, field, name, text))
-    return Plan(tuple(changes), originals.write(entries), said)
-
-
-def _raw(member: Member, kept: Entries, field: Field, resource: int) -> RawQuantity | None:
-    """Return what the author wrote under a key: from the annotation where it still holds, else as it stands."""
-    name = RESOURCES[resource]
-    if member.cells[resource].restored[0 if field == "requests" else 1]:
-        entry = kept[member.name]
-        return (entry.requests if field == "requests" else entry.limits).get(name)
-    resources = member.container.resources
-    values = (resources.requests if field == "requests" else resources.limits) if resources is not None else None
-    return values.get(name) if values else None
-
-
-def _still_true(member: Member, kept: Entries) -> Original | None:
-    """Return the part of an earlier entry that still describes the container, or None."""
-    if member.name not in kept:
-        return None
-    old = kept[member.name]
-    entry = Original()
-    for resource, cell in enumerate(member.cells):
-        name = RESOURCES[resource]
-        if cell.restored[0]:
-            entry.record("requests", name, old.requests[name], str(old.applied.requests[name]))
-        if cell.restored[1]:
-            entry.record("limits", name, old.limits[name], str(old.applied.limits[name]))
-    return entry if entry.requests or entry.limits else None

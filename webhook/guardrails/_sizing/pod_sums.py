@@ -6,11 +6,20 @@ the recommendations had lowered, then from the recommendations in proportion.
 Source: Kubernetes, plugin/pkg/admission/limitranger (podRequests, podLimits).
 """
 
+from typing import Final
+
 from webhook.guardrails._sizing import decide
 from webhook.guardrails._sizing.cells import Cell, Member
 from webhook.guardrails._sizing.limit_range import Bounds, Ranges
 from webhook.guardrails._sizing.rule import CPU, RESOURCES, RightSizingRule
-from webhook.kube import pod_resources
+from webhook.kube import pod_resources, quantity
+from webhook.kube.objects import RawQuantity, ResourceMap
+
+Pair = tuple[int, int]
+"""Of cpu in millicores and of memory in bytes."""
+
+UNITS: Final = (1_000_000, 1_000_000_000)
+"""Nano-units in a millicore and in a byte."""
 
 
 def steps(members: list[Member]) -> list[list[Member]]:
@@ -24,6 +33,24 @@ def steps(members: list[Member]) -> list[list[Member]]:
         elif member.kind == "init":
             groups.append([*sidecars, member])
     return groups
+
+
+def overhead(values: ResourceMap | None) -> Pair:
+    """Return what a pod needs beside its containers."""
+    if not values:
+        return 0, 0
+    cpu, memory = (-(-(nano(values.get(name)) or 0) // unit) for name, unit in zip(RESOURCES, UNITS, strict=True))
+    return cpu, memory
+
+
+def nano(raw: RawQuantity | None) -> int | None:
+    """Return a quantity; absent is zero, and None is what no API server could have stored."""
+    if raw is None:
+        return 0
+    try:
+        return quantity.of(raw).nano
+    except quantity.QuantityError:
+        return None
 
 
 def raise_requests(rule: RightSizingRule, members: list[Member], resource: int, ranges: Ranges) -> None:
@@ -163,6 +190,22 @@ def totals(members: list[Member]) -> tuple[dict[str, int], dict[str, int]]:
         for amounts in (_stated_requests, _stated_limits)
     )
     return requests, limits
+
+
+def asked(members: list[Member], beside: Pair, *, without_sized: bool = False) -> Pair:
+    """Return the requests of the pod, overhead included, or those without what is sized by a recommendation."""
+    requests = pod_resources.together(
+        (
+            member.kind,
+            {
+                name: cell.request or 0
+                for name, cell in zip(RESOURCES, member.cells, strict=True)
+                if not (without_sized and cell.is_sized)
+            },
+        )
+        for member in members
+    )
+    return requests.get("cpu", 0) + beside[0], requests.get("memory", 0) + beside[1]
 
 
 def _stated_requests(member: Member) -> dict[str, int]:

@@ -17,17 +17,17 @@ from typing import Final, Literal, NamedTuple
 from webhook.cluster.view import ResourceQuota
 from webhook.guardrails._contract import Finding
 from webhook.guardrails._sizing import notices, pod_sums
+from webhook.guardrails._sizing.advice import Advised
 from webhook.guardrails._sizing.cells import Cell, Member
 from webhook.guardrails._sizing.limit_range import NO_BOUNDS, Ranges
-from webhook.guardrails._sizing.rule import RESOURCES, RightSizingRule
-from webhook.kube import pod_quota, quantity
-from webhook.kube.objects import PodSpec, RawQuantity, ResourceMap
+from webhook.guardrails._sizing.rule import RightSizingRule
+from webhook.kube import pod_quota
+from webhook.kube.objects import PodSpec, ResourceMap
 
 Field = Literal["requests", "limits"]
-Pair = tuple[int, int]
+Pair = pod_sums.Pair
 
-_UNITS: Final = (1_000_000, 1_000_000_000)
-"""Nano-units in a millicore and in a byte."""
+_UNITS: Final = pod_sums.UNITS
 _KEYS: Final[dict[str, tuple[Field, int]]] = {
     "cpu": ("requests", 0),
     "requests.cpu": ("requests", 0),
@@ -92,6 +92,7 @@ def fit(
     ranges: Ranges | None,
     quotas: Sequence[ResourceQuota],
     overhead: ResourceMap | None,
+    advised: Advised,
 ) -> tuple[list[Finding], str | None]:
     """Cut what the plan would add until the quotas have a place for the pod.
 
@@ -102,12 +103,14 @@ def fit(
         ranges: the merged LimitRanges.
         quotas: from `counting`.
         overhead: of the pod.
+        advised: what bounds the recommendation, for the cure.
 
     Returns:
         What to say, and the name of a quota that nothing but the pod as it was received would fit.
     """
     before = _sums(received)
-    used = _overhead(overhead)
+    used = pod_sums.overhead(overhead)
+    bound = notices.bound(advised.name, acts=advised.acts, is_capped=rule.recommendation != "uncappedTarget")
     said: list[Finding] = []
     for resource in (0, 1):
         found = [each for each in _excesses(quotas, before, _sums(members), used) if each.resource == resource]
@@ -121,7 +124,9 @@ def fit(
                 continue
         for member in members:
             _leave(member.cells[resource], ranges, resource)
-        said.append(notices.quota_left(found[0].quota, found[0].key, resource))
+        # Where both are short it is the requests that have to shrink: limits follow from them.
+        worst = next((each for each in found if each.field == "requests"), found[0])
+        said.append(notices.quota_left(worst.quota, worst.key, resource, bound, is_limit=worst.field == "limits"))
     rest = _excesses(quotas, before, _sums(members), used)
     return said, rest[0].quota if rest else None
 
@@ -135,7 +140,7 @@ def _excesses(quotas: Sequence[ResourceQuota], before: Sums, after: Sums, overhe
         is_new = not _counts(quota, before)
         for key, raw in quota.hard.items():
             counted = _KEYS.get(key)
-            hard, used = _nano(raw), _nano(quota.used.get(key))
+            hard, used = pod_sums.nano(raw), pod_sums.nano(quota.used.get(key))
             if hard is None or used is None:
                 continue
             if counted is None:
@@ -186,23 +191,6 @@ def _leave(cell: Cell, ranges: Ranges | None, resource: int) -> None:
     """Go on with what stands in the pod."""
     cell.computes_limit = cell.is_movable = cell.is_sized = False
     cell.settle(ranges.container[resource] if ranges is not None else NO_BOUNDS)
-
-
-def _overhead(overhead: ResourceMap | None) -> Pair:
-    if not overhead:
-        return 0, 0
-    cpu, memory = (-(-(_nano(overhead.get(name)) or 0) // unit) for name, unit in zip(RESOURCES, _UNITS, strict=True))
-    return cpu, memory
-
-
-def _nano(raw: RawQuantity | None) -> int | None:
-    """Return a quantity; absent is zero, and None is what no API server could have stored."""
-    if raw is None:
-        return 0
-    try:
-        return quantity.of(raw).nano
-    except quantity.QuantityError:
-        return None
 
 
 def _counts(quota: ResourceQuota, sums: Sums) -> bool:

@@ -15,7 +15,8 @@ How to comply: set what the message names, or let the platform team switch ``har
 runAsNonRoot, the seccomp profile, allowPrivilegeEscalation and dropped capabilities where they are unset. Where that
 does not make a pod pass, it is left as it is, and the message names what its author has to change; the rest is filled
 in then. A pod of more than 500 containers is left as written, and a message names the first five of what more than 500
-times breaks a check.
+times breaks a check. Of a pod that runs nothing but a new debug container can be mended (``kubectl debug
+--profile=restricted``); for all else the pod has to be recreated, and the cure says so.
 
 Labels of namespaces: with ``fromNamespaceLabels: true`` the namespace's labels
 ``pod-security.kubernetes.io/{enforce,audit,warn}`` and their ``-version`` take the place of ``level`` and ``version``,
@@ -42,10 +43,10 @@ from typing import NamedTuple
 from webhook.guardrails._contract import Context, Finding, Guardrail, is_creation
 from webhook.guardrails.pod_security import _labelled
 from webhook.guardrails.pod_security._check import Violation
+from webhook.guardrails.pod_security._cures import cure_of
 from webhook.guardrails.pod_security._evaluation import (
     NAME,
     Leave,
-    cure_of,
     denial_text,
     evaluate,
     judge,

@@ -8,7 +8,7 @@ from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._registry import Level, Plan, plan
 from webhook.guardrails.pod_security._text import few
 from webhook.guardrails.pod_security._visitor import Visit
-from webhook.kube.objects import ObjectMeta, PodSpec, controller_of
+from webhook.kube.objects import ObjectMeta, PodSpec
 from webhook.policy.pod_security import CHECKS_BY_CONTROL
 
 NAME = "podSecurity"
@@ -116,13 +116,6 @@ def judge(checks: Plan, context: Context) -> list[Violation]:
     if exemptions:
         return run_without(checks, Leave(exemptions), pod.metadata, spec)
     return run(checks, pod.metadata, spec)
-
-
-def cure_of(violations: Sequence[Violation], context: Context) -> str:
-    """Return how to comply with all of them, each said once, and where: fields are those of a pod."""
-    cures = "; ".join(dict.fromkeys([violation.cure for violation in violations]))
-    made = context.scale is not None or controller_of(context.pod.metadata) is not None
-    return f"in the pod template, {cures}" if made else cures
 
 
 def paths_of(violations: Sequence[Violation]) -> tuple[str, ...]:

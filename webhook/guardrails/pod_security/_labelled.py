@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from webhook.guardrails._contract import Context, Finding, is_creation
 from webhook.guardrails.pod_security._check import Violation
-from webhook.guardrails.pod_security._evaluation import NAME, cure_of, denial_text, judge, paths_of, would_text
+from webhook.guardrails.pod_security._cures import cure_of
+from webhook.guardrails.pod_security._evaluation import NAME, denial_text, judge, paths_of, would_text
 from webhook.guardrails.pod_security._harden import told
 from webhook.guardrails.pod_security._namespace_labels import PREFIX, Policies, Standard, policies_of
 from webhook.guardrails.pod_security._registry import Plan, plan
