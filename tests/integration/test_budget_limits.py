@@ -184,6 +184,14 @@ def test_a_change_that_adds_nothing_is_not_announced(cluster: Installation) -> N
     assert "this Deployment adds $26.17" in warnings("scale", "deployment/web", "--replicas=2")
 
 
+def safe(team: str, name: str, cpu: str = "1", memory: str = "1Gi") -> at.Object:
+    """Return a pod that Pod Security takes as it is, for nobody fills anything in."""
+    own = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    made = at.pod(team, name, cpu=cpu, memory=memory, securityContext=own)
+    made["spec"]["securityContext"] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    return made
+
+
 def test_a_label_that_was_not_written_is_charged_and_refuses_nobody(cluster: Installation) -> None:
     kubectl = cluster.kubectl
     team = labelled(cluster, "team-missed")
@@ -196,14 +204,14 @@ def test_a_label_that_was_not_written_is_charged_and_refuses_nobody(cluster: Ins
     kubectl.must("delete", "mutatingwebhookconfiguration", "podgate")
     try:
         for number in range(2):
-            name, document = f"missed-{number}", at.pod(team, f"missed-{number}", cpu="1", memory="1Gi")
+            name, document = f"missed-{number}", safe(team, f"missed-{number}")
             eventually("it is let in", lambda document=document: kubectl.apply(document).is_done)  # type: ignore[misc]
             assert "cost-center" not in kubectl.get("pod", name, "-n", team)["metadata"]["labels"]
-        said = kubectl.apply(at.pod(team, "missed-2", cpu="1", memory="1Gi"))
+        said = kubectl.apply(safe(team, "missed-2"))
         assert not said.is_done
         assert "is missing" not in said.err
         assert f'budget "{team}"' in said.err
-        small = kubectl.apply(at.pod(team, "small", cpu="1m", memory="1Mi"))
+        small = kubectl.apply(safe(team, "small", cpu="1m", memory="1Mi"))
         assert small.is_done
         assert "the mutating call did not come through" in small.err
     finally:

@@ -22,9 +22,7 @@ Refusal = Callable[[store.Outcome], Finding | None]
 _log = logging.getLogger("podgate.ledger")
 
 
-def commit(
-    decision: Decision, subject: Subject, ledger: Books, uid: str, refusal: Refusal | None = None
-) -> Decision:
+def commit(decision: Decision, subject: Subject, ledger: Books, uid: str, refusal: Refusal | None = None) -> Decision:
     """Reserve what the decision charges.
 
     Args:
