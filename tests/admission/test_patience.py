@@ -1,7 +1,7 @@
 """Reviews wait for the caches as long as it may help, and no longer."""
 
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -12,6 +12,7 @@ from webhook.admission.engine import Answered, Engine
 from webhook.admission.metrics import Metrics
 from webhook.admission.recorder import Recorder
 from webhook.kube.objects import OwnerReference
+from webhook.kube.pod_devices import PodResourceClaim
 
 POLICY = factories.policy("{mode: enforce, costLabels: {required: [{key: team}]}}")
 
@@ -21,6 +22,7 @@ class Caches:
 
     def __init__(self, looks: int) -> None:
         self.left = looks
+        self.claims: list[str] = []
         self.now = 0.0
         self.engine = self._engine()
         self.patience = patience.Patience(self.lacks, clock=lambda: self.now, sleep=self.sleep)
@@ -34,15 +36,20 @@ class Caches:
         engine.put_in_force(world.rules)
         return engine
 
-    def lacks(self, _namespace: str, _owner: OwnerReference | None) -> bool:
+    def lacks(self, _namespace: str, _owner: OwnerReference | None, claims: Sequence[PodResourceClaim]) -> bool:
+        self.claims = [each.name for each in claims]
         self.left -= 1
         return self.left >= 0
 
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def ask(self, timeout: float | None = 10.0, namespace: str = "team-alpha") -> Answered | Awaitable[Answered]:
-        body = json.dumps(factories.review(factories.pod(), namespace=namespace)).encode()
+    def ask(
+        self, timeout: float | None = 10.0, namespace: str = "team-alpha", **spec: object
+    ) -> Answered | Awaitable[Answered]:
+        pod = factories.pod()
+        pod["spec"].update(spec)
+        body = json.dumps(factories.review(pod, namespace=namespace)).encode()
         return self.patience.answer(self.engine, "/validate", body, timeout)
 
 
@@ -82,3 +89,9 @@ async def test_a_storm_is_judged_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 async def test_an_excluded_namespace_is_never_waited_for() -> None:
     assert isinstance(Caches(10_000).ask(namespace="kube-system"), tuple)
+
+
+async def test_a_review_waits_for_the_claims_of_its_pod() -> None:
+    caches = Caches(1)
+    await answered(caches.ask(resourceClaims=[{"name": "gpu", "resourceClaimName": "shared"}]))
+    assert caches.claims == ["gpu"]

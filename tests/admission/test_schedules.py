@@ -69,6 +69,8 @@ def test_a_rhythm_is_what_a_year_of_runs_shows(minute: str, hour: str, day: str,
 
 
 def scheduled(schedule: str, runtime: str | None, policy: str | None = None, **job: Any) -> dict[str, Any]:  # noqa: ANN401
+    if runtime:
+        job.setdefault("activeDeadlineSeconds", 7 * DAY)
     made = cron_job({"podgate.dev/expected-runtime": runtime} if runtime else None, **job)
     made["spec"]["schedule"] = schedule
     if policy:

@@ -291,11 +291,11 @@ def test_owners_that_own_each_other_are_judged() -> None:
 
 RUNTIMES: dict[str, tuple[dict[str, Any], str]] = {
     "annotated": (
-        cron_job({"podgate.dev/expected-runtime": "90m"}),
+        cron_job({"podgate.dev/expected-runtime": "90m"}, activeDeadlineSeconds=5400),
         "$4.00 a month (1 pod at a time for 90m as annotated",
     ),
     "days": (
-        cron_job({"podgate.dev/expected-runtime": "1d2h"}),
+        cron_job({"podgate.dev/expected-runtime": "1d2h"}, activeDeadlineSeconds=172_800),
         "$52.00 a month (1 pod at a time for 1d2h as annotated",
     ),
     "deadline": (
@@ -305,6 +305,21 @@ RUNTIMES: dict[str, tuple[dict[str, Any], str]] = {
     "annotation before deadline": (
         cron_job({"podgate.dev/expected-runtime": "1h"}, activeDeadlineSeconds=7200),
         "$2.00 a month (1 pod at a time for 1h as annotated",
+    ),
+    "annotation beyond the deadline": (
+        cron_job({"podgate.dev/expected-runtime": "3h"}, activeDeadlineSeconds=7200),
+        "$4.00 a month (1 pod at a time until activeDeadlineSeconds, 2 h",
+    ),
+    "annotation without a deadline": (
+        cron_job({"podgate.dev/expected-runtime": "1s"}),
+        (
+            "$200.00 a month (1 pod at a time for the whole month, as podgate.dev/expected-runtime is believed beside "
+            "activeDeadlineSeconds only"
+        ),
+    ),
+    "a long way to write it": (
+        cron_job({"podgate.dev/expected-runtime": f"{'0s' * 40_000}2h"}, activeDeadlineSeconds=86_400),
+        "$4.00 a month (1 pod at a time for 2 h as annotated",
     ),
     "unknown": (
         cron_job(),

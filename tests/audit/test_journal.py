@@ -195,3 +195,20 @@ def test_the_newest_line_of_each_path_is_told_of_whoever_was_told_of_last() -> N
     (second, lines), (first, _) = journal.newest()
     assert (second.name, first.name) == ("second", "first")
     assert [kept.line for kept in lines] == [recorded(size=2).line, recorded(size=3).line]
+
+
+def test_a_line_that_would_push_out_everybody_else_is_counted_and_not_kept() -> None:
+    journal = Journal(maximum_bytes=100_000)
+    for number in range(50):
+        journal.told(recorded(f"shop-{number}", message="no", size=1_000))
+
+    for number in range(8):
+        journal.told(recorded(f"large-{number}", message="too long", size=90_000))
+    journal.told(recorded("shop-0", message="another", size=12_000))
+
+    assert len(journal.owners()) == 50
+    assert journal.of("team-alpha", "Deployment", "large-0") == []
+    assert len(journal.of("team-alpha", "Deployment", "shop-0")) == 1
+    assert journal.dropped == 9
+    assert sum(journal.counts.values()) == 59
+    assert journal.taken == 59

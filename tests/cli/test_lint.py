@@ -74,3 +74,16 @@ def test_an_exception_is_used_where_an_object_passes_because_of_it(desk: Desk, h
     desk.write("policies/e.yaml", EXCEPTION % last.isoformat())
     ran = desk.run("lint", "--cluster", "cluster", "-o", "json")
     assert [entry["rule"] for entry in json.loads(ran.out)] == told
+
+
+def test_with_a_cluster_resources_without_a_price_are_named(desk: Desk) -> None:
+    money = factories.policy("mode: enforce\nmatch: {namespaces: ['team-*']}\ncostCeiling: {podMonthly: '5000'}")
+    desk.write("policies/p.yaml", f"{money}---{factories.PRICES}")
+    asking = factories.container()
+    asking["resources"]["limits"] = {"google.com/tpu": "8"}
+    pod = factories.pod(asking, metadata={"name": "x", "namespace": "team-a"})
+    desk.write("cluster/objects.json", json.dumps(factories.namespace("team-a")))
+    desk.write("cluster/pod.json", json.dumps(pod))
+    found = desk.run("lint", "--cluster", "cluster", "-o", "json")
+    assert [(each["rule"], each["level"]) for each in json.loads(found.out)] == [("unpriced", "warning")]
+    assert "has no price of google.com/tpu, which Pod team-a/x asks for" in found.out

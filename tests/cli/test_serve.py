@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import json
+import logging
 import re
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from tests import factories
 from tests.cli._server import ROOT, Server, serving, until
+from webhook.cli.serve import LogFormatter
 
 RECORDING = ROOT / "manifests" / "recorded" / "reviews.jsonl.gz"
 
@@ -186,3 +188,9 @@ def test_the_demo_needs_a_checkout(tmp_path: Path) -> None:
     assert ran.returncode == 2
     assert ran.stderr.count("\n") == 1
     assert "does not exist; run it in a checkout of Podgate, or give --root DIR" in ran.stderr
+
+
+def test_lines_of_the_log_begin_with_the_time_in_utc_and_name_their_level() -> None:
+    record = logging.LogRecord("podgate", logging.WARNING, "x.py", 1, "the leader is %s", ("gone",), None)
+    record.created, record.msecs = 1_806_501_909.12, 120.0
+    assert LogFormatter().format(record) == "2027-03-31T14:05:09.120Z podgate: WARNING the leader is gone"

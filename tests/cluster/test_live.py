@@ -15,6 +15,7 @@ from webhook.cluster.live import LiveView
 from webhook.cluster.projections import LimitRange, workload
 from webhook.cluster.view import Controller, LimitRangeItem, Share, View
 from webhook.kube.objects import OwnerReference, Workload
+from webhook.kube.pod_devices import PodResourceClaim
 from webhook.kube.watch_wire import Meta
 
 
@@ -150,6 +151,20 @@ def test_the_view_tells_what_waiting_may_bring(
 ) -> None:
     assert running.view.lacks(namespace, reference) == missing
     eventually(lambda: all(map(running.watches.is_watching, missing)))
+
+
+def test_the_view_tells_which_claims_waiting_may_bring(running: Live) -> None:
+    claims = [
+        PodResourceClaim("a", resource_claim_name="shared"),
+        PodResourceClaim("b", resource_claim_template_name="t"),
+        PodResourceClaim("c"),
+    ]
+    missing = ("ResourceClaim", "ResourceClaimTemplate")
+    assert running.view.lacks(NS, None, claims) == missing
+    assert running.view.lacks("new", None, claims) == ("Namespace", *missing)
+    eventually(lambda: all(map(running.watches.is_watching, missing)))
+    running.server.apply(obj("ResourceClaim", "shared"), obj("ResourceClaimTemplate", "t"))
+    eventually(lambda: running.view.lacks(NS, None, claims) == ())
 
 
 # --- readiness and staleness ----------------------------------------------------------------------------------------

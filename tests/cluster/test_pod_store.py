@@ -2,8 +2,8 @@
 
 import pytest
 
-from webhook.cluster.live import PodStore
-from webhook.cluster.projections import PodRecord
+from webhook.cluster.pod_records import PodRecord
+from webhook.cluster.pod_store import PodStore
 from webhook.kube.objects import PodSpec
 
 

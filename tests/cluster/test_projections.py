@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from webhook.cluster.live import PodStore
-from webhook.cluster.projections import PodProjection, Shared, reader, workload
+from webhook.cluster.pod_records import PodProjection
+from webhook.cluster.pod_store import PodStore
+from webhook.cluster.projections import reader, workload
+from webhook.cluster.shared import Shared
 from webhook.kube.watch_wire import Malformed, meta_of
 
 
@@ -52,6 +54,30 @@ def test_a_pod_keeps_what_pricing_reads_and_nothing_else() -> None:
     assert (record.uid, record.namespace) == ("u1", "a")
 
 
+def test_a_pod_keeps_what_decides_whether_it_suits_spot_capacity() -> None:
+    spec = {
+        "containers": [],
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 3600,
+        "volumes": [{"name": "data", "hostPath": {"path": "/data"}}, {"name": "token", "projected": {}}],
+    }
+    document = raw({"metadata": {"namespace": "a", "name": "p", "uid": "u"}, "spec": spec})
+    record = PodProjection()(document, meta_of(document))
+    assert record is not None
+    assert (record.spec.restart_policy, record.spec.termination_grace_period_seconds) == ("Never", 3600)
+    assert [volume.host_path is not None for volume in record.spec.volumes or ()] == [True]
+
+
+def test_a_job_keeps_whether_it_is_run_again() -> None:
+    policy = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}
+    spec = {"backoffLimit": 0, "podFailurePolicy": policy, "template": {"spec": {"containers": []}}}
+    document = raw({"metadata": {"namespace": "a", "name": "j", "uid": "u"}, "spec": spec})
+    known = workload("batch/v1", "Job")(document, meta_of(document))
+    assert known.head.spec is not None
+    assert known.head.spec.backoff_limit == 0
+    assert known.head.spec.pod_failure_policy is not None
+
+
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 def test_a_pod_that_has_ended_is_of_no_interest(phase: str) -> None:
     document = raw({"metadata": {"namespace": "a", "name": "p", "uid": "u"}, "status": {"phase": phase}})
@@ -81,3 +107,25 @@ def test_a_workload_that_does_not_decode_is_malformed(spec: dict[str, Any]) -> N
     document = raw({"metadata": {"name": "d", "namespace": "a"}, "spec": spec})
     with pytest.raises(Malformed):
         workload("apps/v1", "Deployment")(document, meta_of(document))
+
+
+def resized(cpu: str, held: str, allocated: str = "", **status: object) -> msgspec.Raw:
+    spec = {"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]}
+    has = {"name": "c", "resources": {"requests": {"cpu": held}}, "allocatedResources": {"cpu": allocated or held}}
+    document = {"metadata": {"namespace": "a", "name": "p", "uid": "u"}, "spec": spec}
+    return raw({**document, "status": {"phase": "Running", "containerStatuses": [has], **status}})
+
+
+def test_what_a_pod_has_is_kept_only_while_it_is_other_than_what_it_asks_for() -> None:
+    project = PodProjection()
+    same = project(resized("1", "1"), meta_of(resized("1", "1")))
+    assert same is not None
+    assert same.status is None
+    conditions = [{"type": "Ready", "status": "True"}, {"type": "PodResizePending", "reason": "Infeasible"}]
+    for document in (resized("1", "3", conditions=conditions), resized("1", "1", "3", conditions=conditions)):
+        record = project(document, meta_of(document))
+        assert record is not None
+        kept = record.as_pod().pod.status
+        assert kept is not None
+        assert kept.container_statuses is not None
+        assert [each.type for each in kept.conditions or ()] == ["PodResizePending"]

@@ -125,15 +125,15 @@ def without_name(kind: str) -> dict[str, Any]:
         pytest.param(without_name("Pod"), "Pod has no metadata.name", id="a pod without name or generateName"),
         pytest.param(
             obj("Pod", "a", {"containers": {"name": "x"}}),
-            "Pod a does not decode: Expected `array | null`, got `object` - at `$.spec.containers`; correct the field",
+            "Pod a does not decode: spec.containers must be a list, not a mapping; write each item",
             id="shape",
         ),
         pytest.param(
             obj("Deployment", "a", {"replicas": "3"}),
-            "got `str` - at `$.spec.replicas`",
+            'spec.replicas must be a whole number, not the text "3"',
             id="text",
         ),
-        pytest.param(obj("Namespace", "a", labels={"x": True}), "Expected `str`, got `bool`", id="label"),
+        pytest.param(obj("Namespace", "a", labels={"x": True}), "metadata.labels.x must be text, not true", id="label"),
         pytest.param(obj("Deployment", "a", {"selector": 3}), "spec.selector: Expected `object`", id="selector shape"),
         pytest.param(
             obj("Deployment", "a", {"selector": {"matchExpressions": [{"key": "k", "operator": "Like"}]}}),
@@ -162,7 +162,7 @@ def without_name(kind: str) -> dict[str, Any]:
             "PodDisruptionBudget b: spec.selector: In on 'k' has no values",
             id="selector of a disruption budget",
         ),
-        pytest.param(obj("Node", "n", {"taints": "spot"}), "at `$.spec.taints`", id="taints"),
+        pytest.param(obj("Node", "n", {"taints": "spot"}), "spec.taints must be a list", id="taints"),
         pytest.param(obj("LimitRange", "l", {"limits": [{"max": {"cpu": []}}]}), "limits[0].max", id="quantity"),
     ],
 )

@@ -117,10 +117,11 @@ def rows_of(file: CaseFile, directory: Path) -> list[Json] | None:
 
 
 def existing(directory: Path, name: str) -> Path | None:
-    """Return the file of that name, compressed or not."""
-    for candidate in (name, f"{name}.gz", name.removesuffix(".gz")):
-        if (directory / candidate).is_file():
-            return directory / candidate
+    """Return the file of that name, compressed or not, in a directory or in its folder `truth`."""
+    for place in (directory, directory / "truth"):
+        for candidate in (name, f"{name}.gz", name.removesuffix(".gz")):
+            if (place / candidate).is_file():
+                return place / candidate
     return None
 
 

@@ -19,6 +19,12 @@ FEWEST = {
     "vpa_cases.jsonl": 189,
     "quantity_cases.jsonl": 410,
     "quantity_op_cases.jsonl": 145,
+    "quota_usage.jsonl": 263,
+    "pod_resources.jsonl.gz": 277,
+    "quota_usage.jsonl.gz": 194,
+    "limit_ranger.jsonl.gz": 194,
+    "pod_validation.jsonl.gz": 110,
+    "pod_admission.jsonl.gz": 90,
 }
 
 

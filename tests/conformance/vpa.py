@@ -300,7 +300,7 @@ FILES: Final = (
             ),
             Reason(
                 "mode-off-holds",
-                "VPA's webhook still applies a left-over recommendation of a container whose policy is `mode: Off`; "
+                'VPA\'s webhook still applies a left-over recommendation of a container whose policy is `mode: "Off"`; '
                 "here the policy holds.",
                 lambda row: (
                     row["level"] in ("admission", "resources")

@@ -427,7 +427,8 @@ class ViewContract:
         (found,) = view.pods()
         assert found.made_claims == (("gpu", "p-gpu-x"), ("none", ""), ("", "p-extended"))
         assert found.pod.spec is not None
-        (entry,) = found.pod.spec.resource_claims or ()
+        assert found.pod.spec.resource_claims is not None
+        (entry,) = found.pod.spec.resource_claims
         assert (entry.name, entry.resource_claim_template_name, entry.resource_claim_name) == ("gpu", "t", None)
         for name in ("p-gpu-x", "p-extended"):
             assert [each.uid for each in view.device_claim_users(NS, name)] == ["u"]

@@ -276,6 +276,33 @@ one set: it is valid as a whole, or the last valid one stays in force.
 
 What the API server and kubectl add to an object (`status`, `metadata.uid` and the like) is accepted and ignored, so
 that objects that were read from a cluster load as they are.
+
+Write `mode: "off"` with the quotes. Files are read as YAML 1.2, where `off` is a word, but kubectl and Helm read the
+bare word as false.
+
+## Files and custom resources
+
+In a cluster the same documents may be custom resources. There each object is judged alone, since each may have another
+author, and **a bad edit opens no door**:
+
+* The API server refuses what it can: types, bounds, words, patterns, and rules across fields, each with the cure. An
+  unknown field is an error to kubectl and to server-side apply; a client that asks for no strict validation gets a
+  warning instead, and the API server drops the field.
+* Where a malformed version gets in all the same, the valid sections of a GuardrailPolicy hold, and each malformed
+  section stays as it last was. Where `mode`, `match`, `exceptions` or `priority` is malformed, the whole last good
+  version stays, for these say whom every section is for. Beside a field that nobody knows, nothing counts as taken out:
+  it may be the name of what is missing, misspelt.
+* Budgets, PriceLists and PolicyExceptions are one piece: their whole last good version stays.
+* The same holds for an edit that would take an object out of force, such as a budget in another currency than the price
+  list. Another currency holds from the moment when the price list and every budget have it.
+* A first version that is malformed has no last good one: its valid sections hold, and the others do nothing. Where one
+  cannot say whom it is for, nothing of it holds.
+
+What is in force is in `status.lastAccepted` of each object, so replicas that start later answer like those that saw it.
+The condition `Accepted` says what is wrong and which generation is in force. See
+[operations](operations.md#what-came-of-each-policy).
+
+Lists and maps of a custom resource hold at most 256 entries.
 """
 _SELECTORS = """
 A label selector is written as everywhere in Kubernetes: all of its labels and requirements must hold, and an empty one

@@ -81,6 +81,7 @@ def refusals(pod: Json, items: Sequence[Json] = ()) -> list[str]:
         for item in items:
             if item["type"] == "Container":
                 found += [f"{where}: {text}" for text in _limit_ranger(item, requests, limits)]
+    found += _level_refusals(pod, items)
     for item in items:
         if item["type"] == "Pod":
             found += [f"pod: {text}" for text in _limit_ranger(item, *_sums(pod, items))]
@@ -126,7 +127,33 @@ def _sums(pod: Json, items: Sequence[Json]) -> tuple[Amounts, Amounts]:
         totals.append(
             {name: max(running.get(name, Fraction(0)), peak.get(name, Fraction(0))) for name in {*running, *peak}}
         )
+    for total, own in zip(totals, _own(pod), strict=True):
+        total.update(own)
     return totals[0], totals[1]
+
+
+def _own(pod: Json) -> tuple[Amounts, Amounts]:
+    """Return requests and limits at pod level, as they are received."""
+    resources = pod["spec"].get("resources") or {}
+    return _amounts(resources.get("requests")), _amounts(resources.get("limits"))
+
+
+def _containers_alone(pod: Json, items: Sequence[Json]) -> tuple[Amounts, Amounts]:
+    """Return the sums of the containers."""
+    return _sums({**pod, "spec": {**pod["spec"], "resources": None}}, items)
+
+
+def _level_refusals(pod: Json, items: Sequence[Json]) -> Iterator[str]:
+    """Yield what is wrong with resources at pod level beside those of the containers."""
+    requests, limits = _own(pod)
+    asked = _containers_alone(pod, items)[0]
+    for name, request in requests.items():
+        if request < asked.get(name, request) or request > limits.get(name, request):
+            yield f"pod: {name} request below its containers or above its limit"
+    for kind, container, _requests, bounds in _containers(pod, items):
+        for name, bound in bounds.items():
+            if kind == "regular" and bound > limits.get(name, bound):
+                yield f"{container['name']}: {name} limit above the limit of the pod"
 
 
 def _add(total: Amounts, values: Amounts) -> None:
@@ -150,7 +177,7 @@ def quota_refusals(pod: Json, items: Sequence[Json], quotas: Sequence[Json]) -> 
         if not all(_is_in_scope(scope, pod, items) for scope in quota.get("scopes", ())):
             continue
         for key, hard in _amounts(quota["hard"]).items():
-            for _kind, container, asked, bound in _containers(pod, items):
+            for _kind, container, asked, bound in () if any(_own(pod)) else _containers(pod, items):
                 field = key.removeprefix("requests.").removeprefix("limits.")
                 if key not in ("pods", "count/pods") and field not in (bound if key.startswith("limits.") else asked):
                     found.append(f"{quota['name']}: {container['name']} must specify {key}")
@@ -185,7 +212,8 @@ def _is_in_scope(scope: Sequence[Any], pod: Json, items: Sequence[Json]) -> bool
 def qos(pod: Json, items: Sequence[Json] = ()) -> str:
     """Return the QoS class."""
     classes = set()
-    for _kind, _container, requests, limits in _containers(pod, items):
+    stated = [_own(pod)] if any(_own(pod)) else [each[2:] for each in _containers(pod, items)]
+    for requests, limits in stated:
         asked = {name: value for name, value in requests.items() if name in ("cpu", "memory") and value}
         bound = {name: value for name, value in limits.items() if name in ("cpu", "memory") and value}
         if not asked and not bound:

@@ -1,7 +1,7 @@
 """A tiny world for right-sizing tests: minimal pods and VPAs from plain dictionaries, and a view over them."""
 # ruff: noqa: ARG002  the view answers the same whatever is asked
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -10,10 +10,12 @@ import msgspec
 
 from webhook.cluster.view import (
     Claim,
+    ClaimUser,
     ClusterPod,
     ContainerPolicy,
     ContainerRecommendation,
     Controller,
+    DeviceClaim,
     HorizontalPodAutoscaler,
     LimitRangeItem,
     Namespace,
@@ -27,6 +29,7 @@ from webhook.cluster.view import (
 from webhook.guardrails import right_sizing
 from webhook.guardrails._contract import Context, Exemption, Finding
 from webhook.guardrails._sizing.rule import RightSizingRule
+from webhook.kube.device_claims import Requests
 from webhook.kube.device_classes import NO_INVENTORY, Inventory
 from webhook.kube.objects import LabelSelector, OwnerReference, Pod, Workload
 from webhook.kube.patch import Draft
@@ -222,8 +225,16 @@ class World:
     def claim_payer(self, namespace: str, name: str) -> str | None:
         return None
 
+    def device_claim(self, namespace: str, name: str) -> DeviceClaim | None:
+        return None
+
+    def device_claim_template(self, namespace: str, name: str) -> Requests | None:
+        return None
+
+    def device_claim_users(self, namespace: str, name: str) -> Iterator[ClaimUser]:
+        yield from ()
+
     def device_inventory(self) -> Inventory:
-        """Return an empty one."""
         return NO_INVENTORY
 
     def runtime_class(self, name: str) -> RuntimeClass | None:

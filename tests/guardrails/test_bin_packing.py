@@ -68,9 +68,47 @@ def test_it_packs(name: str) -> None:
 @pytest.mark.parametrize("name", LEFT_ALONE)
 def test_it_leaves_alone(name: str) -> None:
     for cluster in ([lease()], []):
-        result = seen(LEFT_ALONE[name], cluster=cluster)
+        result = seen(LEFT_ALONE[name], SECTION + "\nknownSchedulers: [volcano]", cluster=cluster)
         assert result.operations == []
         assert result.notices == []
+
+
+@pytest.mark.parametrize("metadata", [{}, _scene.owned_by("DaemonSet")], ids=["a pod", "of a DaemonSet"])
+def test_a_scheduler_that_nobody_knows_is_told_since_the_pod_may_stay_pending_for_ever(
+    metadata: dict[str, Any],
+) -> None:
+    pod = factories.pod(schedulerName="no-such-scheduler", metadata=metadata)
+    result = seen(pod, cluster=[lease()])
+    assert (result.operations, result.findings) == ([], [])
+    (notice,) = result.notices
+    assert (notice.rule, notice.notice, notice.quiet) == ("schedulerOfAuthor", True, False)
+    assert 'its schedulerName "no-such-scheduler" is of no scheduler that is known here' in notice.message
+    assert "binPacking.knownSchedulers" in notice.cure
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "cluster"),
+    [
+        ("no-such-scheduler", "knownSchedulers: [volcano, no-such-scheduler]", []),
+        ("no-such-scheduler", "", [lease(name="no-such-scheduler")]),
+        ("default-scheduler", "", []),
+        ("packer", "", []),
+    ],
+    ids=["listed", "with a Lease", "the default one", "the policy's own"],
+)
+def test_a_scheduler_that_somebody_knows_needs_no_word(name: str, more: str, cluster: list[dict[str, Any]]) -> None:
+    notices = seen(factories.pod(schedulerName=name), f"{SECTION}\n{more}", cluster=cluster).notices
+    assert [each.rule for each in notices if each.rule == "schedulerOfAuthor"] == []
+
+
+def test_a_pod_that_opts_out_hears_nothing_of_its_scheduler() -> None:
+    pod = factories.pod(schedulerName="mine", annotations={"podgate.dev/skip": "binPacking"})
+    assert seen(pod, f"{SECTION}\nallowSkip: true").notices == []
+
+
+def test_a_scheduler_of_a_very_long_name_is_told_in_short() -> None:
+    (notice,) = seen(factories.pod(schedulerName="s" * 100_000)).notices
+    assert len(notice.message) < 300
 
 
 def test_a_pod_stays_with_the_default_scheduler_while_the_other_is_away() -> None:

@@ -36,7 +36,7 @@ def _template(name: str, device_class: str = "gold", count: int = 1) -> Json:
     return {**claim, "kind": "ResourceClaimTemplate", "spec": {"spec": claim["spec"]}}
 
 
-def _user(uid: str, claim: str, day: int = 1, **labels: str) -> Json:
+def _user(uid: str, claim: str, day: int = 1, labels: dict[str, str] | None = None) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -44,14 +44,18 @@ def _user(uid: str, claim: str, day: int = 1, **labels: str) -> Json:
             "name": uid,
             "namespace": "team",
             "uid": uid,
-            "labels": labels,
+            "labels": labels or {},
             "creationTimestamp": f"2026-01-{day:02d}T00:00:00Z",
         },
         "spec": {"resourceClaims": [{"name": "gpu", "resourceClaimName": claim}]},
     }
 
 
-def _pod(*claims: str, labels: dict[str, str] | None = None, **templates: str) -> Pod:
+def _pod(*claims: str, **templates: str) -> Pod:
+    return _labelled({}, *claims, **templates)
+
+
+def _labelled(labels: dict[str, str], *claims: str, **templates: str) -> Pod:
     listed = [{"name": f"c{n}", "resourceClaimName": name} for n, name in enumerate(claims)]
     listed += [{"name": name, "resourceClaimTemplateName": template} for name, template in templates.items()]
     return pod(labels=labels, resourceClaims=listed)
@@ -164,7 +168,7 @@ def _in_budgets(judged: Context, *keys: str) -> Context:
 def test_no_pod_gets_devices_past_its_budgets_because_another_has_paid_elsewhere(
     labels: dict[str, str], user: dict[str, str], micros: int
 ) -> None:
-    judged = _judged(_pod("shared", labels=labels), _claim("shared"), _user("u-9", "shared", **user), uid="u-1")
+    judged = _judged(_labelled(labels, "shared"), _claim("shared"), _user("u-9", "shared", labels=user), uid="u-1")
     assert _cost(_in_budgets(judged, "a", "b")) == micros
 
 
@@ -233,3 +237,18 @@ def test_where_devices_cost_most_the_cure_is_about_them() -> None:
     assert _money.how_to_cost_less(dear) == "claim fewer devices, or devices of a cheaper class"
     cheap = _judged(_pod(gpu="t"), _template("t", "tin"))
     assert _money.how_to_cost_less(cheap) == 'lower the requests of container "app"'
+
+
+@pytest.mark.parametrize("denies", [True, False])
+def test_what_has_no_price_is_told_or_refused_with_what_mends_it(*, denies: bool) -> None:
+    judged = _judged(_pod("a", gpu="t", other="u"), _template("u", "lead", 2))
+    (finding,) = _money.unpriced(judged, denies=denies)
+    assert finding.message == (
+        "asks for 2 devices of class lead, which the price list has no price of, and for claim a, which does not exist "
+        "and claim template t, which does not exist"
+    )
+    assert finding.cure == (
+        "add a price of devices of class lead to the PriceList, or remove the request; create what the pod claims "
+        "before the pod, or correct spec.resourceClaims"
+    )
+    assert finding.notice is not denies

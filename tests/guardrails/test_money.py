@@ -245,3 +245,23 @@ def test_other_resources_and_volumes_are_said_in_words() -> None:
         "1 CPU, 1Gi, 5Gi ephemeral-storage, 2 nvidia.com/mig-1g.5gb, 10Gi of volumes by requests, on-demand, "
         "price list gpu"
     )
+
+
+@pytest.mark.parametrize(
+    ("names", "rate"),
+    [
+        pytest.param(["cheap"], 600_000, id="spot"),
+        pytest.param(["plain"], 3_000_000, id="on-demand, whatever the policy says"),
+        pytest.param(["cheap", "plain"], 3_000_000, id="the dearer of both"),
+        pytest.param(["cheap", "gone"], 600_000, id="one is not known, so it is as the policy says"),
+    ],
+)
+def test_a_pod_that_is_bound_to_nodes_by_name_costs_what_they_do(names: list[str], rate: int) -> None:
+    world = World(nodes=[Node("plain"), Node("cheap", {_KARPENTER: "spot"})])
+    bound = [pod(**_required([_in("kubernetes.io/hostname", *names)]))]
+    if len(names) == 1:
+        bound.append(pod(nodeSelector={"kubernetes.io/hostname": names[0]}))
+    for each in bound:
+        judged = context(each, world=world)
+        judged.priced_as_spot = True
+        assert _money.context_price(judged).micros == rate

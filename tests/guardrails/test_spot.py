@@ -156,7 +156,7 @@ def test_a_pod_whose_author_forbids_its_eviction_stays_off_spot(pod: dict[str, A
     result = seen(pod, "priceAs: spot")
     assert (result.operations == []) is stays_off
     assert result.is_spot is not stays_off
-    assert result.notices == []
+    assert [notice.rule for notice in result.notices] == (["evictionForbidden"] if stays_off else [])
     assert seen(pod, "skipUninterruptible: false").operations
 
 

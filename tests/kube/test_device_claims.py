@@ -77,7 +77,8 @@ def test_nothing_is_asked_for_by_an_empty_claim() -> None:
 @pytest.mark.parametrize("form", ["exactly", "flat", "firstAvailable"])
 def test_a_number_that_the_api_server_refuses_is_named(count: int, form: str) -> None:
     asked = {"deviceClassName": "gold", "count": count}
-    request_ = {"exactly": {"exactly": asked}, "flat": asked, "firstAvailable": {"firstAvailable": [asked]}}[form]
+    forms: Json = {"exactly": {"exactly": asked}, "flat": asked, "firstAvailable": {"firstAvailable": [asked]}}
+    request_ = forms[form]
     where = {"exactly": r"\.exactly", "flat": "", "firstAvailable": r"\.firstAvailable\[0\]"}[form]
     with pytest.raises(ValueError, match=rf"^devices\.requests\[1\]{where}\.count is -?\d+; write a number"):
         _read({"exactly": {"deviceClassName": "gold"}}, request_)

@@ -176,6 +176,23 @@ def test_a_leader_whose_renewal_meets_a_conflict_leads_until_its_time_is_over() 
     assert both.one.attempt()
 
 
+def test_a_leader_whose_renewal_comes_too_late_does_not_name_itself_as_the_holder(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    both = Candidates()
+    both.one.attempt()
+    both.pass_seconds(5)
+
+    def dawdle(method: str, path: str) -> None:
+        if method == "PUT":
+            both.pass_seconds(RENEW_SECONDS)
+            both.rest.put(path, both.rest.objects[path])
+
+    both.rest.before = dawdle
+    assert not both.one.attempt()
+    assert caplog.messages[-1] == "no longer leading; its lease ran out before it was renewed"
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -227,6 +227,19 @@ def test_it_refuses_with_place_and_cure(text: str | bytes, where: int, what: str
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("depth", [972, 10_000])
+def test_json_is_read_however_deep_what_nobody_reads_is(depth: int) -> None:
+    deep = '{"a":' * depth + "1" + "}" * depth
+    text = (
+        f'{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"web","managedFields":[{deep}]}},"spec":{{"x":"[["}}}}'
+    )
+
+    (first, second) = read(text + text)
+
+    assert first.document["spec"] == second.document["spec"] == {"x": "[["}
+    assert first.document["metadata"]["name"] == "web"
+
+
 def test_what_stands_before_an_error_is_read() -> None:
     found = manifests.read_text(f"{POD}---\na: [\n", "f.yaml")
     assert next(found).document["kind"] == "Pod"

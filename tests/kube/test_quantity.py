@@ -1,6 +1,7 @@
 """Quantities: the upstream cases, the arithmetic, and what a hostile manifest may try."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -44,6 +45,27 @@ def test_hostile_text_is_refused_at_once_with_a_short_line(text: str, kind: str)
 def test_what_is_no_number_on_the_wire_is_refused(raw: object) -> None:
     with pytest.raises(QuantityError):
         quantity.of(raw)  # type: ignore[arg-type]  # the wire is not typed
+
+
+@pytest.mark.parametrize(
+    "read", [quantity.of, quantity.cpu_milli, quantity.memory_bytes], ids=lambda read: read.__name__
+)
+@pytest.mark.parametrize("text", [" " * 128 + "1", "1" + "\n" * 4_000_000, " " * 2_000_000 + "1Gi" + "\t" * 2_000_000])
+def test_white_space_without_end_is_refused_before_any_cache_sees_it(read: Callable[[str], object], text: str) -> None:
+    before = [each.cache_info().currsize for each in (quantity.parse, quantity.cpu_milli, quantity.memory_bytes)]
+
+    with pytest.raises(QuantityError, match="shorten it") as caught:
+        read(text)
+
+    assert len(str(caught.value)) < 200
+    assert before == [
+        each.cache_info().currsize for each in (quantity.parse, quantity.cpu_milli, quantity.memory_bytes)
+    ]
+
+
+@pytest.mark.parametrize("text", [" 1", "1 ", "\t1Gi\n", " " * 127 + "1"])
+def test_some_white_space_is_trimmed(text: str) -> None:
+    assert quantity.of(text) == quantity.of(text.strip())
 
 
 def test_refused_text_is_not_kept_in_the_cache() -> None:

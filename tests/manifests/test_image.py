@@ -33,8 +33,18 @@ def test_both_stages_have_the_same_fixed_base() -> None:
     # A virtual environment refers to the interpreter that made it.
     bases = [argument.split(" AS ")[0] for name, argument in _instructions() if name == "FROM"]
     assert len(bases) == 2
-    assert len(set(bases)) == 1
-    assert re.search(r":\d+\.\d+-slim-\w+$", bases[0])
+    assert set(bases) == {"${BASE}"}
+    (base,) = [argument for name, argument in _instructions() if name == "ARG"]
+    assert re.fullmatch(r"BASE=\S+:\d+\.\d+-slim-\w+", base)
+
+
+def test_what_is_installed_is_what_was_locked() -> None:
+    (install,) = [argument for name, argument in _instructions() if "-r requirements.lock" in argument]
+    assert "--require-hashes" in install
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        entries = re.split(r"\n(?=\S)", (_rendered.ROOT / name).read_text().strip())
+        assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", entry) for entry in entries), name
+    assert (_rendered.ROOT / "Makefile").read_text().count("--require-hashes") == 2
 
 
 def test_what_is_copied_exists_and_reaches_the_build() -> None:

@@ -76,9 +76,9 @@ TOLD = {
     Right("", "events", "create"): "the first refusal of an owner's pods; one a threshold and period of a Budget",
     Right("", "events", "patch"): "further ones",
     **{
-        Right(group, resource, verb): "one report a namespace, where the kind is installed"
+        Right(group, resource, *verb): "one report per namespace, where the kind is installed; those of others stay"
         for group, resource in (("wgpolicyk8s.io", "policyreports"), ("openreports.io", "reports"))
-        for verb in ("list", "create", "update", "delete")
+        for verb in (("list",), ("create",), ("update", "podgate"), ("delete", "podgate"))
     },
 }
 _OBJECTS = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")

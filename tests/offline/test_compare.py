@@ -30,12 +30,13 @@ def hpa(low: int | None, high: int, target: str = "shop") -> dict[str, Any]:
     return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec}
 
 
-def job(parallelism: int, **annotations: str) -> dict[str, Any]:
+def job(parallelism: int, deadline: int = 0, **annotations: str) -> dict[str, Any]:
+    bounded = {"activeDeadlineSeconds": deadline} if deadline else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": "sums", "annotations": annotations},
-        "spec": {"parallelism": parallelism, "template": {"spec": factories.pod()["spec"]}},
+        "spec": {"parallelism": parallelism, **bounded, "template": {"spec": factories.pod()["spec"]}},
     }
 
 
@@ -79,16 +80,19 @@ SCALES: dict[str, tuple[list[dict[str, Any]], int, int, str]] = {
         "2 pods at a time for the whole month, as no annotation podgate.dev/expected-runtime says less",
     ),
     "a Job for its expected runtime": (
-        [job(2, **{"podgate.dev/expected-runtime": "10h"})],
+        [job(2, 86_400, **{"podgate.dev/expected-runtime": "10h"})],
         40,
         40,
         "2 pods at a time for 10h as annotated",
     ),
     "a Job that outlasts the month": (
-        [job(1, **{"podgate.dev/expected-runtime": "500h"})],
+        [job(1, 0, **{"podgate.dev/expected-runtime": "500h"})],
         200,
         200,
-        "1 pod at a time for 500h as annotated",
+        (
+            "1 pod at a time for the whole month, as podgate.dev/expected-runtime is believed beside "
+            "activeDeadlineSeconds only"
+        ),
     ),
     "a pod": ([named_pod("one")], 200, 200, "1 pod"),
     "nothing at all": ([factories.deployment(0)], 0, 0, "0 replicas"),

@@ -96,6 +96,11 @@ FOUND: dict[str, tuple[list[str], str, str]] = {
         "neverMatches",
         "contradicts itself about a",
     ),
+    "a preference that says nothing of capacity": (
+        [policy(TEAM, more="spot: {nodeAffinity: {key: kubernetes.io/hostname, values: [a]}}")],
+        "spotPreference",
+        "prefers spot nodes by kubernetes.io/hostname, which says nothing of a node's capacity",
+    ),
     "no guardrail": ([policy(TEAM, more="priority: 1")], "noGuardrail", "configures no guardrail"),
     "a namespace that a cluster needs": (
         [policy("match: {namespaces: [kube-system, a]}")],
@@ -266,3 +271,27 @@ def test_an_exception_that_excuses_nothing_is_noticed() -> None:
     assert rules(policy(TEAM), exception(), known=cluster("team-a", used=False)) == ["unused"]
     assert rules(policy(TEAM), exception(), known=cluster("team-a", used=True)) == []
     assert rules(policy(TEAM), exception(expires="2026-01-01"), known=cluster("team-a", used=False)) == ["expired"]
+
+
+@pytest.mark.parametrize(
+    ("documents", "prices", "told"),
+    [
+        ([policy(TEAM)], factories.PRICES, "PriceList default has no price of google.com/tpu, which Pod team-a/x asks"),
+        (
+            [policy(TEAM, more="costCeiling: {podMonthly: '5'}")],
+            "",
+            "GuardrailPolicy team is judged by built-in list prices, which have no price of google.com/tpu, which Pod",
+        ),
+        ([BUDGET], "", "Budget all is judged by built-in list prices, which have no price of google.com/tpu"),
+    ],
+)
+def test_resources_that_are_used_and_have_no_price_are_noticed(documents: list[str], prices: str, told: str) -> None:
+    known = cluster("team-a")._replace(unpriced={"google.com/tpu": "Pod team-a/x"})
+    (remark,) = [each for each in remarks(*documents, cluster=known, prices=prices) if each.rule == "unpriced"]
+    assert told in str(remark)
+    assert "add google.com/tpu to spec.onDemand.resources of the PriceList default" in str(remark)
+
+
+def test_without_money_nobody_is_told_of_prices() -> None:
+    known = cluster("team-a")._replace(unpriced={"google.com/tpu": "Pod team-a/x"})
+    assert [each.rule for each in remarks(policy(TEAM), cluster=known, prices="")] == []

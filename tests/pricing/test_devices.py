@@ -116,9 +116,12 @@ def test_all_devices_are_those_of_one_node() -> None:
             id="as an alternative, at its most",
         ),
         pytest.param([_of(Alternative("lead", 2), is_admin=True)], 0, [], id="administrators"),
-        pytest.param([_of()], 0, ["a request for devices of an unknown form"], id="a form of tomorrow"),
+        pytest.param([_of()], 0, ["a request for devices, which is of an unknown form"], id="a form of tomorrow"),
         pytest.param(
-            [_of(Alternative("gold", 0))], 0, ["devices of class gold by an unknown allocationMode"], id="its mode"
+            [_of(Alternative("gold", 0))],
+            0,
+            ["devices of class gold, which has an unknown allocationMode"],
+            id="its mode",
         ),
         pytest.param(
             [_of(Alternative("lead", 2**63 - 1))], 0, ["over 10^15 devices of class lead"], id="a number beyond telling"

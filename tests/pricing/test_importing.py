@@ -45,6 +45,12 @@ def test_storage_is_priced_by_the_month() -> None:
     assert spec["storage"] == {"volumeGiBMonth": "0.04", "classes": {"gp3": "0.08", "io2": "0.73"}}
 
 
+def test_devices_are_priced_by_their_class() -> None:
+    spec = _lists(_BASE + "claim/gpu.nvidia.com,73,,,month\nnvidia.com/gpu,2\n")["default"]
+    assert spec["onDemand"]["claims"] == {"gpu.nvidia.com": "0.1"}
+    assert spec["onDemand"]["resources"] == {"nvidia.com/gpu": "2"}
+
+
 def test_a_list_of_a_pool_collects_its_labels() -> None:
     pool = "cpu,1,,gpu,,a=b\nmemory,1,on-demand,gpu,,a=b\ngpu,1,,gpu,,c=d\nnvidia.com/mig-1g.5gb,0.1,,gpu\n"
     pool += "cpu,0.1,spot,gpu\nmemory,0.1,Spot,gpu\ngpu,0.1,spot,gpu\n"
@@ -84,6 +90,7 @@ def test_comments_empty_lines_quotes_and_a_byte_order_mark_do_no_harm() -> None:
         (_BASE + "tpu,1,,,week\n", "p.csv:5: per 'week' is unknown; write hour or month"),
         (_BASE + "tpu,1,,gpu,,label\n", "p.csv:5: node_label 'label' is no label; write key=value"),
         (_BASE + "tpu,1,,,,a=b\n", "p.csv:5: the list default is for all other nodes"),
+        (_BASE + "claim/,1\n", "p.csv:5: names no device class; write for example claim/gpu.nvidia.com"),
         (_BASE + "storage,1,spot\n", "p.csv:5: storage has one price on all nodes"),
         (_BASE + "storage/gp3,1\n", "list default prices storage classes, but not storage itself"),
         (_BASE + "cpu,1,spot\nmemory,1,spot\n", "list default has no spot price of gpu; add a row for it"),

@@ -137,17 +137,26 @@ def test_a_term_of_very_many_values_is_left_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pod", "name"),
+    ("pod", "names"),
     [
-        (spec(), ""),
-        (spec(affinity=required([where("metadata.name", "In", "n-1")], fields=True)), "n-1"),
-        (spec(affinity=required([where("metadata.name", "In", "n-1", "n-2")], fields=True)), ""),
-        (spec(affinity=required([where("metadata.name", "NotIn", "n-1")], fields=True)), ""),
-        (spec(affinity=required([where("metadata.name", "In", "n-1")])), ""),
+        (spec(), ()),
+        (spec(affinity=required([where("metadata.name", "In", "n-1")], fields=True)), ("n-1",)),
+        (
+            spec(
+                affinity=required([where("metadata.name", "In", "a")], [where("metadata.name", "In", "b")], fields=True)
+            ),
+            ("a", "b"),
+        ),
+        (spec(affinity=required([where("metadata.name", "NotIn", "n-1")], fields=True)), ()),
+        (spec(affinity=required([where("metadata.name", "In", "n-1")])), ()),
+        (spec(nodeSelector={"kubernetes.io/hostname": "n-1"}), ("n-1",)),
+        (spec(affinity=required([where("kubernetes.io/hostname", "In", "a", "b")])), ("a", "b")),
+        (spec(affinity=required([where("kubernetes.io/hostname", "In", "a")], [where("zone", "Exists")])), ()),
+        (spec(nodeSelector={"kubernetes.io/hostname": "a"}, affinity=required([where("zone", "Exists")])), ("a",)),
     ],
 )
-def test_a_pod_of_a_daemon_set_names_its_node(pod: PodSpec, name: str) -> None:
-    assert placement.required_node(pod) == name
+def test_an_author_may_choose_the_nodes_by_name(pod: PodSpec, names: tuple[str, ...]) -> None:
+    assert placement.bound_nodes(pod) == set(names)
 
 
 @pytest.mark.parametrize(
@@ -184,4 +193,4 @@ def test_only_what_an_author_might_write_is_taken_apart(pod: PodSpec, *, too_muc
 @pytest.mark.parametrize(("times", "spot"), [(100, True), (256, False)])
 def test_what_is_too_long_to_tell_is_not_priced_as_spot(times: int, spot: bool) -> None:
     wanted = where("karpenter.sh/capacity-type", "In", "spot")
-    assert placement.only_runs_on_spot(spec(affinity=required([wanted] * times))) is spot
+    assert (placement.capacity_of(spec(affinity=required([wanted] * times))) == "spot") is spot

@@ -291,6 +291,21 @@ def test_asking_for_more_never_costs_less(cpu: int, number: int, more_cpu: int, 
     assert more.micros >= less.micros
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(_spec(_container(_ONE, {"nvidia.com/gpu": "0.5"})), id="half a GPU, which no API server takes"),
+        pytest.param(_spec(_container(_ONE, {"nvidia.com/gpu": "1e30"})), id="more GPUs than there are"),
+        pytest.param(_spec(_container(_ONE, {"nvidia.com/gpu": 1, "nvidia.com/gpucores": "1e30"})), id="cores"),
+        pytest.param(_spec(_container(_ONE), overhead={"memory": "1e30"}), id="overhead"),
+        pytest.param(_spec(_container(_ONE), resources={"limits": {"cpu": "1e30"}}), id="a limit at pod level"),
+    ],
+)
+def test_absurd_amounts_have_a_price_that_is_not_too_low(spec: PodSpec) -> None:
+    price = _price(spec)
+    assert _price(_spec(_container(_ONE))).micros <= price.micros <= MAX_MICROS
+
+
 # --- other resources and volumes ------------------------------------------------------------------------------------
 
 PRICED = msgspec.structs.replace(

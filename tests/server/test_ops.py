@@ -4,6 +4,8 @@ import httpx
 import prometheus_client
 import pytest
 
+from webhook.admission.unjudged import Unjudged, UnjudgedCollector
+from webhook.admission.unread import REASONS
 from webhook.server import lane, ops
 
 
@@ -116,6 +118,50 @@ async def test_what_the_lane_counts_is_a_metric() -> None:
     assert 'podgate_http_refused_total{status="413"} 2.0' in text
     assert 'podgate_http_faults_total{where="after"} 1.0' in text
     assert 'podgate_http_faults_total{where="handler"} 0.0' in text
+
+
+async def test_answers_that_come_from_no_judgement_are_a_metric_from_the_start_and_a_notice_while_recent() -> None:
+    now = [1_000.0]
+    unjudged = Unjudged(lambda: now[0])
+    counted = lane.Lane(refuse_everything, ops.bare_application(""), unjudged=unjudged)
+    registry, health = prometheus_client.CollectorRegistry(), ops.Health()
+    registry.register(ops.LaneCollector(counted))
+    registry.register(UnjudgedCollector(unjudged, lane.PATHS))
+    health.add_notice("unjudged", unjudged.notices)
+
+    text = (await get("/metrics", health, registry)).text
+    for reason in REASONS:
+        assert f'podgate_unjudged_total{{path="/mutate",reason="{reason}"}} 0.0' in text
+    assert "unjudged" not in (await get("/readyz?verbose", health, registry)).text
+
+    unjudged.count("/mutate", "too_large")
+    unjudged.count("/validate", "too_large")
+    now[0] += 30
+    assert (
+        'podgate_unjudged_total{path="/mutate",reason="too_large"} 1.0'
+        in (await get("/metrics", health, registry)).text
+    )
+    ready = await get("/readyz?verbose", health, registry)
+    assert "[!] unjudged: too_large: 2 answers so far, the last 30 seconds ago; " in ready.text
+    assert ready.status_code == 200
+
+    now[0] += 600
+    assert "unjudged" not in (await get("/readyz?verbose", health, registry)).text
+
+
+async def test_what_is_in_flight_is_a_metric() -> None:
+    counted = lane.Lane(refuse_everything, ops.bare_application(""))
+    counted.flight.enter_small(7)
+    assert await counted.flight.enter(1_000_000, 1)
+    counted.flight.cut_off = 3
+    registry = prometheus_client.CollectorRegistry()
+    registry.register(ops.LaneCollector(counted))
+
+    text = (await get("/metrics", ops.Health(), registry)).text
+
+    assert 'podgate_bytes_in_flight{part="bodies"} 1.000007e+06' in text
+    assert 'podgate_bytes_in_flight{part="answers"} 0.0' in text
+    assert "podgate_connections_cut_off_total 3.0" in text
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/openapi.json", "/livez/"])

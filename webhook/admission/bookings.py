@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from webhook.admission import replacement, wants
 from webhook.admission.ruleset import Ruleset
-from webhook.cluster.view import View
+from webhook.cluster.view import ClusterPod, View
 from webhook.guardrails import _money
 from webhook.guardrails._contract import Context
 from webhook.kube.objects import ObjectMeta, controller_of
@@ -42,19 +42,15 @@ def _booked(view: View, rules: Ruleset, now: Callable[[], datetime]) -> Iterator
     # Pods by the ten thousand have the same few of these, and a ledger keeps them.
     shared: dict[Hashable, Any] = {}
     for item in view.pods():
-        info = view.namespace(item.namespace)
-        context = Context(
-            pod=item.pod, namespace=item.namespace, view=view, prices=rules.prices, namespace_info=info, running=item
-        )
-        context.budget_scopes = rules.budget_scopes
+        context = _context(item, view, rules)
+        info = context.namespace_info
         namespace_labels = info.labels if info is not None else _NO_LABELS
         labels = rules.charged_labels(context, now)
         paying = tuple(rule.name for rule in rules.budgets if rule.covers(item.namespace, namespace_labels, labels))
         if not paying:
             continue
-        context.priced_as_spot = rules.prices_as_spot(context, now)
         try:
-            price = _money.context_price(context)
+            price = _priced(context, rules, now)
         except QuantityError:
             continue  # The API server accepts no such pod, so it cannot be running.
         metadata = item.pod.metadata
@@ -75,6 +71,33 @@ def _left(metadata: ObjectMeta, now: Callable[[], datetime]) -> datetime:
         return max(min(asked, moment), moment - _LONG_AGO)
     except (ValueError, OverflowError, TypeError):
         return moment
+
+
+def price_of_running(item: ClusterPod, view: View, rules: Ruleset, now: Callable[[], datetime]) -> _money.PodPrice:
+    """Return what a pod that exists costs, as budgets count it.
+
+    Raises:
+        QuantityError: a quantity is malformed or negative.
+    """
+    return _priced(_context(item, view, rules), rules, now)
+
+
+def _context(item: ClusterPod, view: View, rules: Ruleset) -> Context:
+    context = Context(
+        pod=item.pod,
+        namespace=item.namespace,
+        view=view,
+        prices=rules.prices,
+        namespace_info=view.namespace(item.namespace),
+        running=item,
+    )
+    context.budget_scopes = rules.budget_scopes
+    return context
+
+
+def _priced(context: Context, rules: Ruleset, now: Callable[[], datetime]) -> _money.PodPrice:
+    context.priced_as_spot = rules.prices_as_spot(context, now)
+    return _money.context_price(context)
 
 
 def terms(rules: Ruleset) -> dict[str, Terms]:

@@ -6,7 +6,7 @@ the old set or the new one, never a mixture.
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple
@@ -25,6 +25,7 @@ from webhook.admission.unjudged import Unjudged
 from webhook.cluster.view import View
 from webhook.kube import containers
 from webhook.kube.objects import OwnerReference, controller_of
+from webhook.kube.pod_devices import PodResourceClaim
 from webhook.ledger.store import Begins, LedgerStore
 
 PHASES: Final[Mapping[str, Phase]] = {
@@ -41,12 +42,13 @@ Answered = tuple[bytes, Callable[[], None] | None]
 
 
 class NotSeenYet(Exception):  # noqa: N818  it is no error
-    """The caches have not seen the namespace or the owner of an object yet; waiting a moment may help."""
+    """The caches have not seen the namespace, the owner or a claim of an object yet; waiting a moment may help."""
 
-    def __init__(self, namespace: str, owner: OwnerReference | None) -> None:
+    def __init__(self, namespace: str, owner: OwnerReference | None, claims: Sequence[PodResourceClaim]) -> None:
         super().__init__(namespace)
         self.namespace = namespace
         self.owner = owner
+        self.claims = claims
 
 
 class _Judged(NamedTuple):
@@ -71,7 +73,7 @@ class Engine:
         ledger: LedgerStore,
         recorder: Recorder,
         now: Callable[[], datetime],
-        lacks: Callable[[str, OwnerReference | None], bool] | None = None,
+        lacks: Callable[[str, OwnerReference | None, Sequence[PodResourceClaim]], bool] | None = None,
         cache_bytes: int = MAXIMUM_BYTES,
         later: Begins | None = None,
     ) -> None:
@@ -80,7 +82,7 @@ class Engine:
         ledger: what budgets have committed.
         recorder: told of every decision, after the answer.
         now: the time, with a time zone.
-        lacks: whether the caches may soon know more of a (namespace, owner); None where they never will.
+        lacks: whether the caches may soon know more of a (namespace, owner, claims); None where they never will.
         cache_bytes: of pods whose decision is kept for pods that are alike; 0 judges each pod anew.
         later: the same ledger, where it takes a call to book; None where it answers at once.
         """
@@ -189,9 +191,9 @@ class Engine:
             self.unjudged.count(path, "overloaded")
             return _Judged(path, request.uid, judged, decision, around, started, is_charged=False)
         if patient and self._lacks is not None:
-            owner = controller_of(judged.pod.metadata) if judged.is_patchable else None
-            if self._lacks(judged.namespace, owner) and not around.rules.is_excluded(judged):
-                raise NotSeenYet(judged.namespace, owner)
+            owner, claims = _needs(judged) if judged.is_patchable else (None, ())
+            if self._lacks(judged.namespace, owner, claims) and not around.rules.is_excluded(judged):
+                raise NotSeenYet(judged.namespace, owner, claims)
         phase = PHASES[path]
         try:
             decision = cache.review(judged, phase)
@@ -246,3 +248,9 @@ class Engine:
             return encoded, None
         seconds = time.perf_counter() - started
         return encoded, partial(self._recorder.record, path, uid, about, decision, seconds, currency)
+
+
+def _needs(judged: subject.Subject) -> tuple[OwnerReference | None, Sequence[PodResourceClaim]]:
+    """Return the owner of a new pod, and its claims for devices."""
+    spec = judged.pod.spec
+    return controller_of(judged.pod.metadata), (spec.resource_claims if spec is not None else None) or ()

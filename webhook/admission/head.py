@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from webhook.admission.request_fields import API_VERSION, GroupVersionKind, GroupVersionResource, OtherRequest, UserInfo
-from webhook.admission.shallow import MOST_BRACKETS, STRING_REST
+from webhook.kube.shallow import MOST_BRACKETS, STRING_REST
 
 LONGEST: Final = 4_096
 """Bytes of a value that is kept; a longer one counts as absent."""
@@ -41,6 +41,7 @@ _WANTED: Final[Mapping[_Path, str]] = {
     (b"request", b"userInfo", b"uid"): "user.uid",
     (b"request", b"userInfo", b"groups", _ITEM): "group",
 }
+_ENOUGH: Final = frozenset({"review", "version", "uid", "kind", "namespace", "operation", "user"})
 _PARENTS: Final = frozenset(path[:length] for path in _WANTED for length in range(len(path)))
 
 _SHALLOW: Final = re.compile(rb'["{}\[\],:]|[^\s"{}\[\],:]++')
@@ -65,7 +66,12 @@ class _Level:
 class Head:
     """Finds out what a review is about."""
 
-    def __init__(self, body: bytes = b"") -> None:
+    def __init__(self, body: bytes = b"", *, is_brief: bool = False) -> None:
+        """Args:
+        body: the first piece.
+        is_brief: stop as soon as it is known who asks for what where; ``dryRun``, which may stand at the very end, then
+            stays unknown.
+        """
         self._levels: list[_Level] = []
         self._below = 0
         """Levels inside a value that is of no interest."""
@@ -73,6 +79,7 @@ class Head:
         self._found: dict[str, str] = {}
         self._groups: list[str] = []
         self._left = MOST_BRACKETS
+        self._is_brief = is_brief
         self.feed(body)
 
     @property
@@ -191,6 +198,8 @@ class Head:
             return
         if name != "group":
             self._found[name] = _text(bytes(value))
+            if self._is_brief and self._found.keys() >= _ENOUGH:
+                self._left = 0
         elif len(self._groups) < MOST_GROUPS:
             self._groups.append(_text(bytes(value)))
 

@@ -182,3 +182,10 @@ def _candidates(group: tuple[Entry, ...], namespace: str, info: Namespace | None
             if entry.match.is_static:
                 break
     return tuple(kept)
+
+
+def trusts_runtime(entries: Iterable[Entry]) -> bool:
+    """Whether the policies that speak for a Job believe the running time that it is annotated with."""
+    return any(
+        entry.guardrail.trusts_runtime is not None and entry.guardrail.trusts_runtime(entry.rule) for entry in entries
+    )

@@ -1,19 +1,21 @@
-"""Waiting a moment for the watch, where a pod is faster than news of its namespace or of its owner.
+"""Waiting a moment for the watch, where a pod is faster than news of its namespace, its owner or its claims.
 
-A namespace and its first pod, or a ReplicaSet and its first pods, come within milliseconds of each other, and a watch
-has the same lag. So a review that lacks one of them waits for the caches, without any call and without holding the
-event loop. After `SECONDS` it is judged by what is known: the owner is derived from names, and policies that select by
-namespace labels do not apply. Where the watch is broken nothing would come, so nobody waits.
+A namespace and its first pod, a ReplicaSet and its first pods, or a claim for devices and its pod come within
+milliseconds of each other, and a watch has the same lag. So a review that lacks one of them waits for the caches,
+without any call and without holding the event loop. After `SECONDS` it is judged by what is known: the owner is derived
+from names, policies that select by namespace labels do not apply, and claims that are not known have no price. Where
+the watch is broken nothing would come, so nobody waits.
 """
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from webhook.admission.engine import LARGE, Answered, Engine, NotSeenYet
 from webhook.kube.objects import OwnerReference
+from webhook.kube.pod_devices import PodResourceClaim
 
 SECONDS: Final = 0.5
 """Longest wait; a tenth of it is the usual lag of a watch under load."""
@@ -27,8 +29,8 @@ MAXIMUM: Final = 500
 SHARE: Final = 0.25
 """Of the caller's own time-out, so that waiting never costs the answer."""
 
-Lacks = Callable[[str, OwnerReference | None], bool]
-"""(namespace, owner) -> whether waiting may help."""
+Lacks = Callable[[str, OwnerReference | None, Sequence[PodResourceClaim]], bool]
+"""(namespace, owner, claims for devices) -> whether waiting may help."""
 
 
 class Patience:
@@ -86,7 +88,7 @@ class Patience:
         deadline = self._clock() + seconds
         self._waiting += 1
         try:
-            while lacking := self._lacks(missing.namespace, missing.owner):
+            while lacking := self._lacks(missing.namespace, missing.owner, missing.claims):
                 if self._clock() >= deadline:
                     break
                 await self._sleep(STEP)

@@ -4,7 +4,7 @@ One decoder pass reads only what guardrails look at. Pods are by far the most fr
 as a review of a pod; a review of anything else is recognised by its ``request.kind`` and read again with the
 right type, or not at all where nothing is guarded.
 
-A review that is nested more deeply than the decoder goes is cut first (`webhook.admission.shallow`): what lies that
+A review that is nested more deeply than the decoder goes is cut first (`webhook.kube.shallow`): what lies that
 deep is read by nobody. A body that is no AdmissionReview v1 ends as `BadReview` with one line; the API server treats
 such an answer as a failed call and applies the webhook's failure policy. A body that is one, and has an object that
 cannot be decoded, ends as `Unreadable`: what it is about is known, so it gets a verdict (`webhook.admission.unread`).
@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import msgspec
 
-from webhook.admission import shallow
 from webhook.admission.head import Head
 from webhook.admission.request_fields import (
     API_VERSION,
@@ -30,6 +29,7 @@ from webhook.admission.request_fields import (
     UserInfo,
     WorkloadRequest,
 )
+from webhook.kube import shallow
 from webhook.kube.objects import WORKLOAD_KINDS, Object
 
 __all__ = [

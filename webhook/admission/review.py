@@ -18,17 +18,17 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from webhook.admission import budgets, replacement
+from webhook.admission import budgets, capacity, replacement
 from webhook.admission import decision as decisions
 from webhook.admission.charging import charged_labels, is_refused_by_security
 from webhook.admission.decision import ALLOWED, Cost, Decision, Outcome, Severity, decide, workload_line
-from webhook.admission.matching import Entry
+from webhook.admission.matching import Entry, trusts_runtime
 from webhook.admission.outcomes import error_text, fault, outcome_name
 from webhook.admission.ruleset import Ruleset
 from webhook.admission.subject import Subject
 from webhook.cluster.view import View
 from webhook.guardrails import _money, budget
-from webhook.guardrails._contract import Context, Finding, is_creation
+from webhook.guardrails._contract import Context, Finding, WorkloadScale, is_creation
 from webhook.kube.patch import Draft, Operation
 from webhook.kube.quantity import QuantityError
 from webhook.ledger.store import Charge, LedgerStore, Owner
@@ -84,11 +84,15 @@ def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping
     judges_budgets = bool(rules.budgets) and phase in ("validate", "cost", "offline") and budget.judges(context)
     if not (run.enforcing or run.holding or run.outcomes or judges_budgets):
         return ALLOWED
-    if subject.operation == "UPDATE" and context.scale is None and phase != "security":
-        # A pod that exists costs what it cost when it came, although nobody proposes anything to it any more.
-        context.priced_as_spot = rules.prices_as_spot(context, around.now)
+    if subject.operation == "UPDATE" and phase != "security":
+        capacity.as_admitted(context, rules, around.now)
     cost_before = run.price() if phase != "security" else None
     context.received_price = cost_before
+    if context.scale is not None and context.priced_as_spot:
+        # As written, no pod of a template tolerates spot nodes; what it costs more or less than before does not hang
+        # on that.
+        context.priced_as_spot, context.price = False, None
+        cost_before = run.price()
     run.enforced()
     if judges_budgets and run.is_refused_elsewhere():
         judges_budgets = False
@@ -285,22 +289,28 @@ class _Run:
         except QuantityError:
             return None
 
+    def scale(self) -> WorkloadScale | None:
+        """Return the scale of a workload, with the running time that the policies believe."""
+        scale = self.context.scale
+        return scale.believed(trusts_runtime((*self.enforcing, *self.holding))) if scale is not None else None
+
     def decide(self, before: _money.PodPrice | None) -> Decision:
         """Put everything together."""
         cost: Cost | None = None
+        scale = self.scale()
         if before is not None:
             after = self.price() or before
             if not self.draft.operations and not self.shadow.operations:
                 before = after
-            scale = self.context.scale
             pods = scale.replicas if scale is not None else 1
             hours = self.context.prices.hours_per_month
             if scale is not None and scale.hours is not None:
                 hours = min(scale.hours, hours)
-            cost = Cost(before.of(pods), after.of(pods), pods, after.source, hours, after.unpriced, after.once)
+            costs = (_money.of_all(before, scale), _money.of_all(after, scale))
+            cost = Cost(*costs, pods, after.source, hours, after.unpriced, after.once)
         extra: tuple[str, ...] = ()
-        if cost is not None and self.context.scale is not None:
-            extra = (workload_line(self.context.scale, cost, self.context.prices.currency),)
+        if cost is not None and scale is not None:
+            extra = (workload_line(scale, cost, self.context.prices.currency),)
         proposes = self.phase in ("mutate", "offline")
         is_workload = self.context.scale is not None
         held_back = [*self.draft.operations, *self.shadow.operations] if is_workload else self.shadow.operations

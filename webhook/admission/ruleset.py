@@ -163,8 +163,9 @@ class Ruleset:
             context.exemptions = {name: tuple(items) for name, items in partial.items()}
         return whole
 
-    def prices_as_spot(self, context: Context, now: Callable[[], datetime]) -> bool:
-        """Whether a policy prices a pod that exists as spot capacity, as when it was admitted.
+    def prices_as_spot(self, context: Context, now: Callable[[], datetime], *, would: bool = False) -> bool:
+        """Whether a policy prices a pod that exists as spot capacity, as when it was admitted; `would` asks whether it
+        would be, were every policy enforced.
 
         Who had asked for the pod is not known any more, so nobody is an excluded subject.
         """
@@ -173,7 +174,7 @@ class Ruleset:
             return False
         exempt = self.exempt(context, entries, now) if self.has_exceptions(context.namespace) else _NOTHING
         return any(
-            entry.mode == "enforce"
+            (would or entry.mode == "enforce")
             and entry.guardrail.name not in exempt
             and entry.guardrail.prices_as_spot is not None
             and entry.guardrail.prices_as_spot(entry.rule, context)

@@ -73,6 +73,13 @@ OVERLOADED: Final = Unread(
     by_fault=True,
 )
 
+WAITED: Final = Unread(
+    "overloaded",
+    "it waited too long among other large reviews",
+    "try again, or give Podgate more CPU or replicas",
+    by_fault=True,
+)
+
 
 def subject_of(request: OtherRequest) -> Subject | None:
     """Return what the review is about, with an empty pod; None where nothing of it is ever judged."""

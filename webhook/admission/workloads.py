@@ -5,8 +5,7 @@ the parallelism of Jobs, with their expected running time where it is known; of 
 suspended Job or CronJob has no pods, so it costs nothing until it is resumed.
 """
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -14,6 +13,7 @@ from webhook.admission import schedules
 from webhook.admission.schedules import parse_duration
 from webhook.cluster.view import Controller, Node, View
 from webhook.guardrails._contract import WorkloadScale
+from webhook.guardrails._interruption import never_retries
 from webhook.kube.objects import (
     JobSpec,
     NodeSelectorTerm,
@@ -25,7 +25,7 @@ from webhook.kube.objects import (
     Workload,
     WorkloadSpec,
 )
-from webhook.pricing.placement import asks_too_much
+from webhook.pricing.placement import asks_too_much, capacity_of, compares, is_spot, whole_number
 
 EXPECTED_RUNTIME_ANNOTATION = "podgate.dev/expected-runtime"
 """On a Job, a CronJob or its template: how long one run takes, as a duration such as 90m or 2h30m."""
@@ -43,6 +43,8 @@ _DAEMON_TOLERATED = frozenset(
 """Taints that the DaemonSet controller tolerates on behalf of its pods."""
 
 _MOST_TOLERATIONS = 512
+_LONGEST_SHOWN = 24
+"""Characters of an annotated running time that a text repeats; a longer one is told in hours."""
 
 
 def copy_template(template: PodTemplate) -> PodTemplate:
@@ -67,20 +69,21 @@ def scale_of(kind: str, workload: Workload, view: View) -> WorkloadScale:
             parallelism=spec.parallelism,
             completions=spec.completions,
             active_deadline_seconds=spec.active_deadline_seconds,
+            backoff_limit=spec.backoff_limit,
+            backoff_limit_per_index=spec.backoff_limit_per_index,
+            pod_failure_policy=spec.pod_failure_policy,
         )
-        scale = _job_scale(kind, job, (workload.metadata, spec.template.metadata if spec.template else None))
-        return _suspended(scale) if spec.suspend else scale
+        metadata = (workload.metadata, spec.template.metadata if spec.template else None)
+        return _scale_of_runs(kind, job, metadata, spec, is_suspended=bool(spec.suspend))
     if kind == "CronJob":
         outer = spec.job_template
         job = (outer.spec if outer is not None else None) or JobSpec()
-        metadata = (
+        of_all = (
             workload.metadata,
             outer.metadata if outer is not None else None,
             job.template.metadata if job.template is not None else None,
         )
-        once = _job_scale(kind, job, metadata)
-        scale = _repeated(once, spec) if once.hours is not None else once
-        return _suspended(scale) if spec.suspend or job.suspend else scale
+        return _scale_of_runs(kind, job, of_all, spec, is_suspended=bool(spec.suspend or job.suspend))
     return replicas(spec.replicas if spec.replicas is not None else 1)._replace(kind=kind)
 
 
@@ -93,21 +96,57 @@ def with_autoscaler(scale: WorkloadScale, view: View, namespace: str, controller
     return scale._replace(most=most.max_replicas, most_source=f'maxReplicas of HorizontalPodAutoscaler "{most.name}"')
 
 
-def _job_scale(kind: str, job: JobSpec, metadata: Iterable[ObjectMeta | None]) -> WorkloadScale:
+def _scale_of_runs(
+    kind: str, job: JobSpec, metadata: Iterable[ObjectMeta | None], spec: WorkloadSpec, *, is_suspended: bool
+) -> WorkloadScale:
+    """Return the scale of a Job or CronJob: as far as its running time is proven, and as it is claimed."""
+    found: list[WorkloadScale] = []
+    for once in _once(kind, job, metadata):
+        scale = _repeated(once, spec) if kind == "CronJob" and once.hours is not None else once
+        found.append(_suspended(scale) if is_suspended else scale)
+    return found[0] if len(found) == 1 else found[0]._replace(claimed=found[1])
+
+
+def _once(kind: str, job: JobSpec, metadata: Iterable[ObjectMeta | None]) -> Iterator[WorkloadScale]:
+    """Yield the scale of one run as it is proven, and then the one that the annotation claims where nothing proves it.
+
+    The annotation is a word of whoever makes the Job. Only ``activeDeadlineSeconds`` ends a run, so up to that it is
+    believed, and beyond it where a policy says so.
+    """
     parallel = max(_parallel(job), 0)
     pods = f"{parallel} pod{'' if parallel == 1 else 's'} at a time"
+    is_never_retried = never_retries(job)
+
+    def running(seconds: int, text: str) -> WorkloadScale:
+        source = f"{pods} {text}"
+        return WorkloadScale(kind, parallel, source, _hours(seconds), seconds, is_never_retried=is_never_retried)
+
+    text, expected = _expected(metadata)
+    deadline = job.active_deadline_seconds
+    if deadline is not None and deadline > 0:
+        if expected and expected <= deadline:
+            yield running(expected, f"for {text} as annotated")
+        else:
+            yield running(deadline, f"until activeDeadlineSeconds, {_hours(deadline)} h")
+        return
+    reason = (
+        f"{EXPECTED_RUNTIME_ANNOTATION} is believed beside activeDeadlineSeconds only"
+        if expected
+        else f"no annotation {EXPECTED_RUNTIME_ANNOTATION} says less"
+    )
+    yield WorkloadScale(kind, parallel, f"{pods} for the whole month, as {reason}", is_never_retried=is_never_retried)
+    if expected:
+        yield running(expected, f"for {text} as annotated")
+
+
+def _expected(metadata: Iterable[ObjectMeta | None]) -> tuple[str, int]:
+    """Return the annotated running time of a run, as it is written and in seconds; 0 where there is none."""
     for item in metadata:
         text = (item.annotations or {}).get(EXPECTED_RUNTIME_ANNOTATION) if item is not None else None
         seconds = parse_duration(text) if text is not None else None
-        if seconds is not None:
-            return WorkloadScale(kind, parallel, f"{pods} for {text} as annotated", _hours(seconds), seconds)
-    if job.active_deadline_seconds is not None and job.active_deadline_seconds > 0:
-        seconds = job.active_deadline_seconds
-        hours = _hours(seconds)
-        return WorkloadScale(kind, parallel, f"{pods} until activeDeadlineSeconds, {hours} h", hours, seconds)
-    return WorkloadScale(
-        kind, parallel, f"{pods} for the whole month, as no annotation {EXPECTED_RUNTIME_ANNOTATION} says less"
-    )
+        if text is not None and seconds is not None:
+            return text if len(text) <= _LONGEST_SHOWN else f"{_hours(seconds)} h", seconds
+    return "", 0
 
 
 def _suspended(scale: WorkloadScale) -> WorkloadScale:
@@ -148,17 +187,27 @@ def _hours(seconds: int) -> int:
 
 def _daemon_scale(spec: PodSpec, view: View) -> WorkloadScale:
     if not view.nodes():
-        return WorkloadScale("DaemonSet", 1, "1 node, none are known")
-    count = matching_nodes(spec, view)
-    return WorkloadScale("DaemonSet", count, f"{count} matching node{'' if count == 1 else 's'}")
+        capacity = "spot" if capacity_of(spec) == "spot" else "on-demand"
+        return WorkloadScale("DaemonSet", 1, f"1 node, none are known, priced as {capacity}")
+    nodes = nodes_of(spec, view)
+    text = f"{len(nodes)} matching node{'' if len(nodes) == 1 else 's'}"
+    on_spot = sum(1 for node in nodes if is_spot(node.labels))
+    if on_spot:
+        text += f", {'all' if on_spot == len(nodes) else on_spot} of them spot"
+    return WorkloadScale("DaemonSet", len(nodes), text, nodes=nodes)
 
 
 def matching_nodes(spec: PodSpec, view: View) -> int:
-    """Return the number of nodes that pods of a DaemonSet run on; of all, where it asks for so much that comparing it
-    with each node would hold up other reviews."""
+    """Return the number of nodes that pods of a DaemonSet run on; see `nodes_of`."""
+    return len(nodes_of(spec, view))
+
+
+def nodes_of(spec: PodSpec, view: View) -> Sequence[Node]:
+    """Return the nodes that pods of a DaemonSet run on; all, where it asks for so much that comparing it with each node
+    would hold up other reviews."""
     if asks_too_much(spec) or len(spec.tolerations or ()) > _MOST_TOLERATIONS:
-        return len(view.nodes())
-    return sum(1 for node in view.nodes() if _runs_on(spec, node))
+        return view.nodes()
+    return [node for node in view.nodes() if _runs_on(spec, node)]
 
 
 def _runs_on(spec: PodSpec, node: Node) -> bool:
@@ -205,12 +254,7 @@ def _requirement_matches(requirement: SelectorRequirement, value: str | None) ->
         case "DoesNotExist":
             return value is None
         case "Gt" | "Lt":
-            if value is None or len(values) != 1 or not _is_integer(value) or not _is_integer(values[0]):
-                return False
-            return int(value) > int(values[0]) if requirement.operator == "Gt" else int(value) < int(values[0])
+            bound = whole_number(values[0]) if len(values) == 1 else None
+            return value is not None and bound is not None and compares(value, requirement.operator, bound)
         case _:
             return False
-
-
-def _is_integer(text: str) -> bool:
-    return re.fullmatch(r"-?[0-9]{1,18}", text) is not None

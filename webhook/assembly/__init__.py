@@ -37,6 +37,7 @@ from webhook.cluster.snapshot import Snapshot
 from webhook.cluster.watches import Watches
 from webhook.kube import client
 from webhook.kube.objects import OwnerReference
+from webhook.kube.pod_devices import PodResourceClaim
 from webhook.kube.rest import Rest
 from webhook.ledger import balance
 from webhook.ledger.memory import MemoryLedger
@@ -195,8 +196,8 @@ def live(
     for store in view.workloads.values():
         store.on_change = partial(wants.tell, ledger)
 
-    def lacks(namespace: str, owner: OwnerReference | None) -> bool:
-        missing = view.lacks(namespace, owner)
+    def lacks(namespace: str, owner: OwnerReference | None, claims: Sequence[PodResourceClaim]) -> bool:
+        missing = view.lacks(namespace, owner, claims)
         return bool(missing) and all(map(watches.is_watching, missing))
 
     journal = Journal()

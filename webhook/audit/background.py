@@ -51,8 +51,13 @@ _LOOK_SECONDS: Final = 1.0
 _log = logging.getLogger("podgate.scan")
 
 
+class _HeadSpec(Object):
+    node_name: str | None = None
+
+
 class _Head(Object):
     metadata: ObjectMeta | None = None
+    spec: _HeadSpec | None = None
 
 
 class _Version(Object):
@@ -232,14 +237,16 @@ class BackgroundScan:
 
     def _one(self, judge: Judge, found: Found) -> tuple[str, Record | Skipped]:
         try:
-            metadata = _HEAD.decode(found.raw).metadata or ObjectMeta()
+            head = _HEAD.decode(found.raw)
+            metadata = head.metadata or ObjectMeta()
             version = (_VERSION.decode(found.raw).metadata or _Version()).resource_version
         except msgspec.DecodeError as error:
             self.counts["failed"] += 1
             return repr(found.raw)[:200], Skipped(found.kind.name, "", "", f"does not decode: {error}")
         namespace, name = metadata.namespace or "", metadata.name or ""
         uid = metadata.uid or f"{found.kind.name}/{namespace}/{name}"
-        stamp = judge.stamp(found.kind.name, namespace, metadata)
+        node = head.spec.node_name or "" if head.spec is not None else ""
+        stamp = judge.stamp(found.kind.name, namespace, metadata, node)
         now = self._monotonic()
         kept = self._kept.get(uid)
         if kept is not None and kept.version == version and kept.stamp == stamp and now - kept.at < OLDEST_SECONDS:

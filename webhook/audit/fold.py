@@ -33,7 +33,7 @@ SECOND_CALL: Final = "second call"
 PolicyPart = tuple[str, str]
 """(policy, guardrail)"""
 
-_ENDING: Final = frozenset({"CronJob", "Job"})
+ENDING: Final = frozenset({"CronJob", "Job"})
 """Kinds whose pods run to an end."""
 _WOULD_REFUSE: Final = frozenset({"refused", "warned", "would_refuse", "fault_denied"})
 _CHANGES: Final = frozenset({"changed", "would_change"})
@@ -254,7 +254,7 @@ class Row:
     @property
     def basis(self) -> Basis:
         """What is counted."""
-        if self.owner.kind in _ENDING and self._own.objects:
+        if self.owner.kind in ENDING and self._own.objects:
             return "declared"
         return "pods" if self._pod_shares or self._pods.objects else "declared"
 

@@ -4,6 +4,7 @@ everything enforced.
 A stored pod differs from one that is being created in what the cluster has added since: the node that the scheduler
 chose, and a status. Both are taken off, so the verdict is the one that the pod's successor will get. All policies are
 capped at ``audit``, as ``serve --mode audit`` caps them: the patch is the one that would be applied, and nothing is.
+What it costs is another matter: that goes by the node that it runs on (`webhook.audit.running`).
 """
 
 import copy
@@ -14,14 +15,15 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from webhook.admission import subject as subjects
-from webhook.admission.decision import Decision, Outcome, said
+from webhook.admission.decision import Cost, Decision, Outcome, said
 from webhook.admission.review import Surroundings
 from webhook.admission.ruleset import Ruleset
 from webhook.audit.exceptions import Uses
-from webhook.audit.fold import Interner, Note, Part, Record, Verdict
+from webhook.audit.fold import ENDING, Interner, Note, Part, Record, Verdict
 from webhook.audit.given_back import GivesBack
 from webhook.audit.journal import Owner
-from webhook.cluster.projections import TERMINAL
+from webhook.audit.running import Money, Running, nodes_of_owners
+from webhook.cluster.pod_records import TERMINAL
 from webhook.cluster.view import Controller, View
 from webhook.guardrails import _money
 from webhook.guardrails._contract import Context
@@ -29,7 +31,7 @@ from webhook.kube.manifests import Manifest, ManifestError
 from webhook.kube.objects import WORKLOAD_KINDS, ObjectMeta, OwnerReference, controller_of, is_made_by, pod_template
 from webhook.kube.quantity import QuantityError
 from webhook.ledger.store import LedgerStore
-from webhook.offline.judged import Judged, judge_all
+from webhook.offline.judged import Judged, asked, judge_all
 from webhook.policy._policy_set import PolicySet
 
 MIRROR: Final = "kubernetes.io/config.mirror"
@@ -92,7 +94,8 @@ class Judge:
         # What runs is in the ledger already, and its replacement is never a budget question. Budgets are told beside
         # the verdicts (`webhook.audit.report.budget_lines`), and judge workloads that would start something new.
         self._around_running = self._around._replace(rules=_without_budgets(self.rules))
-        self._running = _owners_of_pods(view)
+        self._running = nodes_of_owners(view)
+        self._money = Running(view, Ruleset(policies, excluded), self.rules, now)
         self._gives_back = GivesBack(view)
         self._intern = Interner()
         self.uses = Uses(policies, self._compile)
@@ -103,6 +106,7 @@ class Judge:
         reason = why_not(document)
         if reason:
             return Skipped(kind, namespace, name, reason)
+        stored = document
         if self._lacks_owner(document, kind, namespace):
             return Skipped(kind, namespace, name, "its owner is judged instead")
         runs = kind == "Pod" or Owner(namespace, kind, name) in self._running
@@ -118,11 +122,18 @@ class Judge:
             return Skipped(kind, namespace, name, found.skipped)
         if self._counts_uses and self.rules.has_exceptions(namespace):
             self.uses.look(namespace, lambda rules: _again(document, origin, namespace, rules, around, runs=runs))
-        return self._record(found, subject, decision)
+        return self._record(found, subject, decision, stored)
 
-    def stamp(self, kind: str, namespace: str, metadata: ObjectMeta) -> tuple[object, ...]:
+    def stamp(self, kind: str, namespace: str, metadata: ObjectMeta, node: str = "") -> tuple[object, ...]:
         """Return what a verdict depends on besides the object itself and the balance of budgets: while it and the
-        object's version stay the same, so does the verdict."""
+        object's version stay the same, so does the verdict.
+
+        Args:
+            kind: of the object, as are the others.
+            namespace: its own.
+            metadata: its own.
+            node: of a pod, the one that it runs on.
+        """
         view = self._around.view
         info = view.namespace(namespace)
         limits = view.limit_ranges(namespace)
@@ -133,8 +144,10 @@ class Judge:
         elif not is_made_by(kind, controller_of(metadata)):
             owner = Controller(kind, name)
         today = self._around.now().date()
+        found = view.node(node) if node else None
+        labels_of_node = found.labels if found is not None else None
         if owner is None:
-            return self.policies, info, limits, today
+            return self.policies, info, limits, today, labels_of_node
         return (
             self.policies,
             info,
@@ -143,7 +156,8 @@ class Judge:
             view.vertical_pod_autoscaler(namespace, owner, labels),
             view.horizontal_pod_autoscalers(namespace, owner),
             view.nodes() if owner.kind == "DaemonSet" else (),
-            Owner(namespace, owner.kind, owner.name) in self._running,
+            self._running.get(Owner(namespace, owner.kind, owner.name)),
+            labels_of_node,
         )
 
     def _compile(self, policies: PolicySet) -> Ruleset:
@@ -176,10 +190,13 @@ class Judge:
             return template is not None and template.spec is not None and template.spec.node_name is not None
         return False
 
-    def _record(self, found: Judged, subject: subjects.Subject, decision: Decision) -> Record:
+    def _record(self, found: Judged, subject: subjects.Subject, decision: Decision, stored: dict[str, Any]) -> Record:
         owner = subjects.owner_of(subject, self._around.view)
         cost = decision.cost
-        saved = self._saved(subject, decision)
+        running = self._where_it_runs(subject, stored) if cost is not None else None
+        if cost is not None and running is not None:
+            cost = cost._replace(before=running.before, after=running.after)
+        saved = self._saved(subject, decision, cost, running)
         operations = [*decision.operations, *decision.would_operations]
         verdict = Verdict(
             parts=tuple(
@@ -214,13 +231,25 @@ class Judge:
             return ""
         return info.labels.get(key) or info.annotations.get(key) or ""
 
-    def _saved(self, subject: subjects.Subject, decision: Decision) -> Mapping[str, int]:
+    def _where_it_runs(self, subject: subjects.Subject, stored: dict[str, Any]) -> Money | None:
+        """Return what a pod costs on its node, or a Job on the nodes of its pods; None for what does not run."""
+        if subject.kind == "Pod":
+            return self._money.pod(stored, subject)
+        nodes = self._running.get(Owner(subject.namespace, subject.kind, subject.name))
+        if not nodes or subject.kind not in ENDING:
+            return None
+        asked_for = asked(Manifest("", stored), subject.namespace)
+        written = subjects.of(asked_for.make(), self._around.view) if asked_for.make is not None else ""
+        return self._money.runs(written, subject, nodes) if not isinstance(written, str) else None
+
+    def _saved(
+        self, subject: subjects.Subject, decision: Decision, cost: Cost | None, running: Money | None
+    ) -> Mapping[str, int]:
         """Return what the changes of each guardrail take off, in micro-units a month; together it is all of it.
 
         Requests and capacity are the two things that a price follows. What the pod as it would be costs at the price of
         ordinary capacity tells the one from the other.
         """
-        cost = decision.cost
         if cost is None or cost.before == cost.after:
             return {}
         names = {each.guardrail for each in decision.outcomes}
@@ -237,7 +266,7 @@ class Judge:
             claim_templates=subject.claim_templates,
         )
         try:
-            ordinary = _money.context_price(context).of(cost.pods)
+            ordinary = running.ordinary if running is not None else _money.context_price(context).of(cost.pods)
         except QuantityError:
             return {_RIGHT_SIZING: total}
         by_spot = (ordinary - cost.after) * cost.hours
@@ -318,16 +347,3 @@ def _without_budgets(rules: Ruleset) -> Ruleset:
     copied = copy.copy(rules)
     copied.budgets = ()
     return copied
-
-
-def _owners_of_pods(view: View) -> frozenset[Owner]:
-    """Return the top-most owners that run a pod."""
-    found: set[Owner] = set()
-    for item in view.pods():
-        metadata = item.pod.metadata
-        owner = view.top_controller(
-            item.namespace, controller_of(metadata), (metadata.labels if metadata is not None else None) or {}
-        )
-        if owner is not None:
-            found.add(Owner(item.namespace, owner.kind, owner.name))
-    return frozenset(found)

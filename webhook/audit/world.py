@@ -203,7 +203,8 @@ def _for_people(reason: str) -> str:
 
 def _ledger(view: View, policies: PolicySet, now: Callable[[], datetime]) -> MemoryLedger:
     ledger = MemoryLedger(clock=now)
-    ledger.recount(bookings(view, Ruleset(policies, (), "audit"), now))
+    # As the policies are in force: what they price as spot was admitted so.
+    ledger.recount(bookings(view, Ruleset(policies), now))
     return ledger
 
 

@@ -18,6 +18,7 @@ from webhook.cli._fault import Fault
 from webhook.cluster.view import View
 from webhook.kube import yaml_text
 from webhook.kube.manifests import Manifest, ManifestError
+from webhook.kube.type_errors import explain
 from webhook.offline import compare, drafts, judged
 from webhook.policy._problems import PolicyErrors
 
@@ -89,7 +90,10 @@ def _draft(
                     continue
                 try:
                     candidates += _candidates(item, view, namespace)
-                except (BadReview, msgspec.ValidationError, RecursionError) as error:
+                except msgspec.ValidationError as error:
+                    told = explain(error, item.document, item.origin)
+                    errors.append(ManifestError(item.origin, f"cannot be judged: {told}"))
+                except (BadReview, RecursionError) as error:
                     errors.append(
                         ManifestError(item.origin, f"cannot be judged: {str(error).splitlines()[0]}; mend it")
                     )

@@ -17,6 +17,7 @@ from webhook.offline import judged, lint
 from webhook.offline.formats import Item, Report, Told, sarif
 from webhook.policy._envelope import Document
 from webhook.policy.policy_exception import PolicyExceptionSpec
+from webhook.pricing.unpriced import kind_of
 
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 _FOUND = 1
@@ -83,8 +84,8 @@ def _unpriced(kept: Iterable[Sequence[Manifest]], view: View, rules: Ruleset) ->
         for item in judged.judge_all(objects, review.surround(rules, view), "default"):
             decision = item.decision if isinstance(item, judged.Judged) else None
             if isinstance(item, judged.Judged) and decision is not None and decision.cost is not None:
-                for text in decision.cost.unpriced:
-                    found.setdefault(text.partition(" ")[2], f"{item.kind} {item.namespace}/{item.name}")
+                for kind in filter(None, map(kind_of, decision.cost.unpriced)):
+                    found.setdefault(kind, f"{item.kind} {item.namespace}/{item.name}")
     return found
 
 

@@ -29,8 +29,21 @@ from webhook.kube.leader import Election
 from webhook.server import callers, journal, lane, leading, listener, ops, secret_tls, tls
 
 
+class LogFormatter(logging.Formatter):
+    """Lines such as ``2027-03-31T14:05:09.120Z podgate: INFO policies in force: 2 Budget``, in UTC."""
+
+    converter = time.gmtime
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s podgate: %(levelname)s %(message)s")
+
+
 def _serve(**raw: object) -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="podgate: %(levelname)s %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         chosen = settings.Settings.build(**raw)
         with _decision_stream(chosen) as stream:

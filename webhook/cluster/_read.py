@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from webhook.cluster import _autoscalers, _devices, _quotas, disruption, matching, view
-from webhook.kube import device_claims, objects
+from webhook.kube import device_claims, objects, type_errors
 from webhook.kube.objects import DEFAULT_NAMESPACE, Object, ObjectMeta, ResourceMap
 
 NAME_LABEL = "kubernetes.io/metadata.name"
@@ -219,8 +219,12 @@ _KINDS: Mapping[str, _Kind] = {
 }
 
 
-def read(document: dict[str, Any]) -> Item | None:
+def read(document: dict[str, Any], origin: str = "") -> Item | None:
     """Decode one object.
+
+    Args:
+        document: the object as plain data.
+        origin: ``file:line`` where it stands, to name the lines of fields.
 
     Returns:
         None for a kind that the view has no use for.
@@ -239,7 +243,8 @@ def read(document: dict[str, Any]) -> Item | None:
         metadata = msgspec.convert(document, _Named).metadata or ObjectMeta()
         value = kind.read(metadata, document)
     except msgspec.ValidationError as error:
-        raise ReadError(f"{_called(kind_name, document)} does not decode: {error}; correct the field") from None
+        told = type_errors.explain(error, document, origin)
+        raise ReadError(f"{_called(kind_name, document)} does not decode: {told}") from None
     except ValueError as error:
         raise ReadError(f"{_called(kind_name, document)}: {error}") from None
     name = metadata.name or ""

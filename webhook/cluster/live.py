@@ -8,16 +8,17 @@ pod that is faster than the watch of its owner or of its namespace, `lacks` tell
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, overload
+from typing import Final
 
-from webhook.cluster import disruption, leases, matching, owners, pod_claims, view
+from webhook.cluster import disruption, leases, matching, owners, view
 from webhook.cluster.live_devices import LiveDevices
-from webhook.cluster.projections import KnownWorkload, LimitRange, NamedLease, PodProjection, PodRecord
+from webhook.cluster.pod_store import Pods, PodStore
+from webhook.cluster.projections import KnownWorkload, LimitRange, NamedLease
 from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Workload, controller_of
+from webhook.kube.pod_devices import PodResourceClaim
 from webhook.kube.stores import Grouped, Store
-from webhook.kube.watch_wire import Meta
 
 _Key = tuple[str, str, str]
 """(namespace, kind, name)"""
@@ -27,110 +28,6 @@ _MOST_LIMITS: Final = 1_024
 
 SCHEDULER_NAMESPACES: Final = frozenset({"kube-system"})
 """Where Leases of schedulers are believed. Anybody with a namespace of his own can write a Lease there."""
-
-
-class PodStore(Store[PodRecord]):
-    """Pods by UID, what they share, and which of them mounts which persistent volume claim."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.project = PodProjection()
-        self.on_end: Callable[[str], object] | None = None
-        """Told the UID of each pod that ends, by the thread of the watch; what it had is free at once."""
-        self.mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
-        """By namespace and name of a claim: the (creation time, UID) of each pod that mounts it, the oldest first."""
-        self.device_users = pod_claims.Users()
-        """The same of ResourceClaims."""
-        self.on_leave: Callable[[str], object] | None = None
-        """Told the UID of each pod that is being deleted; its controller makes another one at once."""
-        self.owned: Counter[str] = Counter()
-        """By UID of a controller: its pods that are not being deleted."""
-
-    def key_of(self, meta: Meta) -> str:
-        """Return the key of a pod; of one that is known, the text that is in memory already."""
-        key = meta.uid or f"{meta.namespace}/{meta.name}"
-        known = self.items.get(key)
-        return known.uid if known is not None else key
-
-    def put(self, key: str, value: PodRecord) -> None:
-        """Add or change one pod."""
-        old = self.items.get(key)
-        super().put(key, value)
-        self._count(old, -1)
-        self._count(value, 1)
-        if old is not None and old.claims != value.claims:
-            self._unmount(old)
-        if value.claims and (old is None or old.claims != value.claims):
-            _mount(self.mounted, value)
-        self._use(old, value)
-        if value.deletion_timestamp is not None and self.on_leave is not None:
-            self.on_leave(key)
-        self.project.sweep(self.values)
-
-    def drop(self, key: str) -> None:
-        """Forget one pod: it was deleted, or has run to its end."""
-        old = self.items.get(key)
-        super().drop(key)
-        self._count(old, -1)
-        if old is not None:
-            self._unmount(old)
-            self._use(old, None)
-        if self.on_end is not None:
-            self.on_end(key)
-
-    def replace(self, items: Mapping[str, PodRecord], kept: frozenset[str] = frozenset()) -> None:
-        """Be exactly `items`, and of what is there the keys in `kept`."""
-        super().replace(items, kept)
-        mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
-        users = pod_claims.Users()
-        for record in self.items.values():
-            _mount(mounted, record)
-            users.add(record.namespace, record.device_claims(), (record.created, record.uid))
-        self.mounted = mounted
-        self.device_users = users
-        self.owned = Counter(filter(None, map(_owned_by, self.items.values())))
-        self.project.sweep(self.values)
-
-    def users_of(self, namespace: str, name: str) -> Iterator[pod_claims.User]:
-        """Yield the users of a ResourceClaim, the oldest first."""
-        return self.device_users.of(namespace, name)
-
-    def _use(self, old: PodRecord | None, new: PodRecord | None) -> None:
-        """Note which ResourceClaims a pod uses instead of those that it used."""
-        for record, change in ((old, self.device_users.remove), (new, self.device_users.add)):
-            names = record.device_claims() if record is not None else frozenset[str]()
-            if record is not None and names:
-                change(record.namespace, names, (record.created, record.uid))
-
-    def _count(self, record: PodRecord | None, change: int) -> None:
-        uid = _owned_by(record) if record is not None else None
-        if uid:
-            left = self.owned[uid] + change
-            if left > 0:
-                self.owned[uid] = left
-            else:
-                del self.owned[uid]
-
-    def _unmount(self, record: PodRecord) -> None:
-        for name in record.claims:
-            claim = record.namespace, name
-            users = tuple(each for each in self.mounted.get(claim, ()) if each[1] != record.uid)
-            if users:
-                self.mounted[claim] = users
-            else:
-                self.mounted.pop(claim, None)
-
-
-def _owned_by(record: PodRecord) -> str | None:
-    """Return the UID of the controller that counts a pod; None where nobody does."""
-    owner = record.owner
-    return owner.uid or None if owner is not None and record.deletion_timestamp is None else None
-
-
-def _mount(mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]], record: PodRecord) -> None:
-    for name in record.claims:
-        claim = record.namespace, name
-        mounted[claim] = tuple(sorted({*mounted.get(claim, ()), (record.created, record.uid)}))
 
 
 class WorkloadStore(Grouped[KnownWorkload]):
@@ -147,28 +44,6 @@ class WorkloadStore(Grouped[KnownWorkload]):
         super().put(key, value)
         if self.on_change is not None and old is not None and old.head.spec != value.head.spec:
             self.on_change(value.head)
-
-
-class Pods(Sequence[view.ClusterPod]):
-    """The pods of one moment; each is put together when it is looked at."""
-
-    def __init__(self, records: tuple[PodRecord, ...]) -> None:
-        self._records = records
-
-    @overload
-    def __getitem__(self, index: int) -> view.ClusterPod: ...
-    @overload
-    def __getitem__(self, index: slice) -> "Pods": ...
-    def __getitem__(self, index: int | slice) -> "view.ClusterPod | Pods":
-        if isinstance(index, slice):
-            return Pods(self._records[index])
-        return self._records[index].as_pod()
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __iter__(self) -> Iterator[view.ClusterPod]:
-        return (record.as_pod() for record in self._records)
 
 
 class LiveView(LiveDevices):
@@ -356,12 +231,15 @@ class LiveView(LiveDevices):
 
     # --- more than a view answers -----------------------------------------------------------------------------------
 
-    def lacks(self, namespace: str, owner: OwnerReference | None) -> tuple[str, ...]:
+    def lacks(
+        self, namespace: str, owner: OwnerReference | None, claims: Sequence[PodResourceClaim] = ()
+    ) -> tuple[str, ...]:
         """Return what a pod needs to be judged by and the caches have not seen yet, as kinds; empty for nearly all.
 
         Args:
             namespace: of the request.
             owner: the pod's controller reference. Custom kinds are never watched, so they are never missing.
+            claims: for devices, of the pod.
         """
         missing: tuple[str, ...] = ()
         if self.namespace(namespace) is None:
@@ -371,7 +249,7 @@ class LiveView(LiveDevices):
             uid = known.metadata.uid if known is not None and known.metadata is not None else ""
             if known is None or (owner.uid and uid and owner.uid != uid):
                 missing = (*missing, owner.kind)
-        return missing
+        return (*missing, *self.lacks_of_devices(namespace, claims)) if claims else missing
 
     def schedulers(self) -> Mapping[str, bool]:
         """Return the schedulers that policies name, and whether each is alive."""

@@ -1,11 +1,12 @@
 """What a live cluster says of devices: ResourceClaims, their templates, DeviceClasses and ResourceSlices."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from webhook.cluster import pod_claims, view
-from webhook.cluster.projections import PodRecord
+from webhook.cluster.pod_records import PodRecord
 from webhook.kube import device_classes
 from webhook.kube.device_claims import Requests
+from webhook.kube.pod_devices import PodResourceClaim
 from webhook.kube.stores import Store
 
 
@@ -47,6 +48,19 @@ class LiveDevices:
             found = device_classes.inventory(self.device_classes.values(), self.device_pools.values())
             self._inventory = classes, pools, found
         return found
+
+    def lacks_of_devices(self, namespace: str, claims: Iterable[PodResourceClaim]) -> tuple[str, ...]:
+        """Return what the claims of a pod need and is not known yet, as kinds."""
+        missing: set[str] = set()
+        for each in claims:
+            if each.resource_claim_name:
+                if self.device_claim(namespace, each.resource_claim_name) is None:
+                    missing.add("ResourceClaim")
+                continue
+            template = each.resource_claim_template_name
+            if template and self.device_claim_template(namespace, template) is None:
+                missing.add("ResourceClaimTemplate")
+        return tuple(sorted(missing))
 
     def changes_of_devices(self) -> tuple[int, ...]:
         """Return what grows with every change of what pods are priced with."""

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from webhook.kube.objects import ExtendedClaimStatus, PodClaimStatus, PodResourceClaim
+from webhook.kube.pod_devices import ExtendedClaimStatus, PodClaimStatus, PodResourceClaim
 
 _Claim = tuple[str, str]
 """Namespace and name."""

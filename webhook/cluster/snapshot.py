@@ -138,7 +138,7 @@ class Snapshot(SnapshotDevices):
                 errors.append(manifest)
                 continue
             try:
-                item = _read.read(manifest.document)
+                item = _read.read(manifest.document, manifest.origin)
             except _read.ReadError as error:
                 errors.append(manifests.ManifestError(manifest.origin, str(error)))
                 continue
@@ -301,12 +301,17 @@ def _add_pod(pods: list[view.ClusterPod], item: _read.Item) -> None:
     if not uid:
         generated = metadata.generate_name if metadata is not None else None
         uid = f"{item.namespace}/{item.name or f'{generated}{len(pods)}'}"
+    pods.append(cluster_pod(uid, item.namespace, pod))
+
+
+def cluster_pod(uid: str, namespace: str, pod: Pod, node: str = "") -> view.ClusterPod:
+    """Return a pod that exists as the view answers; without `node`, on the one that its spec names."""
     spec = pod.spec
     volumes = (spec.volumes or ()) if spec is not None else ()
     claims = tuple(each.persistent_volume_claim.claim_name for each in volumes if each.persistent_volume_claim)
-    node = spec.node_name or "" if spec is not None else ""
+    on = node or (spec.node_name or "" if spec is not None else "")
     made = pod_claims.made_by(pod.status) if pod.status is not None else ()
-    pods.append(view.ClusterPod(uid, item.namespace, pod, node, claims, made))
+    return view.ClusterPod(uid, namespace, pod, on, claims, made)
 
 
 def _owned_by(each: view.ClusterPod) -> str:

@@ -274,4 +274,9 @@ def _reusing(
     return read
 
 
-_NAMES: Final = {kind: plural for kind, _, plural in _WORKLOADS} | {"Namespace": "namespaces", "Pod": "pods"}
+_NAMES: Final = {
+    "Namespace": "namespaces",
+    "Pod": "pods",
+    **{kind: plural for kind, _, plural in _WORKLOADS},
+    **dict(_DEVICES),
+}

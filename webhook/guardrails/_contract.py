@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from webhook.cluster.view import ClusterPod, Controller, Namespace, View
+from webhook.cluster.view import ClusterPod, Controller, Namespace, Node, View
 from webhook.kube.objects import ClaimTemplate, Pod, controller_of
 from webhook.kube.patch import Draft
 from webhook.policy._base import OnFault, Section
@@ -98,6 +98,17 @@ class WorkloadScale(NamedTuple):
     """Where that number comes from."""
     resumed: int = 0
     """Pods of a suspended Job or CronJob once it is resumed; 0 where it is not suspended."""
+    is_never_retried: bool = False
+    """Whether a Job fails with the first pod that it loses."""
+    nodes: Sequence[Node] = ()
+    """The nodes that the pods of a DaemonSet run on, as far as they are known."""
+
+    claimed: "WorkloadScale | None" = None
+    """The scale with the running time that its author claims, where nothing proves it."""
+
+    def believed(self, trusts: bool) -> "WorkloadScale":
+        """Return the scale as it counts where the author's word is trusted, or is not."""
+        return self.claimed if trusts and self.claimed is not None else self
 
     @property
     def is_monthly(self) -> bool:
@@ -119,6 +130,7 @@ class Context:
         "namespace",
         "namespace_info",
         "old_pod",
+        "old_priced_as_spot",
         "old_scale",
         "operation",
         "pod",
@@ -170,6 +182,8 @@ class Context:
         """Labels that the stored object was charged by, those that policies write included; None where nobody told."""
         self.priced_as_spot = False
         """Whether the policy prices this pod as spot capacity although it may land elsewhere."""
+        self.old_priced_as_spot = False
+        """Whether it priced the stored pod of an UPDATE so."""
         self.received_price: PodPrice | None = None
         """What the pod cost as received, before any proposal; None where nobody priced it. Whether a change makes a
         workload dearer is judged by it, so that proposals never make an innocent update look dearer."""
@@ -245,10 +259,28 @@ class Guardrail(NamedTuple, Generic[S, R]):
     mutating call did not come through."""
     prices_as_spot: Callable[[R, Context], bool] | None = None
     """Whether a pod under this rule is to be priced as spot capacity."""
+    trusts_runtime: Callable[[R], bool] | None = None
+    """Whether a rule believes the running time that a Job is annotated with; what the Job costs is told accordingly."""
     refuses: bool = True
-    """False where it only ever changes pods and has no violations."""
+    """False where its work is to change pods, and violations are none or an option of its policy."""
 
 
 def is_creation(context: Context) -> bool:
     """Whether a pod, or a workload's template, is judged as a new pod."""
     return (context.operation == "CREATE" and not context.subresource) or context.scale is not None
+
+
+def moves(context: Context) -> bool:
+    """Whether an update of a pod that has no node yet changes which nodes it may run on. The API server lets node
+    selector and affinity be changed only while the pod has a scheduling gate."""
+    old = context.old_pod
+    if context.operation != "UPDATE" or context.subresource or context.scale is not None or old is None:
+        return False
+    before, after = old.spec, context.pod.spec
+    if before is None or after is None or before.node_name:
+        return False
+    return (
+        (before.node_selector or {}) != (after.node_selector or {})
+        or before.affinity != after.affinity
+        or (before.tolerations or []) != (after.tolerations or [])
+    )

@@ -16,7 +16,8 @@ from typing import Final
 
 from webhook.guardrails._contract import Context
 from webhook.kube.device_claims import Requests
-from webhook.kube.objects import Pod, PodResourceClaim
+from webhook.kube.objects import Pod
+from webhook.kube.pod_devices import PodResourceClaim
 from webhook.pricing import devices, words
 from webhook.pricing.devices import NO_CLAIMS, Claims
 

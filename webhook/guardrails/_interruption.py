@@ -11,6 +11,7 @@ from typing import Final
 from webhook.cluster.matching import REPLICATED
 from webhook.cluster.view import PodDisruptionBudget, Share
 from webhook.guardrails._contract import Context
+from webhook.kube.objects import JobSpec, WorkloadSpec, controller_of
 
 _HUNDRED: Final = 100
 _KARPENTER: Final = "karpenter.sh/do-not-disrupt"
@@ -18,15 +19,60 @@ _CLUSTER_AUTOSCALER: Final = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 _GO_DURATION: Final = re.compile(r"([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+", re.ASCII)
 
 
-def forbids_eviction(annotations: Mapping[str, str]) -> bool:
-    """Whether the author annotated the pod as one that a node autoscaler must not evict."""
+def forbidding_annotation(annotations: Mapping[str, str]) -> str:
+    """Return the annotation by which the author says that a node autoscaler must not evict the pod; empty without."""
     if not annotations:
-        return False
+        return ""
     if annotations.get(_CLUSTER_AUTOSCALER) == "false":
-        return True
+        return f'{_CLUSTER_AUTOSCALER}: "false"'
     value = annotations.get(_KARPENTER)
     # Either for good, or for some time after the pod has started.
-    return value is not None and (value == "true" or _GO_DURATION.fullmatch(value) is not None)
+    is_forbidden = value is not None and (value == "true" or _GO_DURATION.fullmatch(value) is not None)
+    return _KARPENTER if is_forbidden else ""
+
+
+def runs_alone(context: Context) -> bool:
+    """Whether the pod is the only replica of its workload, and no autoscaler sees to more."""
+    controller = context.controller
+    if controller is None or controller.kind not in REPLICATED:
+        return False
+    is_asked_for = context.scale is not None and controller.kind in REPLICATED
+    count = context.scale.replicas if is_asked_for and context.scale is not None else None
+    if count is None:
+        count = context.view.replicas(context.namespace, controller)
+    if count != 1:
+        return False
+    autoscalers = context.view.horizontal_pod_autoscalers(context.namespace, controller)
+    return all((1 if each.min_replicas is None else each.min_replicas) < 2 for each in autoscalers)
+
+
+def is_never_retried(context: Context) -> str:
+    """Return why nothing runs a pod again whose node is lost, in words; empty where something does."""
+    if context.scale is not None:
+        return _NO_BACKOFF if context.scale.is_never_retried else ""
+    owner = controller_of(context.pod.metadata)
+    spec = context.pod.spec
+    if owner is None:
+        is_ended = spec is not None and spec.restart_policy == "Never"
+        return "restartPolicy Never without a controller" if is_ended else ""
+    if owner.kind != "Job":
+        return ""
+    job = context.view.head(context.namespace, "Job", owner.name)
+    return _NO_BACKOFF if job is not None and job.spec is not None and never_retries(job.spec) else ""
+
+
+_NO_BACKOFF: Final = "backoffLimit 0"
+
+
+def never_retries(job: JobSpec | WorkloadSpec) -> bool:
+    """Whether a Job fails with the first pod that it loses."""
+    if job.backoff_limit != 0 and job.backoff_limit_per_index != 0:
+        return False
+    policy = job.pod_failure_policy
+    return not any(
+        rule.action == "Ignore" and any(each.type == "DisruptionTarget" for each in rule.on_pod_conditions or ())
+        for rule in (policy.rules or () if policy is not None else ())
+    )
 
 
 def blocking_budget(context: Context) -> PodDisruptionBudget | None:

@@ -6,17 +6,19 @@ from typing import Final, NamedTuple
 import msgspec
 
 from webhook.cluster.view import LimitRangeItem, Node, View
-from webhook.guardrails._contract import Context, Finding, WorkloadScale
+from webhook.guardrails._contract import Context, Finding, WorkloadScale, moves
 from webhook.guardrails._devices import NO_CLAIMS, claims_of
+from webhook.guardrails._placed import is_priced_as_spot, nodes_of
 from webhook.guardrails._volumes import NO_VOLUMES, volumes_of
 from webhook.kube.objects import LabelSelector, Pod, PodSpec, PodStatus, ResourceMap, ResourceRequirements
 from webhook.kube.quantity import QuantityError, cpu_milli, format_cpu, memory_bytes
 from webhook.policy.price_list import POOL_LABELS, PriceListSpec, RatesModel
 from webhook.pricing import book, devices, words
-from webhook.pricing.placement import is_spot, only_runs_on_spot, required_node
+from webhook.pricing import unpriced as unpriced_texts
+from webhook.pricing.placement import SPOT_LABELS, is_spot
 from webhook.pricing.pod import PodPrice, price_pod
 
-__all__ = ["PodPrice", "compile_pool", "compile_price_list", "context_price", "old_price"]
+__all__ = ["PodPrice", "compile_pool", "compile_price_list", "context_price", "of_all", "old_price"]
 
 _NO_DEFAULTS: Final[ResourceMap] = {}
 _MAXIMUM_DEFAULTS: Final = 1_024
@@ -75,14 +77,15 @@ def _rates(model: RatesModel, otherwise: book.Rates | None = None) -> book.Rates
 
 
 def context_price(context: Context) -> PodPrice:
-    """Return what the pod costs per hour, as it is now: one pod, whatever the scale of its workload.
+    """Return what the pod costs per hour, as it is now: one pod, whatever the scale of its workload; of a DaemonSet the
+    one on the dearest of its nodes.
 
     Raises:
         QuantityError: a quantity is malformed or negative; the text names the field.
     """
     price = context.price
     if price is None:
-        price = context.price = _price(context, context.pod)
+        price = context.price = _price(context, context.pod, context.scale)
     return price
 
 
@@ -92,19 +95,52 @@ def old_price(context: Context) -> PodPrice | None:
     if context.old_pod is None:
         return None
     try:
-        return _price(context, context.old_pod, is_old=True)
+        return _price(context, context.old_pod, context.old_scale, is_old=True)
     except QuantityError:
         return None
 
 
-def _price(context: Context, pod: Pod, *, is_old: bool = False) -> PodPrice:
-    spec = pod.spec
-    if spec is None:
-        spec = PodSpec()
+def of_all(price: PodPrice, scale: WorkloadScale | None) -> int:
+    """Return what all pods of a workload cost at a time, micro-units per hour; of a pod, what it costs."""
+    if scale is None:
+        return price.micros
+    return price.of(scale.replicas) if price.all_pods is None else price.all_pods
+
+
+def _price(context: Context, pod: Pod, scale: WorkloadScale | None, *, is_old: bool = False) -> PodPrice:
+    spec = pod.spec if pod.spec is not None else PodSpec()
+    if scale is not None and scale.nodes:
+        return _on_nodes(context, pod, spec, scale.nodes, is_old=is_old)
+    nodes: Sequence[Node] = ()
+    if spec.affinity is not None or spec.node_selector or spec.node_name or context.running is not None:
+        nodes = nodes_of(context, spec)
+    if len(nodes) > 1:
+        # The scheduler chooses among nodes that the author named.
+        return _on_nodes(context, pod, spec, nodes, is_old=is_old)._replace(all_pods=None)
+    node = nodes[0] if nodes else None
+    as_spot = context.old_priced_as_spot if is_old else context.priced_as_spot
+    spot = is_priced_as_spot(spec, node, as_spot=as_spot)
+    return _on_node(context, pod, spec, node, spot=spot, is_old=is_old)
+
+
+def _on_nodes(context: Context, pod: Pod, spec: PodSpec, nodes: Sequence[Node], *, is_old: bool) -> PodPrice:
+    """Return the price of the dearest node, and that of all pods of a DaemonSet, each at the prices of its node."""
+    keys = (*SPOT_LABELS, *context.prices.pool_keys)
+    alike: dict[tuple[str | None, ...], list[Node]] = {}
+    for node in nodes:
+        alike.setdefault(tuple([node.labels.get(key) for key in keys]), []).append(node)
+    groups: list[tuple[PodPrice, int]] = []
+    for first, *others in alike.values():
+        price = _on_node(context, pod, spec, first, spot=is_spot(first.labels), is_old=is_old)
+        groups.append((price, 1 + len(others)))
+    dearest = max(groups, key=lambda group: group[0].of(1))[0]
+    return dearest._replace(all_pods=sum(price.micros * count for price, count in groups) + dearest.once)
+
+
+def _on_node(context: Context, pod: Pod, spec: PodSpec, node: Node | None, *, spot: bool, is_old: bool) -> PodPrice:
+    """Return the price of a pod on a node, or where the scheduler puts it."""
     default = context.prices
     defaults = request_defaults(context.view, context.namespace)
-    node = _node(context, spec) if spec.affinity is not None or spec.node_name or context.running is not None else None
-    spot = _is_spot(context, spec, node)
     overhead = class_overhead(context, spec)
     status = _status(context, pod, is_old=is_old)
     claims = claims_of(context, pod) if spec.resource_claims else NO_CLAIMS
@@ -155,8 +191,7 @@ def _noted(price: PodPrice, overhead: "Overhead", volumes: str = "") -> PodPrice
     if overhead.unknown:
         source = f"{source}, overhead of RuntimeClass {overhead.unknown} not known"
     if price.unpriced:
-        listed = words.listed(price.unpriced)
-        source = f"{source}, {listed}{',' if ', which ' in price.unpriced[-1] else ''} not priced"
+        source = f"{source}, {unpriced_texts.listed(price.unpriced)} not priced"
     return price if source is price.source else price._replace(source=source)
 
 
@@ -194,22 +229,6 @@ def class_overhead(context: Context, spec: PodSpec) -> Overhead:
     return Overhead(found.overhead) if found is not None else Overhead(unknown=words.short(name))
 
 
-def _is_spot(context: Context, spec: PodSpec, node: Node | None) -> bool:
-    """Whether spot prices count: by the node, unless the policy prices the pod as spot and its author chose no node:
-    then it stays what it was admitted as, wherever the scheduler has put it."""
-    if node is None or (context.priced_as_spot and not (spec.affinity is not None and required_node(spec))):
-        return context.priced_as_spot or only_runs_on_spot(spec)
-    return is_spot(node.labels)
-
-
-def _node(context: Context, spec: PodSpec) -> Node | None:
-    """Return the node that the pod runs on, or that it is bound to by name, where it is known."""
-    name = spec.node_name or (context.running.node if context.running is not None else "")
-    if not name and spec.affinity is not None:
-        name = required_node(spec)
-    return context.view.node(name) if name else None
-
-
 def request_defaults(view: View, namespace: str) -> ResourceMap:
     """Return the request that LimitRanges give a container with neither request nor limit, by resource name.
 
@@ -222,14 +241,15 @@ def request_defaults(view: View, namespace: str) -> ResourceMap:
     known = _REQUEST_DEFAULTS.get(id(items))
     if known is not None:
         return known[1]
-    found = _merged_defaults(items)
+    found = merged_defaults(items)
     if len(_REQUEST_DEFAULTS) >= _MAXIMUM_DEFAULTS:
         _REQUEST_DEFAULTS.clear()
     _REQUEST_DEFAULTS[id(items)] = (items, found)
     return found
 
 
-def _merged_defaults(items: Sequence[LimitRangeItem]) -> ResourceMap:
+def merged_defaults(items: Sequence[LimitRangeItem]) -> ResourceMap:
+    """Return the request that these items give a container with neither request nor limit; see `request_defaults`."""
     found: ResourceMap = {}
     for item in items:
         if item.type == "Container":
@@ -282,6 +302,14 @@ def how_to_cost_less(context: Context) -> str:
     return _advice(name, resources)
 
 
+def how_to_undo(context: Context) -> str:
+    """Return how an object costs less: where an update moves a pod, by not moving it, since nothing else of a pod can
+    be changed; else see `how_to_cost_less`."""
+    if moves(context):
+        return "leave spec.nodeSelector, spec.affinity and spec.tolerations as they were"
+    return how_to_cost_less(context)
+
+
 def _dearer_runtime(context: Context, spec: PodSpec, whole: PodPrice) -> str:
     """Return what to do where the overhead of the RuntimeClass is the larger part of the price."""
     overhead = spec.overhead or class_overhead(context, spec).amounts
@@ -329,10 +357,8 @@ def unpriced(context: Context, *, denies: bool, is_new: bool = False) -> Sequenc
     if price.unpriced:
         old = old_price(context) if context.operation == "UPDATE" and not is_new else None
         if old is None or old.unpriced != price.unpriced:
-            names = words.listed(text.partition(" ")[2] for text in price.unpriced)
             is_notice = not denies or context.scale is not None
-            text = f"asks for {words.listed(price.unpriced)}, which the price list has no price of"
-            cure = f"add a price of {names} to the PriceList, or remove the request"
+            text, cure = unpriced_texts.said(price.unpriced)
             found.append(Finding(rule="unpriced", message=text, cure=cure, notice=is_notice))
     return tuple(found)
 

@@ -40,13 +40,16 @@ def is_daemon(context: Context) -> bool:
     return controller is not None and controller.kind == "DaemonSet"
 
 
-def is_stateful(context: Context) -> bool:
-    """Whether the pod keeps state that a lost node would take away: a StatefulSet, or persistent volume claims."""
+def state_of(context: Context) -> str:
+    """Return what of the pod's state a lost node would take away, in words; empty where it keeps none: a StatefulSet,
+    or persistent volume claims."""
     controller = context.controller
     if controller is not None and controller.kind == "StatefulSet":
-        return True
+        return "StatefulSet"
     spec = context.pod.spec
     volumes = (spec.volumes or ()) if spec is not None else ()
     if context.running is not None and context.running.claims:
-        return True
-    return any(volume.persistent_volume_claim is not None or volume.ephemeral is not None for volume in volumes)
+        return "persistent volume claim"
+    if any(volume.persistent_volume_claim is not None for volume in volumes):
+        return "persistent volume claim"
+    return "generic ephemeral volume" if any(volume.ephemeral is not None for volume in volumes) else ""

@@ -16,6 +16,12 @@ Alive
     here and no author of a pod can mend that: the decision log, the metric ``podgate_scheduler_known``, a notice of
     ``/readyz?verbose`` and the condition of the policy tell the platform team, and users are left in peace.
 
+Another scheduler
+    Where the author names a scheduler that nobody knows, a warning says so: such a pod stays Pending for ever if
+    nothing runs under that name. Known are ``default-scheduler``, ``binPacking.schedulerName``, those of
+    ``knownSchedulers``, and every one whose Lease Podgate has seen; beside a live cluster it follows the Leases of
+    those that policies name.
+
 Violations
     None. The guardrail only adds.
 
@@ -33,6 +39,8 @@ from webhook.kube.patch import Draft
 from webhook.policy.bin_packing import BinPackingSection
 
 _DEFAULT_SCHEDULER = "default-scheduler"
+_SHOWN = 63
+"""Characters of a name that a text shows."""
 
 
 class Spread(NamedTuple):
@@ -47,6 +55,8 @@ class BinPackingRule(NamedTuple):
     """The compiled section."""
 
     scheduler_name: str
+    known: frozenset[str]
+    """Schedulers that an author may name."""
     spread: Spread | None
     allow_skip: bool
 
@@ -56,6 +66,7 @@ def compile_rule(section: BinPackingSection) -> BinPackingRule:
     spread = section.topology_spread
     return BinPackingRule(
         scheduler_name=section.scheduler_name,
+        known=frozenset({"", _DEFAULT_SCHEDULER, section.scheduler_name, *section.known_schedulers}),
         spread=Spread(spread.max_skew, spread.topology_key, spread.when_unsatisfiable) if spread else None,
         allow_skip=section.allow_skip,
     )
@@ -64,13 +75,18 @@ def compile_rule(section: BinPackingSection) -> BinPackingRule:
 def propose(rule: BinPackingRule, context: Context, draft: Draft) -> Sequence[Finding]:
     """Set the scheduler's name and the spread constraint, or say that the scheduler is not there."""
     spec = context.pod.spec
-    if not is_creation(context) or spec is None or is_placed_already(context) or is_daemon(context):
+    if not is_creation(context) or spec is None or is_placed_already(context):
         return ()
     if rule.allow_skip and is_skipped(context, "binPacking"):
         return ()
-    if spec.scheduler_name not in (None, "", _DEFAULT_SCHEDULER, rule.scheduler_name):
+    chosen = spec.scheduler_name or ""
+    if chosen not in rule.known and not context.view.knows_scheduler(chosen):
+        return (_nobody_knows(chosen),)
+    if is_daemon(context):
         return ()
-    if spec.scheduler_name != rule.scheduler_name and not context.view.is_scheduler_alive(rule.scheduler_name):
+    if chosen not in ("", _DEFAULT_SCHEDULER, rule.scheduler_name):
+        return ()
+    if chosen != rule.scheduler_name and not context.view.is_scheduler_alive(rule.scheduler_name):
         known = context.view.knows_scheduler(rule.scheduler_name)
         return (_not_alive(rule.scheduler_name) if known else _not_installed(rule.scheduler_name),)
     draft.set_scheduler_name(rule.scheduler_name)
@@ -117,6 +133,19 @@ def _not_installed(name: str) -> Finding:
         cure=f"install the scheduler (its Lease is to be named {name}), or switch binPacking off",
         notice=True,
         quiet=True,
+        paths=("spec.schedulerName",),
+    )
+
+
+def _nobody_knows(name: str) -> Finding:
+    return Finding(
+        rule="schedulerOfAuthor",
+        message=(
+            f'its schedulerName "{name[:_SHOWN]}" is of no scheduler that is known here; if nothing runs under that '
+            "name, the pod stays Pending for ever"
+        ),
+        cure="remove spec.schedulerName, or ask the platform team to list it in binPacking.knownSchedulers",
+        notice=True,
         paths=("spec.schedulerName",),
     )
 

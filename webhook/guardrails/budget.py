@@ -22,8 +22,12 @@ Rule
 When
     * pod CREATE: its price;
     * ``pods/resize``: the increase;
-    * pod UPDATE: the whole price, where a changed label brings the pod into the scope;
+    * pod UPDATE: the whole price, where a changed label brings the pod into the scope; the increase, where node
+      selector, affinity or tolerations send a pod that has no node yet to dearer nodes;
     * workloads: the increase, as a warning. Only pods are ever booked, so only pods are refused.
+
+    What a pod asks for that the price list has no price of is told; with ``unpriced: deny`` such a pod is refused, a
+    replacement too.
 
     A budget in another currency than the prices (its PriceList was removed, say) judges nothing; ``onFault`` decides.
 
@@ -51,7 +55,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from webhook.guardrails import _money
-from webhook.guardrails._contract import Context, Finding
+from webhook.guardrails._contract import Context, Finding, WorkloadScale, moves
 from webhook.kube.quantity import QuantityError
 from webhook.ledger import balance
 from webhook.ledger.store import Charge
@@ -89,6 +93,8 @@ class BudgetRule(NamedTuple):
     """As it was written; `covers` is what it means."""
     grace_until: date | None = None
     """Last day on which an enforced budget only warns."""
+    trusts_runtime: bool = False
+    """Whether the running time that a Job is annotated with is believed."""
     denies_unpriced: bool = False
     """Whether it refuses what has no price."""
     pays_next: bool = True
@@ -135,6 +141,7 @@ def compile_budget(name: str, spec: BudgetSpec) -> BudgetRule:
         begins_on=spec.begins_on,
         scope=spec.scope,
         grace_until=spec.grace_until,
+        trusts_runtime=spec.trust_expected_runtime,
         denies_unpriced=spec.unpriced == "deny",
         pays_next=not spec.allow_above_next_period,
     )
@@ -175,12 +182,13 @@ def _compile_scope(scope: ScopeModel) -> Covers:
 
 
 def judges(context: Context) -> bool:
-    """Whether this operation can take money: pod CREATE, resize, a change of the pod's labels, and workloads."""
+    """Whether this operation can take money: pod CREATE, resize, a change of the pod's labels or of where it may run,
+    and workloads."""
     if context.scale is not None or context.subresource == "resize":
         return True
     if context.subresource:
         return False
-    return context.operation == "CREATE" or old_labels(context) != context.labels
+    return context.operation == "CREATE" or old_labels(context) != context.labels or moves(context)
 
 
 def judge(
@@ -211,12 +219,12 @@ def judge(
         return said
     terms = rule.terms(context.prices.hours_per_month)
     before = balance.used(terms, committed_micros, spent=spent_micros, now=now)
-    added = rate * _hours(terms, context, now)
+    added = rate * _hours(rule, terms, context, now)
     after = before + added
     if balance.is_above(terms, after):
         message = _message(rule, context, before, added)
         return (*said, Finding(rule="budget", message=message, cure=_cure(context), notice=is_workload))
-    if now is not None and _outlives_the_period(terms, context):
+    if now is not None and _outlives_the_period(rule, terms, context):
         ahead = balance.next_hours(terms, now)
         if balance.is_above(terms, (committed_micros + rate) * ahead):
             message = _message(rule, context, committed_micros * ahead, rate * ahead, is_next=True)
@@ -237,20 +245,21 @@ def added_rate(rule: BudgetRule, context: Context) -> int:
     """
     price = _money.context_price(context)
     scale = context.scale
-    now_costs = price.of(scale.replicas if scale is not None else 1)
+    now_costs = _money.of_all(price, scale)
     if context.operation != "UPDATE" or context.old_pod is None or not _covered_before(rule, context):
         return now_costs
-    if scale is None and context.subresource != "resize":
+    if scale is None and context.subresource != "resize" and not moves(context):
         return 0  # It is paid by this budget already, and no other update changes what a pod costs.
     old = _money.old_price(context)
     if scale is None:
         return max(0, price.micros - (old.micros if old is not None else 0))
-    pods_before = context.old_scale.replicas if context.old_scale is not None else 1
+    before = context.old_scale
     if context.subresource == "scale":
+        pods_before = before.replicas if before is not None else 1
         return max(0, price.of(scale.replicas) - price.of(pods_before))
     # Compared as received: what proposals do to the pods is no change that the author makes.
     received = context.received_price or price
-    return max(0, received.of(scale.replicas) - (old.of(pods_before) if old is not None else 0))
+    return max(0, _money.of_all(received, scale) - (_money.of_all(old, before) if old is not None else 0))
 
 
 def charge(rule: BudgetRule, hours_per_month: int, now: datetime | None, *, spent_micros: int = 0) -> Charge:
@@ -290,10 +299,10 @@ def old_labels(context: Context) -> Labels:
     return (metadata.labels or _NO_LABELS) if metadata is not None else _NO_LABELS
 
 
-def _hours(terms: balance.Terms, context: Context, now: datetime | None) -> balance.Amount:
+def _hours(rule: BudgetRule, terms: balance.Terms, context: Context, now: datetime | None) -> balance.Amount:
     """Return the hours that the object's rate is counted for; a Job's run may be shorter than the period."""
     ahead = balance.hours_ahead(terms, now)
-    scale = context.scale
+    scale = _scale(rule, context)
     if scale is None or scale.hours is None:
         return ahead
     if not scale.is_monthly:
@@ -302,9 +311,13 @@ def _hours(terms: balance.Terms, context: Context, now: datetime | None) -> bala
     return Fraction(ahead * min(scale.hours, month), month)
 
 
-def _outlives_the_period(terms: balance.Terms, context: Context) -> bool:
+def _scale(rule: BudgetRule, context: Context) -> WorkloadScale | None:
+    return context.scale.believed(rule.trusts_runtime) if context.scale is not None else None
+
+
+def _outlives_the_period(rule: BudgetRule, terms: balance.Terms, context: Context) -> bool:
     """Whether what is judged goes on in the next period, and that one has to pay it, too."""
-    scale = context.scale
+    scale = _scale(rule, context)
     return terms.pays_next and terms.basis == "monthEnd" and (scale is None or scale.is_monthly)
 
 
@@ -315,12 +328,13 @@ def _message(
     has, adds, whole = (_text(rule, micros) for micros in (before, added, rule.amount))
     until = f"committed until the {unit} ends" if rule.basis == "monthEnd" else "committed"
     bound = "" if rule.reject_at == 100 else f" (refused above {rule.reject_at} %)"
-    scale = context.scale
+    scale = _scale(rule, context)
     priced = _money.quantities(_money.context_price(context))
     if scale is not None:
         adds = f"this {scale.kind or 'workload'} adds {adds} ({_money.pods(scale)}: {priced})"
     else:
-        adds = f"this {'resize' if context.subresource == 'resize' else 'pod'} adds {adds} ({priced})"
+        what = "resize" if context.subresource == "resize" else "update" if moves(context) else "pod"
+        adds = f"this {what} adds {adds} ({priced})"
     spent = "spent or " if rule.basis == "monthEnd" else ""
     grace = f" (only a warning until the end of {rule.grace_until})" if rule.grace_until is not None else ""
     if is_next:
@@ -339,6 +353,6 @@ def _text(rule: BudgetRule, micros: balance.Amount) -> str:
 
 def _cure(context: Context) -> str:
     return (
-        f"{_money.how_to_cost_less(context)}, remove pods that this budget pays for, or ask the platform team to raise "
+        f"{_money.how_to_undo(context)}, remove pods that this budget pays for, or ask the platform team to raise "
         "its amount"
     )

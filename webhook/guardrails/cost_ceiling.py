@@ -9,11 +9,15 @@ Rule
     The price is what the scheduler sets aside for the pod, the overhead of its RuntimeClass included, at the prices
     of the PriceList of the nodes that it runs on, and the volumes that come with it. Of a container it is the
     request, else the limit, else the namespace's LimitRange default, else ``assumedRequest``; the message says
-    which, and names the PriceList. A Deployment counts its replicas, a DaemonSet the nodes it matches, a Job its
-    parallelism. A Job is priced for its expected running time where that is known, at most for a month; a CronJob
-    for that of all runs of a month, those that overlap side by side. While it is suspended, a Job or CronJob costs
-    nothing; what it will cost once it is resumed is told. Where a HorizontalPodAutoscaler may raise a workload
-    above the ceiling, it is told.
+    which, and names the PriceList. A Deployment counts its replicas, a DaemonSet the nodes it matches, each at its own
+    price, a Job its parallelism. A Job is priced for the time that it runs, at most for a month; a CronJob for that of
+    all runs of a month, those that overlap side by side. While it is suspended, a Job or CronJob costs nothing; what
+    it will cost once it is resumed is told. Where a HorizontalPodAutoscaler may raise a workload above the ceiling, it
+    is told.
+
+    The time that a run takes is what the annotation ``podgate.dev/expected-runtime`` says, such as ``90m``: it is
+    believed up to ``activeDeadlineSeconds``, which ends the run, and without that only with ``trustExpectedRuntime``.
+    Without the annotation it is ``activeDeadlineSeconds``, and without both the whole month. The text says which.
 
 Fields
     ``podMonthly``, ``workloadMonthly``: decimal strings in the price list's currency; at least one of them.
@@ -21,6 +25,7 @@ Fields
 
 When
     * pod CREATE and ``pods/resize``; a resize only where it makes the pod dearer than it was;
+    * pod UPDATE, where node selector, affinity or tolerations send a pod that has no node yet to dearer nodes;
     * workloads on CREATE, and on UPDATE and scale only where the cost rises. ``workloadMonthly`` may refuse them;
       ``podMonthly`` warns there, and refuses the pods themselves.
 
@@ -42,7 +47,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from webhook.guardrails import _money
-from webhook.guardrails._contract import Context, Finding, Guardrail
+from webhook.guardrails._contract import Context, Finding, Guardrail, WorkloadScale, moves
 from webhook.kube.quantity import QuantityError
 from webhook.policy.cost_ceiling import CostCeilingSection
 from webhook.pricing import money
@@ -53,13 +58,20 @@ class CostCeilingRule(NamedTuple):
 
     pod_monthly: int | None
     workload_monthly: int | None
+    trusts_runtime: bool = False
+    """Whether the running time that a Job is annotated with is believed."""
     denies_unpriced: bool = False
     """Whether it refuses what has no price."""
 
 
 def compile_rule(section: CostCeilingSection) -> CostCeilingRule:
     """Compile the section."""
-    return CostCeilingRule(_micros(section.pod_monthly), _micros(section.workload_monthly), section.unpriced == "deny")
+    return CostCeilingRule(
+        pod_monthly=_micros(section.pod_monthly),
+        workload_monthly=_micros(section.workload_monthly),
+        trusts_runtime=section.trust_expected_runtime,
+        denies_unpriced=section.unpriced == "deny",
+    )
 
 
 def _micros(amount: Decimal | None) -> int | None:
@@ -67,10 +79,12 @@ def _micros(amount: Decimal | None) -> int | None:
 
 
 def judges(context: Context) -> bool:
-    """Whether this operation can raise a cost: pod CREATE, ``pods/resize``, and workloads."""
+    """Whether this operation can raise a cost: pod CREATE, ``pods/resize``, updates that move a pod, and workloads."""
     if context.scale is not None:
         return True
-    return context.operation == "CREATE" if not context.subresource else context.subresource == "resize"
+    if context.subresource:
+        return context.subresource == "resize"
+    return context.operation == "CREATE" or moves(context)
 
 
 def inspect(rule: CostCeilingRule, context: Context) -> Sequence[Finding]:
@@ -82,51 +96,62 @@ def inspect(rule: CostCeilingRule, context: Context) -> Sequence[Finding]:
     old = _money.old_price(context) if context.operation == "UPDATE" else None
     findings = list(_money.unpriced(context, denies=rule.denies_unpriced))
     received = context.received_price or price
+    scale = context.scale.believed(rule.trusts_runtime) if context.scale is not None else None
     if rule.pod_monthly is not None and (old is None or received.of(1) > old.of(1)):
-        findings.extend(_judge_pod(rule.pod_monthly, context, price))
-    if rule.workload_monthly is not None and context.scale is not None:
-        findings.extend(_judge_workload(rule.workload_monthly, context, price, old))
+        findings.extend(_judge_pod(rule.pod_monthly, context, price, scale))
+    if rule.workload_monthly is not None and scale is not None:
+        findings.extend(_judge_workload(rule, rule.workload_monthly, context, scale, price, old))
     return findings
 
 
-def _judge_pod(ceiling: int, context: Context, price: _money.PodPrice) -> Sequence[Finding]:
-    cost = price.of(1) * hours_priced(context)
+def _judge_pod(
+    ceiling: int, context: Context, price: _money.PodPrice, scale: WorkloadScale | None
+) -> Sequence[Finding]:
+    cost = price.of(1) * _hours(scale, context.prices.hours_per_month)
     if cost <= ceiling:
         return ()
-    is_workload = context.scale is not None
+    is_workload = scale is not None
     shown, bound = _apart(cost, ceiling, context.prices.currency)
     what = "each pod costs" if is_workload else "costs"
     return (
         Finding(
             rule="podMonthly",
-            message=f"{what} {shown} a {_span(context)}, above the ceiling of {bound} ({_money.quantities(price)})",
-            cure=f"{_money.how_to_cost_less(context)}, or ask the platform team to raise costCeiling.podMonthly",
+            message=f"{what} {shown} a {_span(scale)}, above the ceiling of {bound} ({_money.quantities(price)})",
+            cure=f"{_money.how_to_undo(context)}, or ask the platform team to raise costCeiling.podMonthly",
             notice=is_workload,
         ),
     )
 
 
 def _judge_workload(
-    ceiling: int, context: Context, price: _money.PodPrice, old: _money.PodPrice | None
+    rule: CostCeilingRule,
+    ceiling: int,
+    context: Context,
+    scale: WorkloadScale,
+    price: _money.PodPrice,
+    old: _money.PodPrice | None,
 ) -> Sequence[Finding]:
-    scale = context.scale
-    assert scale is not None  # noqa: S101  the caller has looked
-    cost = price.of(scale.replicas) * hours_priced(context)
+    month = context.prices.hours_per_month
+    cost = _money.of_all(price, scale) * _hours(scale, month)
     if cost <= ceiling:
-        return _judge_most(ceiling, context, price)
-    if old is not None and context.old_scale is not None and not _rises(context, price, old):
-        return ()
+        return _judge_most(ceiling, context, scale, price)
+    if old is not None and context.old_scale is not None:
+        before = context.old_scale.believed(rule.trusts_runtime)
+        if not _rises(context, (price, scale), (old, before)):
+            return ()
     currency = context.prices.currency
     shown, bound = _apart(cost, ceiling, currency)
-    hours = hours_priced(context)
+    hours = _hours(scale, month)
     each = f"{money.format_money(money.over_hours(price.micros, hours), currency)} a pod"
+    if _money.of_all(price, scale) != price.of(scale.replicas):
+        each = f"up to {each}"
     if price.once:
         each += f", and {money.format_money(money.over_hours(price.once, hours), currency)} for claims that they share"
     return (
         Finding(
             rule="workloadMonthly",
             message=(
-                f"costs {shown} a {_span(context)} ({_money.pods(scale)}), above the ceiling of {bound} "
+                f"costs {shown} a {_span(scale)} ({_money.pods(scale)}), above the ceiling of {bound} "
                 f"({each}: {_money.quantities(price)})"
             ),
             cure=(
@@ -138,59 +163,52 @@ def _judge_workload(
     )
 
 
-def _judge_most(ceiling: int, context: Context, price: _money.PodPrice) -> Sequence[Finding]:
+def _judge_most(ceiling: int, context: Context, scale: WorkloadScale, price: _money.PodPrice) -> Sequence[Finding]:
     """Say that an autoscaler, or resuming a suspended Job, may raise the workload above its ceiling, where it will be
     refused."""
-    scale = context.scale
-    assert scale is not None  # noqa: S101  the caller has looked
-    cost = price.of(max(scale.most, scale.resumed)) * hours_priced(context)
+    cost = price.of(max(scale.most, scale.resumed)) * _hours(scale, context.prices.hours_per_month)
     if cost <= ceiling:
         return ()
     shown, bound = _apart(cost, ceiling, context.prices.currency)
     cure = f"{_money.how_to_cost_less(context)}, or ask for a higher ceiling"
     if scale.resumed:
         message = (
-            f"would cost {shown} a {_span(context)} ({_money.pods(scale)}), above the ceiling of {bound}; resuming it "
+            f"would cost {shown} a {_span(scale)} ({_money.pods(scale)}), above the ceiling of {bound}; resuming it "
             "will be refused"
         )
         cure = f"run fewer pods, {cure}"
     else:
         message = (
-            f"would cost {shown} a {_span(context)} at {scale.most} replicas, the {scale.most_source}: above the "
+            f"would cost {shown} a {_span(scale)} at {scale.most} replicas, the {scale.most_source}: above the "
             f"ceiling of {bound}, where scaling ends"
         )
         cure = f"lower maxReplicas, {cure}"
     return (Finding(rule="workloadMonthly", message=message, cure=cure, notice=True),)
 
 
-def _rises(context: Context, price: _money.PodPrice, old: _money.PodPrice) -> bool:
+def _rises(
+    context: Context, now: tuple[_money.PodPrice, WorkloadScale], then: tuple[_money.PodPrice, WorkloadScale]
+) -> bool:
     """Whether the author's change makes the workload dearer; what proposals do to its pods does not count."""
-    scale, before = context.scale, context.old_scale
-    assert scale is not None  # noqa: S101  the caller has looked
-    assert before is not None  # noqa: S101  the caller has looked
+    (price, scale), (old, before) = now, then
     if context.subresource == "scale":
         return scale.replicas > before.replicas
     month = context.prices.hours_per_month
     received = context.received_price or price
-    now_costs = received.of(scale.replicas) * hours_priced(context)
-    return now_costs > old.of(before.replicas) * _hours(before.hours, month)
+    return _money.of_all(received, scale) * _hours(scale, month) > _money.of_all(old, before) * _hours(before, month)
 
 
 def _apart(cost: int, ceiling: int, currency: str) -> tuple[str, str]:
     return money.format_apart(money.over_hours(cost, 1), money.over_hours(ceiling, 1), currency)
 
 
-def hours_priced(context: Context) -> int:
+def _hours(scale: WorkloadScale | None, month: int) -> int:
     """Return the hours that a monthly cost is computed with: those of a month, or of a Job's run if that is less."""
-    return _hours(context.scale.hours if context.scale is not None else None, context.prices.hours_per_month)
+    return month if scale is None or scale.hours is None else min(scale.hours, month)
 
 
-def _hours(expected: int | None, month: int) -> int:
-    return month if expected is None else min(expected, month)
-
-
-def _span(context: Context) -> str:
-    return "month" if context.scale is None or context.scale.is_monthly else "run"
+def _span(scale: WorkloadScale | None) -> str:
+    return "month" if scale is None or scale.is_monthly else "run"
 
 
 GUARDRAIL = Guardrail(
@@ -199,4 +217,5 @@ GUARDRAIL = Guardrail(
     compile=compile_rule,
     inspect=inspect,
     judges=judges,
+    trusts_runtime=lambda rule: rule.trusts_runtime,
 )

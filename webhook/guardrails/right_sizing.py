@@ -5,7 +5,7 @@ request times the headroom. Nothing is ever refused by this guardrail; with `mod
 recorded. Without a VPA, or for a container or resource without a recommendation, nothing happens.
 
 **Whose recommendation.** The VPA whose target is the pod's top-most controller and whose target selects the pod;
-VPAs of every updateMode count. The policy of the exact container name applies, else the last `*`: `mode: Off`,
+VPAs of every updateMode count. The policy of the exact container name applies, else the last `*`: `mode: "Off"`,
 `controlledResources`, `minAllowed`, `maxAllowed` (both on requests only) and `controlledValues`. With `RequestsOnly`
 the limit is left alone and the request never exceeds it. Where VPA itself acts (updateMode neither Off nor Initial),
 the request is VPA's own capped target, exactly, and only the limit is decided here; `recommendation`, `when`,

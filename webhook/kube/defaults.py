@@ -12,7 +12,8 @@ The last two happen to pods only: the templates of workloads keep what was writt
 
 from typing import Any
 
-from webhook.kube.objects import Container, Pod, PodSpec, Present, SecurityContext, TypedProfile, Volume
+from webhook.kube.objects import Container, Pod, PodSpec, Present, Volume
+from webhook.kube.security_objects import SecurityContext, TypedProfile
 
 _APP_ARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
 

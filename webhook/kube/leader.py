@@ -105,8 +105,16 @@ class Election:
             self.transitions += 1
             _log.info("leading as %s", self._identity)
         elif led and not leads:
-            _log.warning("no longer leading; %s", self.problem or f"{self.holder or 'nobody'} holds the lease")
+            _log.warning("no longer leading; %s", self._why_not())
         return leads
+
+    def _why_not(self) -> str:
+        if self.problem is not None:
+            return self.problem
+        if self.holder == self._identity:
+            # The Lease still names this candidate: it was not renewed in time, as after an outage of the API server.
+            return "its lease ran out before it was renewed"
+        return f"{self.holder or 'nobody'} holds the lease"
 
     def release(self) -> None:
         """Give the Lease back, so that another need not wait for it to run out; blocking. Never raises."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from webhook.kube import _yaml
+from webhook.kube import _yaml, shallow
 
 MAX_BYTES = 50 * 1024 * 1024
 """Of one file or stream. A list of ten thousand pods has about this size."""
@@ -185,6 +185,18 @@ def _json_values(text: str) -> list[tuple[int, Any]] | None:
     A flow style YAML document starts like JSON, so None is no error yet: the YAML reader has the last word, and its
     message carries a line. A duplicate key stands in the list as the exception.
     """
+    try:
+        return _decoded(text)
+    except RecursionError:
+        pass
+    try:
+        # What lies that deep is read by nobody; see there.
+        return _decoded(shallow.cut(text.encode()).decode())
+    except (RecursionError, UnicodeError, shallow.TooManyBracketsError):
+        return None
+
+
+def _decoded(text: str) -> list[tuple[int, Any]] | None:
     values: list[tuple[int, Any]] = []
     at = _end_of_blank(text, 0)
     while at < len(text):
@@ -193,7 +205,7 @@ def _json_values(text: str) -> list[tuple[int, Any]] | None:
             value, at = _DECODER.raw_decode(text, at)
         except _DuplicateKeyError as error:
             return [*values, (line, error)]
-        except (ValueError, RecursionError):
+        except ValueError:
             return None
         values.append((line, value))
         at = _end_of_blank(text, at)

@@ -16,6 +16,10 @@ from typing import Any
 
 import msgspec
 
+from webhook.kube._object import Object as Object
+from webhook.kube.pod_devices import ExtendedClaimStatus, PodClaimStatus, PodResourceClaim
+from webhook.kube.security_objects import ContainerPort, Handler, Lifecycle, PodSecurityContext, SecurityContext
+
 RawQuantity = str | int | float
 """A quantity as it stands in JSON or YAML: text, or a bare number, which counts as its literal text."""
 
@@ -23,10 +27,6 @@ ResourceMap = dict[str, RawQuantity | None]
 
 DEFAULT_NAMESPACE = "default"
 """Of a namespaced object in a manifest that names none."""
-
-
-class Object(msgspec.Struct, rename="camel", gc=False):
-    """Base of all structs here: camelCase on the wire, snake_case in Python, unknown fields ignored."""
 
 
 class Present(Object):
@@ -61,80 +61,6 @@ class ResourceRequirements(Object):
     requests: ResourceMap | None = None
     limits: ResourceMap | None = None
     claims: list[Present] | None = None
-
-
-class Capabilities(Object):
-    add: list[str] | None = None
-    drop: list[str] | None = None
-
-
-class SELinuxOptions(Object):
-    user: str | None = None
-    role: str | None = None
-    type: str | None = None
-    level: str | None = None
-
-
-class TypedProfile(Object):
-    """A seccomp or AppArmor profile; the object may be present with no type, which is not the same as absent."""
-
-    type: str | None = None
-
-
-class WindowsOptions(Object):
-    host_process: bool | None = None
-
-
-class SecurityContext(Object):
-    """Of a container."""
-
-    privileged: bool | None = None
-    allow_privilege_escalation: bool | None = None
-    run_as_non_root: bool | None = None
-    run_as_user: int | None = None
-    proc_mount: str | None = None
-    capabilities: Capabilities | None = None
-    se_linux_options: SELinuxOptions | None = None
-    seccomp_profile: TypedProfile | None = None
-    app_armor_profile: TypedProfile | None = None
-    windows_options: WindowsOptions | None = None
-
-
-class Sysctl(Object):
-    name: str = ""
-
-
-class PodSecurityContext(Object):
-    run_as_non_root: bool | None = None
-    run_as_user: int | None = None
-    se_linux_options: SELinuxOptions | None = None
-    seccomp_profile: TypedProfile | None = None
-    app_armor_profile: TypedProfile | None = None
-    windows_options: WindowsOptions | None = None
-    sysctls: list[Sysctl] | None = None
-
-
-class ContainerPort(Object):
-    host_port: int | None = None
-    container_port: int | None = None
-
-
-class HostAction(Object):
-    """An ``httpGet`` or ``tcpSocket`` action; only its host is read."""
-
-    host: str | None = None
-
-
-class Handler(Object):
-    """A probe or a lifecycle handler."""
-
-    http_get: HostAction | None = None
-    tcp_socket: HostAction | None = None
-
-
-class Lifecycle(Object):
-    post_start: Handler | None = None
-    pre_stop: Handler | None = None
 
 
 class Container(Object):
@@ -290,14 +216,6 @@ class TopologySpreadConstraint(Object):
     when_unsatisfiable: str | None = None
 
 
-class PodResourceClaim(Object):
-    """A claim for devices: one that exists, or a template of which the pod gets one of its own."""
-
-    name: str = ""
-    resource_claim_name: str | None = None
-    resource_claim_template_name: str | None = None
-
-
 class PodOS(Object):
     name: str | None = None
 
@@ -317,6 +235,7 @@ class PodSpec(Object):
     priority_class_name: str | None = None
     runtime_class_name: str | None = None
     active_deadline_seconds: int | None = None
+    termination_grace_period_seconds: int | None = None
     restart_policy: str | None = None
     host_network: bool | None = None
     host_pid: bool | None = msgspec.field(name="hostPID", default=None)
@@ -327,19 +246,6 @@ class PodSpec(Object):
     overhead: ResourceMap | None = None
     resources: ResourceRequirements | None = None
     resource_claims: list[PodResourceClaim] | None = None
-
-
-class PodClaimStatus(Object):
-    """Which ResourceClaim was made for an entry of ``spec.resourceClaims``; none where none is needed."""
-
-    name: str = ""
-    resource_claim_name: str | None = None
-
-
-class ExtendedClaimStatus(Object):
-    """The ResourceClaim that was made for the extended resources of a pod."""
-
-    resource_claim_name: str = ""
 
 
 class ContainerStatus(Object):
@@ -387,11 +293,27 @@ class PodTemplate(Object):
     spec: PodSpec | None = None
 
 
+class PodFailureCondition(Object):
+    type: str = ""
+
+
+class PodFailureRule(Object):
+    action: str = ""
+    on_pod_conditions: list[PodFailureCondition] | None = None
+
+
+class PodFailurePolicy(Object):
+    rules: list[PodFailureRule] | None = None
+
+
 class JobSpec(Object):
     template: PodTemplate | None = None
     parallelism: int | None = None
     completions: int | None = None
     active_deadline_seconds: int | None = None
+    backoff_limit: int | None = None
+    backoff_limit_per_index: int | None = None
+    pod_failure_policy: PodFailurePolicy | None = None
     suspend: bool | None = None
 
 
@@ -419,6 +341,9 @@ class WorkloadSpec(Object):
     parallelism: int | None = None
     completions: int | None = None
     active_deadline_seconds: int | None = None
+    backoff_limit: int | None = None
+    backoff_limit_per_index: int | None = None
+    pod_failure_policy: PodFailurePolicy | None = None
     suspend: bool | None = None
     volume_claim_templates: list[ClaimTemplate] | None = None
     schedule: str | None = None

@@ -15,19 +15,16 @@ import msgspec
 from webhook.kube.containers import ContainerRef
 from webhook.kube.objects import (
     Affinity,
-    Capabilities,
     NodeAffinity,
     ObjectMeta,
     Pod,
-    PodSecurityContext,
     PodSpec,
     PreferredSchedulingTerm,
     ResourceRequirements,
-    SecurityContext,
     Toleration,
     TopologySpreadConstraint,
-    TypedProfile,
 )
+from webhook.kube.security_objects import Capabilities, PodSecurityContext, SecurityContext, TypedProfile
 
 Operation = dict[str, Any]
 

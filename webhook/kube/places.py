@@ -41,16 +41,20 @@ class Places:
             at: line that the object begins at.
             path: such as ``spec.containers[0].securityContext``.
         """
+        return self.line_of(at, [name or int(index) for name, index in _STEP.findall(path)])
+
+    def line_of(self, at: int, steps: Iterable[str | int]) -> int:
+        """Return the same by the steps of a path, whose keys may be of any text."""
         node, line = self._objects.get(at), at
-        for name, index in _STEP.findall(path):
-            if isinstance(node, yaml.MappingNode) and name:
-                found = [each for each in node.value if each[0].value == name]
+        for step in steps:
+            if isinstance(node, yaml.MappingNode) and isinstance(step, str):
+                found = [each for each in node.value if each[0].value == step]
                 if not found:
                     break
                 key, node = found[0]
                 line = key.start_mark.line + 1
-            elif isinstance(node, yaml.SequenceNode) and index and int(index) < len(node.value):
-                node = node.value[int(index)]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+                node = node.value[step]
                 line = node.start_mark.line + 1
             else:
                 break

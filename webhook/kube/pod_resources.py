@@ -67,13 +67,7 @@ def read(spec: PodSpec, *, completed: bool = True) -> Resources:
     Raises:
         QuantityError: a quantity is malformed.
     """
-    parts = (
-        *(
-            _part(each, "sidecar" if each.restart_policy == "Always" else "init", completed=completed)
-            for each in spec.init_containers or ()
-        ),
-        *(_part(each, "regular", completed=completed) for each in spec.containers or ()),
-    )
+    parts = tuple(_part(container, kind, completed=completed) for kind, container in kinds(spec))
     own = spec.resources
     requests = amounts(own.requests) if own is not None else _NO_AMOUNTS
     limits = amounts(own.limits) if own is not None else _NO_AMOUNTS
@@ -84,6 +78,15 @@ def read(spec: PodSpec, *, completed: bool = True) -> Resources:
         requests, limits = _completed_pod_level(parts, requests, limits)
     rounded = tuple(each._replace(requests=_rounded(each.requests), limits=_rounded(each.limits)) for each in parts)
     return Resources(rounded, _rounded(requests), _rounded(limits), _rounded(overhead))
+
+
+def kinds(spec: PodSpec) -> list[tuple[Kind, Container]]:
+    """Return init containers and sidecars in their order, then containers, each with its kind."""
+    found: list[tuple[Kind, Container]] = [
+        ("sidecar" if each.restart_policy == "Always" else "init", each) for each in spec.init_containers or ()
+    ]
+    found.extend([("regular", each) for each in spec.containers or ()])
+    return found
 
 
 def amounts(resources: ResourceMap | None) -> dict[str, int]:
@@ -148,12 +151,16 @@ def together(asked: Iterable[tuple[Kind, Amounts]]) -> dict[str, int]:
     highest: dict[str, int] = {}
     for kind, given in asked:
         if kind == "init":
-            _raise_to(highest, _sum(sidecars, given))
+            for name, amount in given.items():
+                moment = amount + sidecars.get(name, 0)
+                if name not in highest or moment > highest[name]:
+                    highest[name] = moment
             continue
         _add(running, given)
         if kind == "sidecar":
             _add(sidecars, given)
-    _raise_to(running, highest)
+    if highest:
+        _raise_to(running, highest)
     return running
 
 
@@ -266,12 +273,6 @@ def is_resize_infeasible(status: PodStatus) -> bool:
 def _add(total: dict[str, int], more: Amounts) -> None:
     for name, amount in more.items():
         total[name] = total.get(name, 0) + amount
-
-
-def _sum(one: Amounts, other: Amounts) -> dict[str, int]:
-    total = dict(one)
-    _add(total, other)
-    return total
 
 
 def _raise_to(total: dict[str, int], other: Amounts) -> None:

@@ -2,7 +2,8 @@
 
 Both sets are priced as written, with the same price list and by the same rules as in a review: replicas of workloads,
 nodes of DaemonSets, parallelism and running time of Jobs. A workload that an HPA scales has two costs, at the HPA's
-minimum and at its maximum. Policies have no part in it, so the numbers depend on the manifests alone.
+minimum and at its maximum. Policies have no part in it but where they trust the running time that Jobs are annotated
+with, so the numbers depend on the manifests alone.
 """
 
 import re
@@ -14,12 +15,14 @@ import msgspec
 
 from webhook.admission import request as requests
 from webhook.admission import subject as subjects
+from webhook.admission.matching import trusts_runtime
 from webhook.admission.review import Surroundings, what_speaks_for
 from webhook.cluster.view import Controller, View
 from webhook.guardrails import _money
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.kube.objects import controller_of
 from webhook.kube.quantity import QuantityError
+from webhook.kube.type_errors import explain
 from webhook.offline import judged
 from webhook.offline.formats.result import Change, Compared, Comparison, Range, difference
 from webhook.pricing import money
@@ -97,7 +100,11 @@ def price_all(
             if subject is None:
                 continue
             priced = _price(subject, around)
-        except (requests.BadReview, msgspec.ValidationError, QuantityError, RecursionError) as error:
+        except msgspec.ValidationError as error:
+            told = explain(error, item.document, item.origin)
+            errors.append(ManifestError(item.origin, f"cannot be priced: {told}"))
+            continue
+        except (requests.BadReview, QuantityError, RecursionError) as error:
             errors.append(ManifestError(item.origin, f"cannot be priced: {str(error).partition(chr(10))[0]}; mend it"))
             continue
         key = (subject.kind, subject.namespace, subject.name)
@@ -149,23 +156,23 @@ def _subject(item: Manifest, view: View, namespace: str) -> subjects.Subject | N
 
 
 def _price(subject: subjects.Subject, around: Surroundings) -> Priced:
-    context = what_speaks_for(subject, around)[0]
+    context, entries, _ = what_speaks_for(subject, around)
     price = _money.context_price(context)
     book = around.rules.prices
-    scale = subject.scale
+    scale = subject.scale.believed(trusts_runtime(entries)) if subject.scale is not None else None
     if scale is None:
         amount = money.over_hours(price.micros, book.hours_per_month)
         return Priced(Range(amount, amount), "1 pod")
     hours = min(scale.hours, book.hours_per_month) if scale.hours is not None else book.hours_per_month
-    low = high = scale.replicas
-    words = scale.source
     controller = subject.controller or Controller(subject.kind, subject.name)
     autoscalers = around.view.horizontal_pod_autoscalers(subject.namespace, controller)
     if autoscalers:
         low = min(1 if item.min_replicas is None else item.min_replicas for item in autoscalers)
         high = max(low, *(item.max_replicas for item in autoscalers))
         words = f"{low} to {high} replicas by HPA {', '.join(item.name for item in autoscalers)}"
-    return Priced(Range(money.over_hours(price.of(low), hours), money.over_hours(price.of(high), hours)), words)
+        return Priced(Range(money.over_hours(price.of(low), hours), money.over_hours(price.of(high), hours)), words)
+    cost = money.over_hours(_money.of_all(price, scale), hours)
+    return Priced(Range(cost, cost), scale.source)
 
 
 def _add(prices: dict[Key, Priced], key: Key, priced: Priced) -> None:

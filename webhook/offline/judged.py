@@ -17,6 +17,7 @@ from webhook.admission.review import Surroundings, judge
 from webhook.kube import defaults
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.kube.objects import WORKLOAD_KINDS, Pod, Workload, pod_template
+from webhook.kube.type_errors import explain
 
 _GROUPS: Final = {
     "Pod": ("", "v1"),
@@ -71,8 +72,15 @@ def judge_all(
         try:
             yield _judge(item, around, namespace)
         except requests.BadReview as error:
-            yield ManifestError(item.origin, error.reason)
-        except (msgspec.ValidationError, RecursionError) as error:
+            cause = error.__context__
+            reason = error.reason
+            if isinstance(cause, msgspec.ValidationError):
+                reason = f"the AdmissionReview is wrong: {explain(cause, item.document, item.origin)}"
+            yield ManifestError(item.origin, reason)
+        except msgspec.ValidationError as error:
+            kind, told = item.document["kind"], explain(error, item.document, item.origin)
+            yield ManifestError(item.origin, f"is no valid {kind}: {told}")
+        except RecursionError as error:
             kind = item.document["kind"]
             yield ManifestError(item.origin, f"is no valid {kind}: {error}; mend that field, see kubectl explain")
 

@@ -20,6 +20,8 @@ from webhook.policy.budget import BudgetExceptions, BudgetSpec
 from webhook.policy.cost_labels import CostLabelsSection
 from webhook.policy.guardrail_policy import ExceptionsModel, GuardrailPolicySpec
 from webhook.policy.policy_exception import BUDGET, PolicyExceptionSpec
+from webhook.policy.spot import SpotSection
+from webhook.pricing.unpriced import where
 
 Weight = Literal["error", "warning"]
 _Policy = Document[GuardrailPolicySpec]
@@ -94,6 +96,28 @@ def _policy(policy: _Policy) -> Iterator[Remark]:
         yield Remark(policy.origin, "systemNamespace", "warning", what, text, cure)
     if _is_everything(match):
         yield from _locks(policy, what, active)
+    yield from _preference(policy, what)
+
+
+def _preference(policy: _Policy, what: str) -> Iterator[Remark]:
+    section = policy.spec.sections.get("spot")
+    affinity = section.node_affinity if isinstance(section, SpotSection) else None
+    if affinity is not None and affinity.key in _NO_CAPACITY:
+        text = f"prefers spot nodes by {affinity.key}, which says nothing of a node's capacity"
+        cure = "name in spot.nodeAffinity.key the label of spot nodes, such as karpenter.sh/capacity-type"
+        yield Remark(policy.origin, "spotPreference", "warning", what, text, cure)
+
+
+_NO_CAPACITY: Final = frozenset(
+    {
+        "kubernetes.io/hostname",
+        "kubernetes.io/os",
+        "kubernetes.io/arch",
+        "topology.kubernetes.io/zone",
+        "topology.kubernetes.io/region",
+    }
+)
+"""Labels that every node has, whatever its capacity. Autoscalers handle a preference for some of them badly, too."""
 
 
 def _locks(policy: _Policy, what: str, active: Sequence[str]) -> Iterator[Remark]:
@@ -277,7 +301,8 @@ def _unpriced(policies: PolicySet, cluster: Cluster) -> Iterator[Remark]:
         text = f"has no price of {resource}, which {user} asks for"
         if not lists:
             text = f"is judged by built-in list prices, which have no price of {resource}, which {user} asks for"
-        cure = f'add {resource} to spec.onDemand.resources of the PriceList {DEFAULT_PRICE_LIST}; "0" where it is free'
+        name, field = where(resource)
+        cure = f'add {name} to {field} of the PriceList {DEFAULT_PRICE_LIST}; "0" where it is free'
         yield Remark(first.origin, "unpriced", "warning", what, text, cure)
 
 

@@ -196,7 +196,8 @@ class ResourcePolicies:
         return sum(source.changes for source in self.sources)
 
     def __len__(self) -> int:
-        return sum(map(len, self.sources))
+        """Return how many objects have a version that is valid by itself."""
+        return sum(kept.judged.document is not None for source in self.sources for kept in source.values())
 
     def combine(self, base: PolicySet | None = None) -> Combined:
         """Return all that holds together: the directory's set, and of every object what breaks no rule with it."""

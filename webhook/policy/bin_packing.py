@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from webhook.policy._base import ApiRule, FieldError, Model, Section
-from webhook.policy._names import LabelKey, dns_subdomain
+from webhook.policy._base import ApiRule, FieldError, Many, Model, Section
+from webhook.policy._names import DnsSubdomain, LabelKey, dns_subdomain
 
 
 class TopologySpreadModel(Model):
@@ -47,6 +47,13 @@ class BinPackingSection(Section):
             "fresh. Required unless this section's mode is off."
         ),
     ] = ""
+    known_schedulers: Annotated[
+        Many[DnsSubdomain],
+        Field(
+            description="Further schedulers that run in this cluster, such as volcano: a pod may name them without a "
+            "warning. Default none."
+        ),
+    ] = ()
     topology_spread: Annotated[
         TopologySpreadModel | None,
         Field(description="Topology spread constraint that is appended where the pod has none; absent adds none."),

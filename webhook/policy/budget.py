@@ -210,6 +210,13 @@ class BudgetSpec(Model):
             "Absent, it refuses from the beginning."
         ),
     ] = None
+    trust_expected_runtime: Annotated[
+        bool,
+        Field(
+            description="Whether the annotation `podgate.dev/expected-runtime` of a Job or CronJob is believed where "
+            "no activeDeadlineSeconds bounds its run. Default false: it then counts for the whole period."
+        ),
+    ] = False
     on_fault: Annotated[
         OnFault,
         Field(

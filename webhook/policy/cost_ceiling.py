@@ -24,6 +24,13 @@ class CostCeilingSection(Section):
             "in the price list's currency. Without it, workloads have no ceiling."
         ),
     ] = None
+    trust_expected_runtime: Annotated[
+        bool,
+        Field(
+            description="Whether the annotation `podgate.dev/expected-runtime` of a Job or CronJob is believed where "
+            "no activeDeadlineSeconds bounds its run. Default false: it then costs the whole month."
+        ),
+    ] = False
 
     unpriced: Annotated[
         Unpriced,

@@ -58,8 +58,8 @@ class RatesModel(Model):
         dict[ResourceName, Money],
         Field(
             description="Prices of other resources by name, for one hour: of one unit, such as "
-            "`nvidia.com/mig-1g.5gb`; of one GiB for `ephemeral-storage` and `hugepages-*`. What is not named here "
-            "costs nothing."
+            "`nvidia.com/mig-1g.5gb`; of one GiB for `ephemeral-storage` and `hugepages-*`. Of what is not named, "
+            "huge pages cost what memory does, and the rest is told to have no price."
         ),
     ] = Field(default_factory=dict)
     claims: Annotated[

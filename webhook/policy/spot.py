@@ -69,6 +69,14 @@ class NodeAffinityModel(Model):
 class SpotSection(Section):
     """Spot tolerations, and a preference for spot nodes, for pods that can be interrupted."""
 
+    forbid: Annotated[
+        bool,
+        Field(
+            description="Whether pods must not run on spot: nothing is added, and a pod that asks for spot capacity by "
+            "selector, affinity or toleration is refused. `tolerations` and `nodeAffinity` then say what else marks "
+            "spot nodes here. Default false."
+        ),
+    ] = False
     tolerations: Annotated[
         Many[TolerationModel],
         Field(description="Tolerations that are appended to the pod where an equal one is missing."),
@@ -91,6 +99,33 @@ class SpotSection(Section):
             "PodDisruptionBudget lets none go. Default true; DaemonSets are not concerned."
         ),
     ] = True
+    skip_single_replica: Annotated[
+        bool,
+        Field(
+            description="Whether the only replica of a workload stays off spot, unless an autoscaler sees to more. "
+            "Default false."
+        ),
+    ] = False
+    skip_host_path: Annotated[
+        bool,
+        Field(description="Whether pods with hostPath volumes stay off spot. Default false."),
+    ] = False
+    skip_no_retry: Annotated[
+        bool,
+        Field(
+            description="Whether pods that nothing runs again stay off spot: of Jobs with backoffLimit 0, and with "
+            "restartPolicy Never those that no controller owns. Default false."
+        ),
+    ] = False
+    notice_seconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=86_400,
+            description="Seconds between a spot node's notice and its loss, 1 to 86400; pods whose "
+            "terminationGracePeriodSeconds is longer stay off spot. Default 120, as of AWS; GKE and AKS give 30.",
+        ),
+    ] = 120
     price_as: Annotated[
         Literal["onDemand", "spot"],
         Field(
@@ -106,12 +141,21 @@ class SpotSection(Section):
     @field_validator("node_affinity")
     @classmethod
     def _does_something(cls, value: NodeAffinityModel | None, info: ValidationInfo) -> NodeAffinityModel | None:
-        if value is None and info.data.get("tolerations") == () and info.data.get("mode") != "off":
+        given = info.data
+        does_nothing = value is None and given.get("tolerations") == () and not given.get("forbid")
+        if does_nothing and given.get("mode") != "off":
             raise FieldError(
                 "has neither tolerations nor nodeAffinity, so that it would do nothing",
                 "Add tolerations, or remove the section.",
                 up=1,
             )
+        return value
+
+    @field_validator("price_as")
+    @classmethod
+    def _is_possible(cls, value: str, info: ValidationInfo) -> str:
+        if value == "spot" and info.data.get("forbid"):
+            raise FieldError("prices pods as spot that forbid keeps off spot", "Remove priceAs, or forbid.")
         return value
 
 

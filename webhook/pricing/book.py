@@ -6,7 +6,7 @@ default book carries those of named node pools with it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -17,7 +17,7 @@ from webhook.pricing import placement
 REQUEST, LIMIT, DEFAULT, ASSUMED, SPOT = 1, 2, 4, 8, 16
 """Where a priced quantity comes from, and the capacity type, as bits of one number."""
 
-Capacity = Literal["any", "onDemand", "spot"]
+Capacity = placement.Capacity
 
 PICO: Final = 10**12
 """Pico-units in one unit of currency: the finest price that a price list may state."""

@@ -93,7 +93,7 @@ class _Sum:
         if request.is_admin:
             return
         if not request.alternatives:
-            self.unknown.append("a request for devices of an unknown form")
+            self.unknown.append("a request for devices, which is of an unknown form")
             return
         best: _Option | None = None
         missing: dict[str, int] = {}
@@ -114,7 +114,7 @@ class _Sum:
         name = asked.device_class
         count = self.inventory.every(name) if asked.is_all else asked.devices
         if not count:
-            self.unknown.append(f"devices of class {words.short(name)} by an unknown allocationMode")
+            self.unknown.append(f"devices of class {words.short(name)}, which has an unknown allocationMode")
             return None
         price = self.price_of(name)
         if price:

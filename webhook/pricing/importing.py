@@ -20,6 +20,8 @@ INSTANCE_TYPE: Final = "node.kubernetes.io/instance-type"
 
 _PRICE: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,12})?", re.ASCII)
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
+_CLAIM: Final = "claim/"
+"""Before a device class."""
 _FIELDS: Final = {"cpu": "cpuCoreHour", "memory": "memoryGiBHour", "gpu": "gpuHour"}
 _CAPACITIES: Final = {"": "onDemand", "on-demand": "onDemand", "ondemand": "onDemand", "spot": "spot"}
 _CPU_TO_MEMORY: Final = Fraction("0.031611") / Fraction("0.004237")
@@ -122,7 +124,8 @@ def _wrong_columns(place: str, columns: list[str], required: Iterable[str]) -> I
 def price_lists(rows: Iterable[Row], currency: str, hours_per_month: int) -> list[dict[str, Any]]:
     """Return price lists of a table of prices: one row a price.
 
-    Columns: ``resource`` (cpu, memory, gpu, the name of another resource, storage, or storage/ and a storage class)
+    Columns: ``resource`` (cpu, memory, gpu, the name of another resource, claim/ and a device class, storage, or
+    storage/ and a storage class)
     and ``price``; optional ``list`` (default), ``capacity`` (on-demand or spot), ``per`` (hour or month), and
     ``node_label`` (key=value) for lists of node pools.
 
@@ -183,6 +186,8 @@ def _checked(row: Row) -> tuple[str, tuple[str, str], Fraction] | str:
         if name != "default" or capacity == "spot":
             return "storage has one price on all nodes; put it into the list default, without a capacity"
         return name, ("storage", resource.removeprefix("storage").removeprefix("/")), Fraction(row.cell("price"))
+    if resource == _CLAIM:
+        return "names no device class; write for example claim/gpu.nvidia.com"
     return name, (_CAPACITIES[capacity], resource), Fraction(row.cell("price"))
 
 
@@ -205,6 +210,8 @@ def _put(spec: dict[str, Any], row: Row, key: tuple[str, str], price: Fraction) 
             storage["volumeGiBMonth"] = text
     elif resource in _FIELDS:
         spec.setdefault(section, {})[_FIELDS[resource]] = text
+    elif resource.startswith(_CLAIM):
+        spec.setdefault(section, {}).setdefault("claims", {})[resource.removeprefix(_CLAIM)] = text
     else:
         spec.setdefault(section, {}).setdefault("resources", {})[resource] = text
     if row.cell("node_label"):

@@ -6,9 +6,10 @@ logic: does every node that the pod accepts have certain labels? A pod that acce
 nothing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from webhook.kube.objects import LabelSelector, NodeSelectorTerm, PodSpec, SelectorRequirement
 
@@ -31,6 +32,13 @@ SPOT_LABELS: Final = {
 """Node labels by which the platforms mark spot capacity: Karpenter, EKS, GKE, AKS, and the older generic ones."""
 
 
+Capacity = Literal["any", "onDemand", "spot"]
+"""What kind of capacity a pod can land on; `any` where it is for the scheduler to decide."""
+
+SpotLabels = Mapping[str, frozenset[str]]
+"""By label key, the values that mark a node as spot capacity."""
+
+
 class Known(NamedTuple):
     """What is known about one label of every node that a term accepts."""
 
@@ -40,6 +48,14 @@ class Known(NamedTuple):
     """Values that it does not have."""
     may_exist: bool = True
     may_lack: bool = True
+    bounds: tuple[tuple[str, int], ...] = ()
+    """Comparisons with whole numbers that it meets: ``("Gt", 4)``."""
+
+    def can_be(self, value: str) -> bool:
+        """Whether the label can have a value."""
+        if not self.may_exist or value in self.denied or not (self.allowed is None or value in self.allowed):
+            return False
+        return all(compares(value, operator, number) for operator, number in self.bounds)
 
 
 Term = Mapping[str, Known]
@@ -51,23 +67,50 @@ def is_spot(labels: Mapping[str, str]) -> bool:
     return any(labels.get(key) in values for key, values in SPOT_LABELS.items())
 
 
-def only_runs_on_spot(spec: PodSpec) -> bool:
-    """Whether node selector and required node affinity leave a pod nothing but spot capacity."""
-    for key, value in (spec.node_selector or _NOTHING).items():
-        if key in SPOT_LABELS and value in SPOT_LABELS[key]:
-            return True
-    node_affinity = spec.affinity.node_affinity if spec.affinity is not None else None
-    if node_affinity is None or node_affinity.required is None or asks_too_much(spec):
-        return False
-    found = terms(spec)
-    return bool(found) and all(_is_spot_term(term) for term in found)
+def capacity_of(spec: PodSpec, spot_labels: SpotLabels = SPOT_LABELS) -> Capacity:
+    """Return what capacity a pod's node selector and required node affinity let it land on.
+
+    ``spot`` where every alternative leaves nothing but spot nodes, ``onDemand`` where none leaves a spot node, or where
+    it can run nowhere. Whoever asks for nodes that one label calls spot and another calls something else has asked for
+    none that exists, and pays for on-demand. What is too long to be taken apart is on-demand too: that is the dearer
+    one, and length makes no pod cheaper.
+
+    Args:
+        spec: of the pod.
+        spot_labels: the labels that mark spot capacity.
+    """
+    if not spec.node_selector and not _required_terms(spec):
+        return "any"
+    if asks_too_much(spec) or _matches_no_node(spec):
+        return "onDemand"
+    found = {_capacity_of_term(term, spot_labels) for term in terms(spec)}
+    if not found:
+        return "onDemand"
+    return found.pop() if len(found) == 1 else "any"
 
 
-def _is_spot_term(term: Term) -> bool:
-    return any(
-        (known := term.get(key)) is not None and known.allowed is not None and known.allowed <= values
-        for key, values in SPOT_LABELS.items()
-    )
+def _matches_no_node(spec: PodSpec) -> bool:
+    """Whether all terms of the required node affinity are empty."""
+    listed = _required_terms(spec)
+    return bool(listed) and not any(term.match_expressions or term.match_fields for term in listed)
+
+
+def _capacity_of_term(term: Term, spot_labels: SpotLabels) -> Capacity:
+    is_spot = is_kept_off = False
+    for key, values in spot_labels.items():
+        known = term.get(key)
+        if known is None:
+            continue
+        if not any(known.can_be(value) for value in values):
+            if not known.may_lack:
+                return "onDemand"
+            is_kept_off = True
+        elif not known.may_lack and known.allowed is not None:
+            is_spot |= all(value in values for value in known.allowed if known.can_be(value))
+    if is_spot:
+        return "spot"
+    # A node without the label may be spot by another one, but the author has kept the pod off what he knows as spot.
+    return "onDemand" if is_kept_off else "any"
 
 
 def asks_too_much(spec: PodSpec) -> bool:
@@ -84,16 +127,35 @@ def asks_too_much(spec: PodSpec) -> bool:
     return False
 
 
-def required_node(spec: PodSpec) -> str:
-    """Return the name of the one node that the required affinity asks for, as the DaemonSet controller writes it; else
-    an empty text."""
+def bound_nodes(spec: PodSpec) -> frozenset[str]:
+    """Return the names of the nodes that a pod's author has chosen for it, all of them: by ``metadata.name`` in its
+    required affinity, as the DaemonSet controller writes it, or by the label ``kubernetes.io/hostname``. Empty where
+    it may run on others as well, and where what it asks for is too long to be taken apart."""
+    listed = _required_terms(spec)
+    selected = (spec.node_selector or _NOTHING).get(HOSTNAME)
+    if not listed or asks_too_much(spec):
+        return frozenset() if selected is None else frozenset({selected})
     names: set[str] = set()
     for term in _required(spec):
-        fields = [item for item in term.match_fields or () if item.key == "metadata.name" and item.operator == "In"]
-        if not fields:
-            return ""
-        names.update(fields[0].values or ())
-    return names.pop() if len(names) == 1 else ""
+        found = _names_of(term) if selected is None else frozenset({selected})
+        if not found:
+            return frozenset()
+        names |= found
+    return frozenset(names)
+
+
+def _names_of(term: NodeSelectorTerm) -> frozenset[str]:
+    for item in term.match_fields or ():
+        if item.key == "metadata.name" and item.operator == "In":
+            return frozenset(item.values or ())
+    for item in term.match_expressions or ():
+        if item.key == HOSTNAME and item.operator == "In":
+            return frozenset(item.values or ())
+    return frozenset()
+
+
+HOSTNAME: Final = "kubernetes.io/hostname"
+"""Label of a node that is, nearly everywhere, its name."""
 
 
 def terms(spec: PodSpec) -> list[Term]:
@@ -168,12 +230,37 @@ def _narrowed(known: Known, requirement: SelectorRequirement) -> Known:
             # A node without the label meets it as well.
             allowed_left = None if known.allowed is None else known.allowed - values
             return known._replace(allowed=allowed_left, denied=known.denied | values)
-        case "Exists" | "Gt" | "Lt":
+        case "Exists":
             return known._replace(may_lack=False)
+        case "Gt" | "Lt":
+            return known._replace(may_lack=False, bounds=(*known.bounds, *_bounds(requirement)))
         case "DoesNotExist":
             return known._replace(may_exist=False)
         case _:
             return known
+
+
+def _bounds(requirement: SelectorRequirement) -> Iterator[tuple[str, int]]:
+    for value in requirement.values or ():
+        number = whole_number(value)
+        if number is not None:
+            yield requirement.operator, number
+
+
+def compares(value: str, operator: str, bound: int) -> bool:
+    """Whether the value of a label is a whole number that is greater (``Gt``) or less (``Lt``) than a bound."""
+    number = whole_number(value)
+    if number is None:
+        return False
+    return number > bound if operator == "Gt" else number < bound
+
+
+def whole_number(text: str) -> int | None:
+    """Return a text as the whole number that ``Gt`` and ``Lt`` compare, or None."""
+    return int(text) if _WHOLE_NUMBER.fullmatch(text) is not None else None
+
+
+_WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
 
 def _is_contradiction(known: Known) -> bool:
@@ -184,8 +271,12 @@ def _is_contradiction(known: Known) -> bool:
 
 def _required(spec: PodSpec) -> Iterator[NodeSelectorTerm]:
     """Yield the terms of the required node affinity; one of them suffices, and an empty one matches no node."""
-    node_affinity = spec.affinity.node_affinity if spec.affinity is not None else None
-    required = node_affinity.required if node_affinity is not None else None
-    for term in (required.node_selector_terms or ()) if required is not None else ():
+    for term in _required_terms(spec):
         if term.match_expressions or term.match_fields:
             yield term
+
+
+def _required_terms(spec: PodSpec) -> Sequence[NodeSelectorTerm]:
+    node_affinity = spec.affinity.node_affinity if spec.affinity is not None else None
+    required = node_affinity.required if node_affinity is not None else None
+    return (required.node_selector_terms or ()) if required is not None else ()

@@ -63,6 +63,8 @@ class PodPrice(NamedTuple):
     """Priced devices by device class; those that a resource of its own name stands for are among the others."""
     once: int = 0
     """Of a workload's template: what all its pods share, paid for once beside `micros` for each of them."""
+    all_pods: int | None = None
+    """Micro-units per hour of all pods of a DaemonSet, whose nodes may have different prices; None elsewhere."""
 
     def of(self, pods: int) -> int:
         """Return what so many pods of a workload cost, micro-units per hour."""

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from webhook.kube import pod_resources
 from webhook.kube.objects import Container, PodSpec, PodStatus, RawQuantity, ResourceMap
-from webhook.kube.pod_resources import Part
+from webhook.kube.pod_resources import Kind
 from webhook.kube.quantity import QuantityError, cpu_milli, memory_bytes
 from webhook.pricing import shares
 from webhook.pricing.book import ASSUMED, DEFAULT, LIMIT, REQUEST, PriceBook, is_measured_in_bytes
@@ -74,42 +74,48 @@ def _of_any(
     spec: PodSpec, book: PriceBook, defaults: Defaults, overhead: ResourceMap | None, status: PodStatus | None
 ) -> Asked:
     """Return what a pod with init containers, resources at pod level, overhead or a resize is priced with."""
-    stated = pod_resources.read(spec)
-    priced = [
-        (part, _with_counted(_container(part.container, book, defaults), counted if status is not None else NO_OTHERS))
-        for part, counted in pod_resources.counted_requests(stated, status)
-    ]
+    stated = pod_resources.read(spec) if spec.resources is not None or status is not None else None
+    if stated is None:
+        priced = [(kind, _container(each, book, defaults)) for kind, each in pod_resources.kinds(spec)]
+    else:
+        priced = [
+            (part.kind, _with_counted(_container(part.container, book, defaults), counted, status))
+            for part, counted in pod_resources.counted_requests(stated, status)
+        ]
     total = _together(priced)
-    running = [each for each in priced if each[0].kind != "init"]
-    sources = _sources(running)
-    if total != _together(running):
-        sources |= _sources(priced)
-    total, sources = _with_pod_level(stated, spec, status, total, sources)
-    for name, nano in pod_resources.amounts(overhead).items():
-        total[name] = total.get(name, 0) + _milli(nano)
+    sources = of_init = 0
+    for kind, one in priced:
+        if kind == "init":
+            of_init |= one[3]
+        else:
+            sources |= one[3]
+    # What init containers say counts where they decide.
+    if of_init & ~sources and total != _together([each for each in priced if each[0] != "init"]):
+        sources |= of_init
+    if stated is not None:
+        total, sources = _with_pod_level(stated, spec, status, total, sources)
+    if overhead:
+        for name, nano in pod_resources.amounts(overhead).items():
+            total[name] = total.get(name, 0) + _milli(nano)
     cpu, memory = total.pop("cpu", 0), total.pop("memory", 0)
-    return Asked(cpu, memory, {name: units for name, units in total.items() if units}, sources)
+    others = {name: units for name, units in total.items() if units} if total else NO_OTHERS
+    return Asked(cpu, memory, others, sources)
 
 
 _Priced = tuple[int, int, Mapping[str, int], int]
 
 
-def _together(priced: list[tuple[Part, _Priced]]) -> dict[str, int]:
-    return pod_resources.together((part.kind, {"cpu": one[0], "memory": one[1], **one[2]}) for part, one in priced)
+def _together(priced: list[tuple[Kind, _Priced]]) -> dict[str, int]:
+    return pod_resources.together([(kind, {"cpu": one[0], "memory": one[1], **one[2]}) for kind, one in priced])
 
 
-def _sources(priced: list[tuple[Part, _Priced]]) -> int:
-    sources = 0
-    for _, one in priced:
-        sources |= one[3]
-    return sources
-
-
-def _with_counted(priced: _Priced, counted: pod_resources.Amounts) -> _Priced:
+def _with_counted(priced: _Priced, counted: pod_resources.Amounts, status: PodStatus | None) -> _Priced:
     """Return the quantities of a container that runs: what it has and what is allocated to it counts as its request.
 
     Only cpu and memory can be resized.
     """
+    if status is None:
+        return priced
     cpu, memory = (_milli(counted.get(name, 0)) for name in ("cpu", "memory"))
     return cpu or priced[0], memory or priced[1], priced[2], priced[3]
 

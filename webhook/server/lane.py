@@ -197,11 +197,10 @@ class Lane:
             asyncio.get_running_loop().call_soon(self._afterwards, answer.after)
 
     async def _ask_large(self, arrived: float | None, path: str, body: bytes, timeout: float | None) -> Answer:  # noqa: ASYNC109  the caller's
-        head = Head(body[:_HEAD_BYTES])
+        head = Head(body[:_HEAD_BYTES], is_brief=True)
         waited = time.monotonic() - self.lag.waiting_since(arrived) if arrived is not None else 0.0
         if not await self._large.enter(head.namespace or "", head.user, lags.deadline(timeout) - waited):
-            handler = functools.partial(self._answer_late, self._shed) if self._shed is not None else self._handler
-            return await self._ask(handler, path, body, timeout)
+            return await self._ask(functools.partial(self._answer_large_late, head), path, body, timeout)
 
         def in_turn(path: str, body: bytes, timeout: float | None) -> Answer | Awaitable[Answer]:
             # The turn ends with the judging: writing to a ledger holds nobody up.
@@ -233,6 +232,10 @@ class Lane:
         return time.monotonic() - self.lag.waiting_since(arrived) > lags.deadline(timeout)
 
     def _answer_late(self, shed: Shed, path: str, body: bytes, _timeout: float | None) -> Answer:
+        self._tell_late(path)
+        return shed(path, body)
+
+    def _tell_late(self, path: str) -> None:
         self.overloaded[path] += 1
         self._untold += 1
         now = time.monotonic()
@@ -243,7 +246,17 @@ class Lane:
                 self._untold,
             )
             self._told_at, self._untold = now, 0
-        return shed(path, body)
+
+    def _answer_large_late(
+        self, head: Head, path: str, body: bytes, timeout: float | None
+    ) -> Answer | Awaitable[Answer]:
+        # Many of them run out of time at once, and only to decode them would take what time there is.
+        if self._by_head is None or not head.is_review:
+            return (
+                self._answer_late(self._shed, path, body, timeout) if self._shed else self._handler(path, body, timeout)
+            )
+        self._tell_late(path)
+        return self._by_head(path, head.request(), unread.WAITED)
 
     async def _ask(self, handler: Handler, path: str, body: bytes, timeout: float | None) -> Answer:  # noqa: ASYNC109
         # The time-out is the caller's own, told to the handler; nothing is cancelled here.

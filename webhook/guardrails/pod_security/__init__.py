@@ -14,7 +14,8 @@ securityContext.runAsNonRoot=true)``.
 How to comply: set what the message names, or let the platform team switch ``harden`` on, which fills in
 runAsNonRoot, the seccomp profile, allowPrivilegeEscalation and dropped capabilities where they are unset. Where that
 does not make a pod pass, it is left as it is, and the message names what its author has to change; the rest is filled
-in then.
+in then. A pod of more than 500 containers is left as written, and a message names the first five of what more than 500
+times breaks a check.
 
 Labels of namespaces: with ``fromNamespaceLabels: true`` the namespace's labels
 ``pod-security.kubernetes.io/{enforce,audit,warn}`` and their ``-version`` take the place of ``level`` and ``version``,

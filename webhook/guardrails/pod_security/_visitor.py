@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from webhook.kube.containers import ContainerList, ContainerRef
-from webhook.kube.objects import Container, Handler, ObjectMeta, PodSecurityContext, PodSpec, SecurityContext, Volume
+from webhook.kube.objects import Container, ObjectMeta, PodSpec, Volume
+from webhook.kube.security_objects import Handler, PodSecurityContext, SecurityContext
 
 _NO_CONTEXT = SecurityContext()
 _NO_POD_CONTEXT = PodSecurityContext()

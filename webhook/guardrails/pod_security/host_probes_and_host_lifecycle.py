@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
 from webhook.guardrails.pod_security._visitor import Visit
-from webhook.kube.objects import Container, Handler
+from webhook.kube.objects import Container
+from webhook.kube.security_objects import Handler
 
 _ID = "hostProbesAndHostLifecycle"
 

@@ -12,7 +12,7 @@ Source: Pod Security Standards, Baseline, "SELinux".
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
 from webhook.guardrails.pod_security._visitor import Visit
-from webhook.kube.objects import SELinuxOptions
+from webhook.kube.security_objects import SELinuxOptions
 
 _ID = "seLinuxOptions"
 _TYPES_1_0 = frozenset({"", "container_t", "container_init_t", "container_kvm_t"})

@@ -49,7 +49,7 @@ def coverage(policies: Iterable[PolicySet], results: Iterable[Result]) -> list[R
                 continue  # Another policy of that name, or a mode that the case caps.
             if guardrail in only_change:
                 count[0] += outcome == "passed"
-                count[1] += outcome in _CHANGING
+                count[1] += outcome in _CHANGING or outcome in _FAILING
             else:
                 count[0] += outcome in _PASSING
                 count[1] += outcome in _FAILING
