@@ -24,8 +24,9 @@ from webhook.guardrails.pod_security._registry import Plan
 from webhook.guardrails.pod_security._visitor import Seat, Visit
 from webhook.guardrails.pod_security.capabilities_restricted import ALL, added_beyond, drops_all
 from webhook.kube.containers import is_crowded
-from webhook.kube.objects import PodSpec, SecurityContext
+from webhook.kube.objects import PodSpec
 from webhook.kube.patch import Draft
+from webhook.kube.security_objects import SecurityContext
 
 Step = Callable[[], None]
 _SYS_ADMIN = frozenset({"SYS_ADMIN", "CAP_SYS_ADMIN"})
