@@ -128,3 +128,21 @@ def test_a_verdict_is_made_again_once_the_node_is_known() -> None:
     unknown, known = _scene.judge(policies), _scene.judge(policies, node("cheap"))
     stamps = [each.stamp("Pod", "team-alpha", ObjectMeta(name="shop-1"), "cheap") for each in (unknown, known, known)]
     assert stamps[0] != stamps[1] == stamps[2]
+
+
+def test_a_verdict_on_what_is_sized_is_made_again_when_the_largest_node_changes() -> None:
+    vpa = {
+        "apiVersion": "autoscaling.k8s.io/v1",
+        "kind": "VerticalPodAutoscaler",
+        "metadata": {"name": "v", "namespace": "team-alpha"},
+        "spec": {"targetRef": {"kind": "Deployment", "name": "shop"}},
+    }
+    sizes = [{"cpu": cpu, "memory": "8Gi"} for cpu in ("4", "4", "8")]
+    judges = [
+        _scene.judge(_scene.policies(CEILING), vpa, {**node("plain"), "status": {"allocatable": size}})
+        for size in sizes
+    ]
+    stamps = [each.stamp("Deployment", "team-alpha", ObjectMeta(name="shop"), "") for each in judges]
+    others = [each.stamp("Deployment", "team-alpha", ObjectMeta(name="other"), "") for each in judges]
+    assert stamps[0][5:] == stamps[1][5:] != stamps[2][5:]
+    assert others[0][4:] == others[1][4:] == others[2][4:]

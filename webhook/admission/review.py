@@ -21,6 +21,7 @@ import msgspec
 from webhook.admission import budgets, capacity, replacement
 from webhook.admission import decision as decisions
 from webhook.admission.charging import charged_labels, is_refused_by_security
+from webhook.admission.costs import cost_of
 from webhook.admission.decision import ALLOWED, Cost, Decision, Outcome, Severity, decide, workload_line
 from webhook.admission.matching import Entry, trusts_runtime
 from webhook.admission.outcomes import error_text, fault, outcome_name
@@ -288,23 +289,13 @@ class _Run:
 
     def decide(self, before: _money.PodPrice | None) -> Decision:
         """Put everything together."""
-        cost: Cost | None = None
         scale = self.scale()
+        cost: Cost | None = None
         if before is not None:
             after = self.price() or before
-            if not self.draft.operations and not self.shadow.operations:
-                before = after
-            pods = scale.replicas if scale is not None else 1
-            hours = self.context.prices.hours_per_month
-            if scale is not None and scale.hours is not None:
-                hours = min(scale.hours, hours)
-            costs = (_money.of_all(before, scale), _money.of_all(after, scale))
-            cost = Cost(*costs, pods, after.source, hours, after.unpriced, after.once)
-            if scale is not None and scale.most > pods:
-                cost = cost._replace(most_pods=scale.most, most=after.of(scale.most))
-        extra: tuple[str, ...] = ()
-        if cost is not None and scale is not None:
-            extra = (workload_line(scale, cost, self.context.prices.currency),)
+            received = before if self.draft.operations or self.shadow.operations else after
+            cost = cost_of(received, after, scale, self.context.prices.hours_per_month)
+        extra = (workload_line(scale, cost, self.context.prices.currency),) if scale and cost else ()
         proposes = self.phase in ("mutate", "offline")
         is_workload = self.context.scale is not None
         held_back = [*self.draft.operations, *self.shadow.operations] if is_workload else self.shadow.operations

@@ -27,6 +27,7 @@ from webhook.cluster.pod_records import TERMINAL
 from webhook.cluster.view import Controller, View
 from webhook.guardrails import _money
 from webhook.guardrails._contract import Context
+from webhook.guardrails._sizing import rooms
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.kube.objects import WORKLOAD_KINDS, ObjectMeta, OwnerReference, controller_of, is_made_by, pod_template
 from webhook.kube.quantity import QuantityError
@@ -148,12 +149,14 @@ class Judge:
         labels_of_node = found.labels if found is not None else None
         if owner is None:
             return self.policies, info, limits, today, labels_of_node
+        vertical = view.vertical_pod_autoscalers(namespace, owner, labels)
         return (
             self.policies,
             info,
             limits,
             today,
-            view.vertical_pod_autoscalers(namespace, owner, labels),
+            vertical,
+            rooms.of(view.nodes()) if vertical else (),
             view.horizontal_pod_autoscalers(namespace, owner),
             view.nodes() if owner.kind == "DaemonSet" else (),
             self._running.get(Owner(namespace, owner.kind, owner.name)),
