@@ -190,3 +190,37 @@ def test_a_template_that_moves_to_another_budget_is_told_its_whole_cost() -> Non
 def test_a_new_workload_is_told_its_whole_cost() -> None:
     (warning,) = told(world(labels(), budget("100")).validate(of_kind("Deployment")))
     assert "this Deployment adds $800.00 " in warning
+
+
+# --- values that no budget names --------------------------------------------------------------------------------------
+
+
+REST = factories.policy(
+    "mode: enforce\nscope: {label: {key: cost-center, unlabelled: true}}\namount: '300'\ncurrency: USD",
+    name="rest",
+    kind="Budget",
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "pays"),
+    [(None, "rest"), ("", "rest"), ("nobody", "rest"), ("ALPHA", "rest"), ("alpha", "alpha"), ("closed", "closed")],
+)
+def test_a_value_that_no_budget_names_is_charged_to_the_budget_of_the_rest(value: str | None, pays: str) -> None:
+    off = budget("1", "off", value="closed")
+    scene = world(factories.policy("mode: audit\ncostCeiling: {podMonthly: '9999'}"), budget("900"), REST, off)
+    labelled = {} if value is None else {"cost-center": value}
+    assert scene.validate(factories.pod(labels=labelled)).allowed
+    committed = {name: scene.ledger.committed(name) for name in ("alpha", "rest")}
+    assert committed == {name: RATE if name == pays else 0 for name in committed}
+
+
+def test_a_new_value_moves_a_pod_to_the_budget_of_the_rest_and_not_past_it() -> None:
+    scene = world(factories.policy("mode: audit\ncostCeiling: {podMonthly: '9999'}"), budget("900"), REST)
+    verdicts = []
+    for number in range(2):
+        old = factories.stored(factories.pod(labels={"cost-center": "alpha"}), f"p-{number}")
+        assert scene.call("/validate", factories.review(old)).allowed
+        new = factories.stored(factories.pod(labels={"cost-center": "nobody"}), f"p-{number}")
+        verdicts.append(scene.call("/validate", factories.review(new, operation="UPDATE", old=old)).allowed)
+    assert verdicts == [True, False]

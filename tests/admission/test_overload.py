@@ -1,6 +1,7 @@
 """Reviews that are answered without being judged: `onFault` decides, and nothing else happens."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -81,7 +82,10 @@ def test_a_budget_in_its_days_of_grace_refuses_nobody() -> None:
     text = "mode: enforce\nscope: {cluster: true}\namount: '1'\ncurrency: USD\nonFault: deny\ngraceUntil: '2026-11-22'"
     last, after = factories.NOON, factories.NOON + timedelta(days=1)
 
-    worlds = [World(policy(text, "b", "Budget"), now=lambda now=now: now) for now in (last, after)]
+    worlds = [
+        World(policy(text, "b", "Budget"), now=partial(datetime.fromtimestamp, each.timestamp(), UTC))
+        for each in (last, after)
+    ]
     answers = [overloaded(each, "/validate", pod()) for each in worlds]
 
     assert [answer.allowed for answer in answers] == [True, False]

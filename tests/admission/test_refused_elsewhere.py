@@ -6,7 +6,7 @@ import pytest
 
 from tests import factories
 from tests.admission.test_budgets import CLUSTER, RATE, budget
-from webhook.guardrails._contract import Requester
+from webhook.guardrails._contract import Finding, Requester
 
 STRICT = "mode: enforce\npodSecurity: {level: baseline}\ncostCeiling: {podMonthly: '100000'}"
 COST = "/validate/cost"
@@ -67,7 +67,7 @@ def test_a_pod_with_an_exception_comes_and_is_booked() -> None:
 def test_a_check_that_fails_lets_nobody_off_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     world = scene()
 
-    def fails(*_: object) -> list[object]:
+    def fails(*_: object) -> list[Finding]:
         raise RuntimeError("broken")
 
     (entry,) = [

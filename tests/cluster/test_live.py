@@ -5,14 +5,18 @@ from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.contracts.view import LABELS, NS, WEB, WEB_RS, MakeView, ViewContract, obj, owned_by, owner, vpa
 from tests.fakes.apiserver import PATHS, FakeApiServer
 from tests.fakes.live import NOW, Live, eventually, live
-from webhook.cluster.view import Controller, Share, View
-from webhook.kube.objects import OwnerReference
+from webhook.cluster.live import LiveView
+from webhook.cluster.projections import LimitRange, workload
+from webhook.cluster.view import Controller, LimitRangeItem, Share, View
+from webhook.kube.objects import OwnerReference, Workload
 from webhook.kube.pod_devices import PodResourceClaim
+from webhook.kube.watch_wire import Meta
 
 
 @pytest.fixture
@@ -363,3 +367,37 @@ def test_devices_follow_the_cluster(running: Live) -> None:
     assert running.view.changes_of_devices() != before
     running.server.delete(pool)
     eventually(lambda: running.view.device_inventory().every("gold") == 32)
+
+
+def test_the_limits_of_a_namespace_are_the_same_until_one_of_them_changes() -> None:
+    seen = LiveView(lambda: NOW)
+    item = LimitRangeItem("Container", default_request={"cpu": "1"})
+    for name in ("a", "b"):
+        seen.limit_ranges_by_namespace.put(f"{NS}/{name}", LimitRange(NS, (item,)))
+    first = seen.limit_ranges(NS)
+    assert len(first) == 2
+    assert seen.limit_ranges(NS) is first
+    seen.limit_ranges_by_namespace.put(f"{NS}/b", LimitRange(NS, (item, item)))
+    assert len(seen.limit_ranges(NS)) == 3
+    seen.limit_ranges_by_namespace.drop(f"{NS}/b")
+    assert len(seen.limit_ranges(NS)) == 1
+    seen.limit_ranges_by_namespace.drop(f"{NS}/a")
+    assert seen.limit_ranges(NS) == ()
+
+
+def test_a_workload_whose_spec_changes_is_told_and_no_other() -> None:
+    seen = LiveView(lambda: NOW)
+    told: list[Workload] = []
+    seen.workloads["Deployment"].on_change = told.append
+
+    def put(replicas: int, **annotations: str) -> None:
+        made = obj("Deployment", "web", {"replicas": replicas}, uid="d-1", annotations=annotations)
+        project = workload("apps/v1", "Deployment")
+        seen.workloads["Deployment"].put(f"{NS}/web", project(msgspec.Raw(msgspec.json.encode(made)), Meta()))
+
+    put(4)
+    put(4, a="b")
+    assert told == []
+    put(0)
+    put(2)
+    assert [each.spec.replicas for each in told if each.spec is not None] == [0, 2]

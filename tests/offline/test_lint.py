@@ -31,6 +31,10 @@ BUDGET = (
     "apiVersion: podgate.dev/v1alpha1\nkind: Budget\nmetadata: {name: all}\n"
     "spec: {mode: warn, scope: {cluster: true}, amount: '5', currency: USD}\n"
 )
+BY_LABEL = (
+    "apiVersion: podgate.dev/v1alpha1\nkind: Budget\nmetadata: {name: alpha}\n"
+    "spec: {mode: enforce, scope: {label: {key: cost-center, value: a}}, amount: '5', currency: USD}\n"
+)
 TEAM = "match: {namespaces: ['team-*']}"
 
 
@@ -155,6 +159,25 @@ FOUND: dict[str, tuple[list[str], str, str]] = {
         "noEffect",
         "has no effect on spot: no policy configures it",
     ),
+    "an exception that is above what a budget allows": (
+        [
+            policy(TEAM),
+            BUDGET.replace("spec: {", "spec: {exceptions: {allowed: true, maxDays: 5, namespaces: ['*']}, "),
+            exception("guardrails: [budget]"),
+        ],
+        "noEffect",
+        "has no effect on budget: it ends later than in 5 days, which is all that a budget allows",
+    ),
+    "an exception from an enforced budget": (
+        [policy(TEAM), BUDGET.replace("mode: warn", "mode: enforce"), exception("guardrails: [budget]")],
+        "noEffect",
+        "has no effect on budget: no budget allows exceptions from it in team-a",
+    ),
+    "a label whose other values cost nobody anything": (
+        [policy(TEAM), BY_LABEL],
+        "freeValues",
+        "goes by label cost-center, and a pod with another value of it, or with none, is charged to no budget",
+    ),
     "an exception from no budget": (
         [policy(TEAM), exception("guardrails: [budget]")],
         "noEffect",
@@ -162,6 +185,18 @@ FOUND: dict[str, tuple[list[str], str, str]] = {
     ),
 }
 QUIET: dict[str, list[str]] = {
+    "a label whose other values are somebody's": [
+        BY_LABEL,
+        BY_LABEL.replace("value: a", "unlabelled: true").replace("name: alpha", "name: rest"),
+    ],
+    "a label that the namespace decides": [
+        BY_LABEL,
+        policy(TEAM, more="costLabels: {required: [{key: cost-center, source: namespace}]}"),
+    ],
+    "a label of which every value is paid for": [
+        BY_LABEL,
+        policy(TEAM, more="costLabels: {required: [{key: cost-center, source: pod, allowed: [a]}]}"),
+    ],
     "a policy for some namespaces": [policy(TEAM)],
     "everything, in audit": [policy("", mode="audit")],
     "everything but the node agents": [policy("match: {excludeNamespaces: [storage]}")],

@@ -5,6 +5,23 @@ from datetime import datetime
 
 from webhook.admission.ruleset import Ruleset
 from webhook.guardrails._contract import Context, moves
+from webhook.pricing.pod import PodPrice
+
+
+def price_received(
+    context: Context, rules: Ruleset, now: Callable[[], datetime], price: Callable[[], PodPrice | None]
+) -> PodPrice | None:
+    """Return what an object costs as it was received, and write into the context what its author's change is compared
+    by."""
+    if context.operation == "UPDATE":
+        as_admitted(context, rules, now)
+    context.received_price = before = price()
+    if context.scale is not None and context.priced_as_spot:
+        # As written, no pod of a template tolerates spot nodes; what it costs more or less than before does not hang
+        # on that.
+        context.priced_as_spot, context.price = False, None
+        before = price()
+    return before
 
 
 def as_admitted(context: Context, rules: Ruleset, now: Callable[[], datetime]) -> None:

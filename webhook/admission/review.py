@@ -85,15 +85,7 @@ def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping
     judges_budgets = bool(rules.budgets) and phase in ("validate", "cost", "offline") and budget.judges(context)
     if not (run.enforcing or run.holding or run.outcomes or judges_budgets):
         return ALLOWED
-    if subject.operation == "UPDATE" and phase != "security":
-        capacity.as_admitted(context, rules, around.now)
-    cost_before = run.price() if phase != "security" else None
-    context.received_price = cost_before
-    if context.scale is not None and context.priced_as_spot:
-        # As written, no pod of a template tolerates spot nodes; what it costs more or less than before does not hang
-        # on that.
-        context.priced_as_spot, context.price = False, None
-        cost_before = run.price()
+    cost_before = capacity.price_received(context, rules, around.now, run.price) if phase != "security" else None
     run.enforced()
     if judges_budgets and run.is_refused_elsewhere():
         judges_budgets = False

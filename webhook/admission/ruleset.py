@@ -87,9 +87,13 @@ class Ruleset:
         # One of its own: counts of what runs are made by another thread than reviews.
         self._pricing = Matcher(entry for entry in entries if entry.guardrail.prices_as_spot is not None)
         self._labelling = Matcher(entry for entry in entries if entry.guardrail.labels is not None)
-        compiled = (budget.compile_budget(item.name, item.spec) for item in policies.budgets)
+        labels = [item.spec.scope.label for item in policies.budgets]
+        named = {(label.key, label.value) for label in labels if label is not None and label.value is not None}
+        compiled = [budget.compile_budget(item.name, item.spec) for item in policies.budgets]
         self.budgets = tuple(
-            rule._replace(mode=stricter_cap(rule.mode, cap)) for rule in compiled if rule.mode != "off"
+            rule._replace(mode=stricter_cap(rule.mode, cap))
+            for rule in budget.with_the_rest(compiled, named)
+            if rule.mode != "off"
         )
         self.budget_scopes = tuple(rule.covers for rule in self.budgets)
         self._budget_terms = {

@@ -31,11 +31,11 @@ def tell(ledger: LedgerStore, workload: Workload) -> None:
 
 def tell_reviewed(ledger: LedgerStore, view: View, request: Request) -> None:
     """Let a ledger know of a change of a workload, or of its scale, that was let in."""
-    if request.operation != "UPDATE" or request.dry_run or request.object is None:
+    if request.operation != "UPDATE" or request.dry_run:
         return
-    if isinstance(request, WorkloadRequest) and not request.sub_resource:
+    if isinstance(request, WorkloadRequest) and request.object is not None and not request.sub_resource:
         tell(ledger, request.object)
-    elif isinstance(request, ScaleRequest) and request.object.spec is not None:
+    elif isinstance(request, ScaleRequest) and request.object is not None and request.object.spec is not None:
         kind = SCALED_KINDS.get(request.resource.resource)
         head = view.head(request.namespace or "", kind, request.name or "") if kind is not None else None
         if head is not None and (uid := _uid(head)):

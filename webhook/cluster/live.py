@@ -23,6 +23,9 @@ from webhook.kube.stores import Grouped, Store
 _Key = tuple[str, str, str]
 """(namespace, kind, name)"""
 
+_MOST_LIMITS: Final = 1_024
+"""Namespaces with several LimitRanges whose items are kept together."""
+
 SCHEDULER_NAMESPACES: Final = frozenset({"kube-system"})
 """Where Leases of schedulers are believed. Anybody with a namespace of his own can write a Lease there."""
 
@@ -77,6 +80,7 @@ class LiveView(LiveDevices):
         self.not_alive: Counter[str] = Counter()
         """How often a scheduler was asked for and was not alive, for those that policies name."""
         self._nodes: tuple[int, tuple[view.Node, ...]] = (-1, ())
+        self._limits: dict[str, tuple[tuple[LimitRange, ...], tuple[view.LimitRangeItem, ...]]] = {}
 
     # --- answers ----------------------------------------------------------------------------------------------------
 
@@ -158,7 +162,13 @@ class LiveView(LiveDevices):
         found = self.limit_ranges_by_namespace.of(namespace)
         if len(found) == 1:
             return found[0].items
-        return tuple(item for each in found for item in each.items)
+        # The same items until one of them changes, for whoever keeps what they come to.
+        known = self._limits.get(namespace)
+        if known is None or known[0] is not found:
+            if len(self._limits) >= _MOST_LIMITS:
+                self._limits.clear()
+            known = self._limits[namespace] = found, tuple(item for each in found for item in each.items)
+        return known[1]
 
     def resource_quotas(self, namespace: str) -> Sequence[view.ResourceQuota]:
         """Return the ResourceQuotas of the namespace."""

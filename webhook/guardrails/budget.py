@@ -16,7 +16,8 @@ Rule
     not suffice, the refusal is that of the tightest, the one with the least left, and names the others.
 
     A pod without the label of a ``scope.label`` is charged to the budget of that key which says ``unlabelled: true``,
-    and to none where no budget does.
+    and to none where no budget does. The same goes for a pod whose label has a value that no budget names, so that
+    nobody leaves a budget by a new value.
 
 When
     * pod CREATE: its price;
@@ -47,7 +48,7 @@ The judgement reads the ledger without changing it. Two pods that are judged at 
 the budget; the reservation that follows (`charge`) lets only one of them take the last money.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from fractions import Fraction
 from functools import lru_cache
@@ -144,6 +145,25 @@ def compile_budget(name: str, spec: BudgetSpec) -> BudgetRule:
         denies_unpriced=spec.unpriced == "deny",
         pays_next=not spec.allow_above_next_period,
     )
+
+
+def with_the_rest(rules: Sequence[BudgetRule], named: Collection[tuple[str, str]]) -> tuple[BudgetRule, ...]:
+    """Let budgets that pay for unlabelled pods pay for those, too, whose label has a value that no budget names.
+
+    Args:
+        rules: the budgets.
+        named: key and value of every label that a budget goes by, of those that are off as well.
+    """
+    return tuple(_with_the_rest(rule, named) for rule in rules)
+
+
+def _with_the_rest(rule: BudgetRule, named: Collection[tuple[str, str]]) -> BudgetRule:
+    label = rule.scope.label
+    if label is None or not label.unlabelled:
+        return rule
+    key = label.key
+    others = frozenset(value for other, value in named if other == key and value != label.value)
+    return rule._replace(covers=lambda _namespace, _namespace_labels, labels: labels.get(key, "") not in others)
 
 
 def _compile_scope(scope: ScopeModel) -> Covers:

@@ -17,7 +17,8 @@ from webhook.policy._envelope import Document, Origin
 from webhook.policy._match import MatchModel, SelectorModel
 from webhook.policy._names import compile_globs
 from webhook.policy._policy_set import DEFAULT_PRICE_LIST, PolicySet
-from webhook.policy.budget import BudgetExceptions
+from webhook.policy.budget import BudgetExceptions, BudgetSpec
+from webhook.policy.cost_labels import CostLabelsSection
 from webhook.policy.guardrail_policy import ExceptionsModel, GuardrailPolicySpec
 from webhook.policy.policy_exception import BUDGET, PolicyExceptionSpec
 from webhook.policy.spot import SpotSection
@@ -64,6 +65,7 @@ def lint(policies: PolicySet, now: datetime, cluster: Cluster | None = None) -> 
         *_shadowed(policies.policies),
         *_overlaps(policies.policies, cluster),
         *_prices(policies),
+        *_free_values(policies),
         *(remark for item in policies.exceptions for remark in _exception(item, policies, now)),
     ]
     if cluster is not None:
@@ -257,6 +259,35 @@ def _prices(policies: PolicySet) -> Iterator[Remark]:
     for policy in policies.policies:
         if "costCeiling" in policy.spec.sections:
             yield Remark(policy.origin, "noPrices", "warning", f"GuardrailPolicy {policy.name}", text, cure)
+
+
+def _free_values(policies: PolicySet) -> Iterator[Remark]:
+    """Name labels by which budgets go, and whose other values no budget pays for although authors may write them."""
+    required = [
+        label
+        for policy in policies.policies
+        if isinstance(section := policy.spec.sections.get("costLabels"), CostLabelsSection)
+        for label in section.required
+    ]
+    first: dict[str, Document[BudgetSpec]] = {}
+    values: dict[str, set[str]] = {}
+    rest: set[str] = set()
+    for item in policies.budgets:
+        label = item.spec.scope.label
+        if label is not None:
+            first.setdefault(label.key, item)
+            values.setdefault(label.key, set()).update([label.value] if label.value is not None else ())
+            rest.update([label.key] if label.unlabelled else ())
+    for key, item in first.items():
+        bound = [each for each in required if each.key == key]
+        is_bound = any(
+            each.source == "namespace" or (each.allowed is not None and values[key].issuperset(each.allowed))
+            for each in bound
+        )
+        if key not in rest and not is_bound:
+            text = f"goes by label {key}, and a pod with another value of it, or with none, is charged to no budget"
+            cure = f"add a Budget with scope.label {{key: {key}, unlabelled: true}}, or let costLabels say the values"
+            yield Remark(item.origin, "freeValues", "warning", f"Budget {item.name}", text, cure)
 
 
 def _unpriced(policies: PolicySet, cluster: Cluster) -> Iterator[Remark]:

@@ -34,8 +34,8 @@ class LabelScope(Model):
     unlabelled: Annotated[
         Literal[True] | None,
         Field(
-            description="`true`: pods without this label, or with an empty one, are charged here, so that nobody runs "
-            "at nobody's expense."
+            description="`true`: pods without this label, with an empty one, or with a value that no Budget names, are "
+            "charged here, so that nobody runs at nobody's expense."
         ),
     ] = None
 
