@@ -215,6 +215,18 @@ def test_without_the_right_to_list_claims_for_devices_all_else_is_answered_and_a
             eventually(lambda: not it.watches.notices())
 
 
+@pytest.mark.parametrize("how", ["absent", "forbidden"])
+def test_without_keda_or_the_right_to_follow_it_all_else_is_answered_and_a_notice_says_so(how: str) -> None:
+    hpa = obj("HorizontalPodAutoscaler", "keda-hpa-s", {"scaleTargetRef": {"kind": "Deployment", "name": "web"}})
+    with FakeApiServer() as server:
+        getattr(server, how).add(PATHS["ScaledObject"])
+        server.apply(hpa)
+        with live(server) as it:
+            (found,) = it.view.horizontal_pod_autoscalers(NS, Controller("Deployment", "web"))
+            assert found.name == "keda-hpa-s"
+            assert [line.partition(":")[0] for line in it.watches.notices()] == ["scaledobjects"]
+
+
 def test_a_watch_that_breaks_is_a_notice_and_the_view_answers_on(running: Live) -> None:
     assert running.watches.notices() == []
     running.server.forbidden.add(PATHS["Namespace"])

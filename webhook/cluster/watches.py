@@ -85,8 +85,9 @@ class Watches:
         self._running: dict[str, tuple[Reflector[Any], threading.Thread]] = {}
         self._leases: dict[str, Reflector[Any]] = {}
         self._spare: set[str] = set()
-        self._optional = {plural for _, plural in _DEVICES}
-        """Where it may not be listed, what needs it has no price, and a notice says so."""
+        self._optional = {"scaledobjects", *(plural for _, plural in _DEVICES)}
+        """Where it may not be listed, what needs it has no price, or counts as what others make of it, and a notice
+        says so."""
         self._lock = threading.Lock()
         self._add_all()
 
@@ -240,7 +241,7 @@ class Watches:
             view.horizontal,
         )
         scaled = Resource("scaledobjects", "/apis/keda.sh/v1alpha1/scaledobjects", may_be_absent=True)
-        self.add(scaled, projections.reader("keda.sh/v1alpha1", "ScaledObject"), view.scaled, is_spare=True)
+        self.add(scaled, projections.reader("keda.sh/v1alpha1", "ScaledObject"), view.scaled)
         vertical = Resource(
             "verticalpodautoscalers", "/apis/autoscaling.k8s.io/v1/verticalpodautoscalers", may_be_absent=True
         )

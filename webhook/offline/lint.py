@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 from webhook.admission.matching import CompiledMatch
 from webhook.admission.ruleset import ALWAYS_EXCLUDED, ENDS_SOON, Ruleset, end_of
 from webhook.cluster.view import View
-from webhook.guardrails._sizing.notices import contest, why_first
+from webhook.offline.lint_autoscalers import ONE_OF_THEM, contested
 from webhook.policy._envelope import Document, Origin
 from webhook.policy._match import MatchModel, SelectorModel
 from webhook.policy._names import compile_globs
@@ -73,7 +73,10 @@ def lint(policies: PolicySet, now: datetime, cluster: Cluster | None = None) -> 
             *(remark for policy in policies.policies for remark in _in_cluster(policy, cluster)),
             *_unused(policies, found, cluster),
             *_unpriced(policies, cluster),
-            *_contested(policies, cluster),
+            *(
+                Remark(policy.origin, "severalVpas", "warning", f"GuardrailPolicy {policy.name}", text, ONE_OF_THEM)
+                for policy, text in contested(policies, cluster.view)
+            ),
         ]
     return sorted(found, key=lambda remark: (remark.origin, remark.rule, remark.text))
 
@@ -381,24 +384,6 @@ def _in_cluster(policy: _Policy, cluster: Cluster) -> Iterator[Remark]:
         text = f"matches none of the {len(names)} namespaces of the cluster"
         cure = "mend spec.match, or label the namespaces that are meant"
         yield Remark(policy.origin, "matchesNothing", "warning", f"GuardrailPolicy {policy.name}", text, cure)
-
-
-def _contested(policies: PolicySet, cluster: Cluster) -> Iterator[Remark]:
-    """Targets with several VPAs: which one sizes their pods is decided by age or name, and nobody sees that it was."""
-    sizing = [(policy, CompiledMatch(policy.spec.match)) for policy in policies.policies if _sizes(policy)]
-    for found in cluster.view.contested_targets():
-        first = found[0]
-        info = cluster.view.namespace(first.namespace)
-        policy = next((each for each, match in sizing if match.covers_namespace(first.namespace, info)), None)
-        if policy is not None:
-            target = f"{first.target_kind} {first.namespace}/{first.target_name}"
-            text = f"sizes {target}, which {contest(found)} have as target: {first.name!r} counts, {why_first(found)}"
-            cure = "keep one of them, or give the others another targetRef"
-            yield Remark(policy.origin, "severalVpas", "warning", f"GuardrailPolicy {policy.name}", text, cure)
-
-
-def _sizes(policy: _Policy) -> bool:
-    return "rightSizing" in policy.spec.sections and policy.spec.mode_of("rightSizing") != "off"
 
 
 def rules_without(policies: PolicySet, item: _Exception) -> Ruleset:
