@@ -175,6 +175,8 @@ _terms = st.builds(
     hours_per_month=st.integers(1, 744),
     reject_at=st.integers(1, 200),
     begins_on=st.integers(1, 7),
+    # What the next period can pay is asked beside the amount of this one.
+    pays_next=st.just(False),
 )
 
 

@@ -6,6 +6,7 @@ too long is answered by what has arrived, which is as much as a connection reads
 """
 
 import asyncio
+import mmap
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, NamedTuple
 
@@ -45,12 +46,12 @@ class Unread(NamedTuple):
 
 
 async def read(
-    message: Message, receive: Receive, declared: int, flight: Flight, seconds: float
+    message: Message | None, receive: Receive, declared: int, flight: Flight, seconds: float
 ) -> Body | Unread | None:
     """Read a body.
 
     Args:
-        message: the first one.
+        message: the first one; None where it was not asked for, since the client said that the body is large.
         receive: gives the next ones.
         declared: bytes that the client said it has; 0 where it did not.
         flight: where there may be room for it.
@@ -62,6 +63,10 @@ async def read(
     reading = _Reading(declared, flight, seconds)
     try:
         async with asyncio.timeout(BODY_SECONDS):
+            if message is None:
+                # Before anything is read of it: what a connection reads ahead is read once, and not once more.
+                await reading.wait()
+                message = await receive()
             while message["type"] == "http.request":
                 is_last = not message.get("more_body")
                 await reading.take(message.get("body", b""))
@@ -84,6 +89,9 @@ class _Reading:
         self._flight = flight
         self._seconds = seconds
         self._pieces: list[bytes] = []
+        self._pages: mmap.mmap | None = None
+        """What has arrived of a large body. Pieces of many bodies would leave the heap full of holes; pages are the
+        system's again as soon as they are closed, and take nothing before they are written to."""
         self._size = 0
         self._small = self._large = 0
         """Bytes that are counted in the flight."""
@@ -95,7 +103,7 @@ class _Reading:
         if self._head is not None:
             self._head.feed(piece)
             return
-        self._pieces.append(piece)
+        self._keep(piece)
         expected = max(self._size, self._declared)
         if expected > MAXIMUM_BODY:
             self.give_up(TOO_LARGE)
@@ -105,18 +113,37 @@ class _Reading:
             else:
                 self.give_up(unread.OVERLOADED)
         elif not self._large:
-            # Without a promise of its size it may become as large as any.
-            wanted = self._declared or MAXIMUM_BODY
-            if await self._flight.enter(wanted, self._seconds):
-                self._large = wanted
-            else:
-                self.give_up(unread.OVERLOADED)
+            await self.wait()
+
+    async def wait(self) -> None:
+        """Wait until there is room for a large body."""
+        # Without a promise of its size it may become as large as any.
+        wanted = self._declared or MAXIMUM_BODY
+        if not await self._flight.enter(wanted, self._seconds):
+            self.give_up(unread.OVERLOADED)
+            return
+        self._large = wanted
+        arrived = b"".join(self._pieces)
+        self._pieces.clear()
+        self._pages = mmap.mmap(-1, max(wanted, len(arrived)))
+        self._pages.write(arrived)
+
+    def _keep(self, piece: bytes) -> None:
+        if self._pages is not None and self._pages.tell() + len(piece) <= len(self._pages):
+            self._pages.write(piece)
+        else:
+            self._pieces.append(piece)
+
+    def _arrived(self) -> list[bytes]:
+        if self._pages is None:
+            return self._pieces
+        return [self._pages[: self._pages.tell()], *self._pieces]
 
     def give_up(self, why: unread.Unread) -> None:
         """Keep nothing but what the review is about."""
         if self._head is None:
             self._head = Head()
-            for piece in self._pieces:
+            for piece in self._arrived():
                 self._head.feed(piece)
             self.why = why
         self._pieces.clear()
@@ -126,10 +153,14 @@ class _Reading:
         if self._head is not None and self.why is not None:
             return Unread(self._head, self.why, is_whole)
         held, self._large = self._large, 0
-        return Body(b"".join(self._pieces), held)
+        return Body(b"".join(self._arrived()), held)
 
     def end(self) -> None:
         """Give back what is still counted."""
+        if self._pages is not None:
+            self._pages.close()
+            self._pages = None
+        self._pieces.clear()
         self._flight.leave_small(self._small)
         if self._large:
             self._flight.leave(self._large)

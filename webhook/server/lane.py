@@ -153,8 +153,8 @@ class Lane:
             return
         query = scope["query_string"]
         timeout = parse_timeout(query) if query else None
-        message = await receive()
-        if declared <= SMALL_BODY and message["type"] == "http.request" and not message.get("more_body"):
+        message = await receive() if not SMALL_BODY < declared <= MAXIMUM_BODY else None
+        if message is not None and message["type"] == "http.request" and not message.get("more_body"):
             body = message["body"]
             if len(body) <= SMALL_BODY:
                 await self._answer(scope, path, body, timeout, send)

@@ -20,6 +20,8 @@ HEAD_SECONDS = 10.0
 MAXIMUM_HEAD = 64 * 1024
 """Bytes of a head that came in pieces; an API server sends a few hundred."""
 
+READ_AHEAD = 32 * 1024
+"""Bytes that a connection reads beyond what is taken from it."""
 
 TAKE_SECONDS = 10.0
 """How long a client may leave any part of its answers lying."""
@@ -44,6 +46,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         # Told of the first byte that the socket does not take.
         transport.set_write_buffer_limits(high=1)
+        if hasattr(transport, "set_read_buffer_limits"):
+            # Of TLS: what is decrypted only once it is asked for, and waits until then beside everybody else's.
+            transport.set_read_buffer_limits(high=READ_AHEAD)
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
