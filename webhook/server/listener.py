@@ -26,8 +26,8 @@ import uvicorn
 
 from webhook.server import lane as lanes
 from webhook.server import ops
-from webhook.server.memory import return_large_blocks
 from webhook.server.flight import Flight
+from webhook.server.memory import return_large_blocks
 from webhook.server.tls import ServerTls
 
 KEEP_ALIVE_SECONDS = 120
