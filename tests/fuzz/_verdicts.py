@@ -44,12 +44,17 @@ class Verdicts:
         try:
             patch = base64.b64decode(response["patch"]).decode()
             after = jsonpatch.JsonPatch.from_string(patch).apply(before)
+            again = json.dumps({**review, "request": {**review["request"], "object": after}}).encode()
+        except RecursionError:
+            self.counts["patches too deep to be applied here"] += (
+                1  # By these libraries; an API server has no such limit.
+            )
+            return
         except (jsonpatch.JsonPatchException, ValueError) as error:
             self._wrong("patch does not apply", f"{path} {error!r}"[:300], body)
             return
         if not response["allowed"] or path != "/mutate":
             self._wrong("patch where none belongs", path, body)
-        again = json.dumps({**review, "request": {**review["request"], "object": after}}).encode()
         second = self._answer(path, again, review)
         if second is not None and second.get("patch"):
             text = base64.b64decode(second["patch"]).decode()

@@ -385,7 +385,7 @@ def test_a_malformed_policy_affects_itself_alone(cluster: Installation) -> None:
     lab = cluster.namespace("lab-malformed")
     root = at.privileged(lab)
     required = {"key": "team", "source": "pod", "default": "none"}
-    broken = {**required, "pattern": "["}
+    broken = {**required, "pattern": "^[a-z]+$", "allowed": ["none", "OTHER"]}
     assert cluster.kubectl.apply(at.policy("lab-good", lab, podSecurity={"level": "baseline"})).is_done
     assert cluster.kubectl.apply(at.policy("lab-labels", lab, costLabels={"required": [required]})).is_done
     eventually("the good policy holds", lambda: not allows(cluster, root))
@@ -396,7 +396,7 @@ def test_a_malformed_policy_affects_itself_alone(cluster: Installation) -> None:
         return value
 
     eventually("the label is filled in", lambda: label() == "none")
-    # No schema can say what a regular expression is.
+    # No rule of the definition compares allowed values with their pattern.
     assert cluster.kubectl.apply(at.policy("lab-labels", lab, costLabels={"required": [broken]})).is_done
     eventually("it is told", lambda: "GuardrailPolicy lab-labels" in cluster.podgate.readiness()[1])
 

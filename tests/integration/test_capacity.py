@@ -69,9 +69,12 @@ def test_a_pod_with_a_limit_of_its_own_costs_what_the_api_server_makes_it_reques
     pod["spec"]["containers"].append({"name": "silent", "image": "registry.example/app:1"})
     pod["spec"]["resources"] = {"limits": {"memory": "4Gi"}}
 
-    eventually("the policy holds", lambda: "above the ceiling of $1.00" in cluster.kubectl.apply(pod).err)
+    def said() -> str:
+        return cluster.kubectl.apply(pod, flags=("--dry-run=server",)).err
 
-    assert f"costs $26.17 a month, above the ceiling of $1.00 (1 CPU, 1Gi by {LIST})" in cluster.kubectl.apply(pod).err
+    eventually("the policy holds", lambda: "above the ceiling of $1.00" in said())
+
+    assert f"costs $26.17 a month, above the ceiling of $1.00 (1 CPU, 1Gi by {LIST})" in said()
 
 
 def test_what_has_no_price_is_warned_of_and_refused_where_the_policy_says_so(cluster: Installation) -> None:

@@ -143,7 +143,7 @@ def test_a_kind_that_is_installed_later_is_picked_up_and_a_malformed_object_of_i
         return found
 
     eventually("recommendations are followed", lambda: requests() == {"cpu": "320m", "memory": "200Mi"}, 30)
-    assert "not installed" not in it.told()
+    assert "verticalpodautoscalers: not installed" not in it.told()
     malformed = 'podgate_watch_errors_total{kind="malformed",resource="verticalpodautoscalers"}'
     eventually("the malformed one is counted", lambda: it.metric(malformed) >= 1)
     assert f"verticalpodautoscalers {team}/broken: " in it.podgate.log()

@@ -96,7 +96,10 @@ class Server:
         for kind, path in PATHS.items():
             if "podgate.dev" in path:
                 continue
-            listed = json.loads(self.api.get(path))
+            try:
+                listed = json.loads(self.api.get(path))
+            except client.NotFoundError:
+                continue  # Its kind is not installed here.
             found += [{**each, "apiVersion": listed["apiVersion"], "kind": kind} for each in listed["items"]]
         return found
 
@@ -276,7 +279,8 @@ def test_shipped_policies_are_accepted_by_the_server(server: Server) -> None:
     for document in policies:
         kind, name = document["kind"], document["metadata"]["name"]
         stored = server.create(document, strict=True)
-        assert stored["spec"] == document["spec"], f"{kind} {name}"
+        # What the document leaves out may have a default.
+        assert {key: stored["spec"].get(key) for key in document["spec"]} == document["spec"], f"{kind} {name}"
         base, _, plural = PATHS[kind].rpartition("/")
         place = document["metadata"].get("namespace")
         server.api.request("DELETE", f"{base}/namespaces/{place}/{plural}/{name}" if place else f"{PATHS[kind]}/{name}")
