@@ -303,7 +303,7 @@ def test_the_reservation_is_made_for_each_copy() -> None:
 
 
 def test_it_never_holds_more_than_its_bytes() -> None:
-    world = factories.World(CAPPED, cache_bytes=30_000)
+    world = factories.World(CAPPED, cache_bytes=20_000)
     for number in range(200):
         for _ in range(2):
             world.validate(_copies.deployed(nodeSelector={"n": str(number)}))

@@ -124,7 +124,7 @@ def test_a_workload_that_a_controller_owns_is_kept_without_its_template(running:
     assert owned is not None
     assert owned.spec is not None
     assert owned.spec.template is None
-    assert owned.spec.selector == {"matchLabels": WEB_RS["spec"]["selector"]["matchLabels"], "matchExpressions": None}
+    assert owned.spec.selector == {"matchLabels": WEB_RS["spec"]["selector"]["matchLabels"]}
     cron_job = running.view.workload(NS, "CronJob", "c")
     assert cron_job is not None
     assert cron_job.spec is not None

@@ -8,5 +8,8 @@ RawQuantity = str | int | float
 ResourceMap = dict[str, RawQuantity | None]
 
 
-class Object(msgspec.Struct, rename="camel", gc=False):
-    """Base of all structs: camelCase on the wire, snake_case in Python, unknown fields ignored."""
+class Object(msgspec.Struct, rename="camel", gc=False, omit_defaults=True):
+    """Base of all structs: camelCase on the wire, snake_case in Python, unknown fields ignored.
+
+    What is encoded again, to be kept and compared, leaves out what is absent: most fields of most objects are.
+    """
