@@ -100,6 +100,14 @@ def test_what_is_no_review_is_none(body: bytes) -> None:
     assert not Head(body).is_review
 
 
+@pytest.mark.parametrize("uid", ["\\ud800", "\\udfff-1", "\\x"])
+def test_a_uid_that_no_answer_can_repeat_is_none(uid: str) -> None:
+    review = whole(factories.review(factories.pod(), uid="UID")).replace(b"UID", uid.encode())
+
+    assert not Head(review).is_review
+    assert Head(review.replace(uid.encode(), b"u-1")).is_review
+
+
 def test_it_remembers_no_more_than_it_looks_for() -> None:
     head = Head(b'{"kind":"AdmissionReview","request":{"name":"')
     for _ in range(1_000):

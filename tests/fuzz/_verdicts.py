@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ Ask = Callable[[str, bytes], tuple[int, bytes]]
 """Sends a body to a path; returns status and body of the answer."""
 
 API_VERSION = "admission.k8s.io/v1"
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 class Verdicts:
@@ -120,4 +122,5 @@ def _parsed(body: bytes) -> JsonObject | None:
     if review.get("kind") != "AdmissionReview" or not isinstance(request, dict):
         return None
     uid = request.get("uid")
-    return review if isinstance(uid, str) and uid else None
+    # Half of a surrogate pair is JSON, and no text that an answer could repeat.
+    return review if isinstance(uid, str) and uid and not _LONE.search(uid) else None

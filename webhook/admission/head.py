@@ -196,16 +196,25 @@ class Head:
             level.key = b""
         if name is None or value is None or len(value) > LONGEST or level.is_text is (name == "dry_run"):
             return
-        if name != "group":
-            self._found[name] = _text(bytes(value))
-            if self._is_brief and self._found.keys() >= _ENOUGH:
-                self._left = 0
-        elif len(self._groups) < MOST_GROUPS:
-            self._groups.append(_text(bytes(value)))
+        if name == "group" and len(self._groups) >= MOST_GROUPS:
+            return
+        text = _text(bytes(value))
+        if name == "group":
+            self._groups.append(text or _replaced(bytes(value)))
+            return
+        # The uid is answered with, so what is no text is none at all.
+        self._found[name] = text if text is not None else "" if name == "uid" else _replaced(bytes(value))
+        if self._is_brief and self._found.keys() >= _ENOUGH:
+            self._left = 0
 
 
-def _text(raw: bytes) -> str:
+def _text(raw: bytes) -> str | None:
+    """Return what a JSON string says; None where it is none, such as half of a surrogate pair."""
     try:
         return msgspec.json.decode(b'"%b"' % raw, type=str)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return raw.decode("utf-8", "replace")
+        return None
+
+
+def _replaced(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
