@@ -5,14 +5,32 @@ import platform
 
 import pytest
 
-from webhook.server.memory import return_large_blocks
+from webhook.server.memory import PAUSE_SECONDS, Heap
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 7.0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator is not that of glibc")
-def test_the_allocator_of_glibc_is_told() -> None:
-    assert return_large_blocks()
+def test_free_pages_go_back_now_and_then() -> None:
+    clock = Clock()
+    heap = Heap(clock)
+
+    assert heap.is_known
+    assert heap.give_back()
+    assert not heap.give_back(), "it takes some milliseconds, so not after each body"
+    clock.seconds += PAUSE_SECONDS
+    assert heap.give_back()
 
 
 def test_another_allocator_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
-    assert not return_large_blocks()
+    heap = Heap(Clock())
+
+    assert not heap.is_known
+    assert not heap.give_back()

@@ -11,7 +11,7 @@ import asyncio
 from collections import OrderedDict, deque
 from typing import Final, Protocol
 
-MOST_BYTES: Final = 64 << 20
+MOST_BYTES: Final = 24 << 20
 """Of large bodies and of answers together; and once more of small bodies that have not arrived whole."""
 
 SMALL_BODY: Final = 256 << 10

@@ -28,6 +28,7 @@ from webhook.server import bodies, turnstile
 from webhook.server import lag as lags
 from webhook.server.fairness import FairQueue
 from webhook.server.flight import SMALL_BODY, Flight
+from webhook.server.memory import Heap
 from webhook.server.wire import (
     CLOSE,
     PROBLEMS,
@@ -126,6 +127,7 @@ class Lane:
         self.lag = lag or lags.LoopLag()
         self.unjudged = unjudged or Unjudged()
         self.flight = flight or Flight()
+        self._heap = Heap()
         self._large = FairQueue()
         self._turnstile = turnstile.Turnstile()
         self._handler = handler
@@ -168,6 +170,7 @@ class Lane:
             finally:
                 if found.large:
                     self.flight.leave(found.large)
+        self._heap.give_back()
 
     async def _answer(self, scope: Scope, path: str, body: bytes, timeout: float | None, send: Send) -> None:  # noqa: ASYNC109  the caller's
         arrived = scope.get(lags.ARRIVED)

@@ -27,7 +27,6 @@ import uvicorn
 from webhook.server import lane as lanes
 from webhook.server import ops
 from webhook.server.flight import Flight
-from webhook.server.memory import return_large_blocks
 from webhook.server.tls import ServerTls
 
 KEEP_ALIVE_SECONDS = 120
@@ -270,7 +269,6 @@ def _bind(host: str, port: int, flag: str, closing: contextlib.ExitStack, host_f
 
 def _settle_memory() -> None:
     """Take what start-up made out of the garbage collector's sight: it stays, and need not be walked again."""
-    return_large_blocks()
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 20)

@@ -1,22 +1,49 @@
 """How the process gives memory back: what large bodies took must not stay with the heap.
 
 The allocator of glibc moves large blocks into the heap once some were freed, and what small values then stand between
-them keeps the pages. With a fixed threshold they stay pages of their own, which the system has back at once.
+them keeps the pages. With a fixed threshold they stay pages of their own, which the system has back at once; and the
+free pages of the heap go back as well, now and then after a large body was judged.
 """
 
 import contextlib
 import ctypes
-from typing import Final
+import time
+from collections.abc import Callable
+from typing import Any, Final
 
-THRESHOLD: Final = 64 << 10
-"""Bytes. Reviews are smaller, so nothing changes for them."""
+THRESHOLD: Final = 320 << 10
+"""Bytes. What TLS decrypts at a time is less: a block of its own for each read would cost more than a review."""
+
+PAUSE_SECONDS: Final = 0.25
+"""Between two times that free pages go back, which takes some milliseconds."""
 
 _M_MMAP_THRESHOLD: Final = -3
 """Of ``malloc.h``."""
 
 
-def return_large_blocks() -> bool:
-    """Let the allocator return blocks above the threshold; False where it is not glibc's, and cannot be told."""
-    with contextlib.suppress(OSError, AttributeError):
-        return bool(ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, THRESHOLD))
-    return False
+class Heap:
+    """The allocator of glibc; another one is left alone."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._again = float("-inf")
+        self._library: Any = None
+        with contextlib.suppress(OSError, AttributeError):
+            library = ctypes.CDLL(None)
+            if library.mallopt(_M_MMAP_THRESHOLD, THRESHOLD):
+                library.malloc_trim.argtypes = (ctypes.c_size_t,)
+                self._library = library
+
+    @property
+    def is_known(self) -> bool:
+        """Whether memory can be given back."""
+        return self._library is not None
+
+    def give_back(self) -> bool:
+        """Give free pages back to the system; False where that was done a moment ago, or cannot be."""
+        now = self._monotonic()
+        if self._library is None or now < self._again:
+            return False
+        self._again = now + PAUSE_SECONDS
+        self._library.malloc_trim(0)
+        return True

@@ -20,7 +20,7 @@ HEAD_SECONDS = 10.0
 MAXIMUM_HEAD = 64 * 1024
 """Bytes of a head that came in pieces; an API server sends a few hundred."""
 
-READ_AHEAD = 32 * 1024
+READ_AHEAD = 16 * 1024
 """Bytes that a connection reads beyond what is taken from it."""
 
 TAKE_SECONDS = 10.0
