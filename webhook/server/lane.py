@@ -170,7 +170,9 @@ class Lane:
             finally:
                 if found.large:
                     self.flight.leave(found.large)
-        self._heap.give_back()
+        if not isinstance(found, bodies.Body) or found.large:
+            # Small bodies leave nothing behind, and come often.
+            self._heap.give_back()
 
     async def _answer(self, scope: Scope, path: str, body: bytes, timeout: float | None, send: Send) -> None:  # noqa: ASYNC109  the caller's
         arrived = scope.get(lags.ARRIVED)
