@@ -144,7 +144,9 @@ class Decision(msgspec.Struct, frozen=True, dict=True):
     def without_price(self) -> tuple[str, ...]:
         """The guardrails that were asked about something without a price: what a metric counts."""
         return tuple(
-            each.guardrail for each in self.outcomes if any(found.rule == "unpriced" for found in each.findings)
+            each.guardrail
+            for each in self.outcomes
+            if each.findings and any(found.rule == "unpriced" for found in each.findings)
         )
 
     @_kept

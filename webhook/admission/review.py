@@ -235,7 +235,8 @@ class _Run:
             price = self.price()
             self.rate = price.micros if price is not None else 0
             self.owner = replacement.owner_of(context, self.rate)
-        paying = [rule for rule in self._paying(held_back=not enforced) if (rule.mode == "enforce") is enforced]
+        rules = [rule for rule in self.around.rules.budgets if (rule.mode == "enforce") is enforced]
+        paying = self._paying(rules, held_back=not enforced) if rules else ()
         if not paying:
             return
         if context.operation == "UPDATE":
@@ -247,20 +248,20 @@ class _Run:
 
     def is_refused_elsewhere(self) -> bool:
         """Whether the pod would be charged, and the other half of the validating call refuses it; says so."""
-        paying = self._paying(held_back=True) if self.phase == "cost" and self.context.scale is None else ()
+        rules = self.around.rules.budgets
+        paying = self._paying(rules, held_back=True) if self.phase == "cost" and self.context.scale is None else ()
         if not paying or not is_refused_by_security(self.entries, self.exempt, self.context):
             return False
         self.outcomes.extend(map(budgets.not_charged, paying))
         return True
 
-    def _paying(self, *, held_back: bool) -> list[budget.BudgetRule]:
-        """Return the budgets whose scope covers the object."""
+    def _paying(self, rules: Sequence[budget.BudgetRule], *, held_back: bool) -> list[budget.BudgetRule]:
+        """Return those of these budgets whose scope covers the object."""
         context = self.context
         info = context.namespace_info
         namespace_labels = info.labels if info is not None else _NOTHING
         is_template = held_back and context.scale is not None
         labels = charged_labels(self.entries, self.exempt, context, context.labels, held_back=is_template)
-        rules = self.around.rules.budgets
         return [rule for rule in rules if rule.covers(context.namespace, namespace_labels, labels)]
 
     def _judge_budget(self, rule: budget.BudgetRule) -> budgets.Judged:

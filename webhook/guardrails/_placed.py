@@ -21,6 +21,9 @@ def nodes_of(context: Context, spec: PodSpec) -> Sequence[Node]:
     """Return the node that the pod runs on, or else those that its author chose for it; empty where one of them is not
     known, or where the scheduler may choose any."""
     name = spec.node_name or (context.running.node if context.running is not None else "")
-    found = [context.view.node(each) for each in ((name,) if name else sorted(bound_nodes(spec)))]
+    names = (name,) if name else bound_nodes(spec)
+    if not names:
+        return ()
+    found = [context.view.node(each) for each in sorted(names)]
     known = [node for node in found if node is not None]
     return known if len(known) == len(found) else ()

@@ -50,6 +50,8 @@ def state_of(context: Context) -> str:
     volumes = (spec.volumes or ()) if spec is not None else ()
     if context.running is not None and context.running.claims:
         return "persistent volume claim"
+    if not volumes:
+        return ""
     if any(volume.persistent_volume_claim is not None for volume in volumes):
         return "persistent volume claim"
     return "generic ephemeral volume" if any(volume.ephemeral is not None for volume in volumes) else ""

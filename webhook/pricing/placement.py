@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple
 from webhook.kube.objects import LabelSelector, NodeSelectorTerm, PodSpec, SelectorRequirement
 
 _NOTHING: Final[Mapping[str, str]] = {}
+_NO_NODES: Final[frozenset[str]] = frozenset()
 _MOST_ALTERNATIVES: Final = 64
 """A term that leaves more combinations of values open than this is not taken apart; it is bound to nothing."""
 _MOST_ASKED: Final = 512
@@ -79,8 +80,8 @@ def capacity_of(spec: PodSpec, spot_labels: SpotLabels = SPOT_LABELS) -> Capacit
         spec: of the pod.
         spot_labels: the labels that mark spot capacity.
     """
-    if not spec.node_selector and not _required_terms(spec):
-        return "any"
+    if not _required_terms(spec) and (not spec.node_selector or spec.node_selector.keys().isdisjoint(spot_labels)):
+        return "any"  # By far the most pods: nothing that they ask for is about capacity.
     if asks_too_much(spec) or _matches_no_node(spec):
         return "onDemand"
     found = {_capacity_of_term(term, spot_labels) for term in terms(spec)}
@@ -134,7 +135,7 @@ def bound_nodes(spec: PodSpec) -> frozenset[str]:
     listed = _required_terms(spec)
     selected = (spec.node_selector or _NOTHING).get(HOSTNAME)
     if not listed or asks_too_much(spec):
-        return frozenset() if selected is None else frozenset({selected})
+        return _NO_NODES if selected is None else frozenset({selected})
     names: set[str] = set()
     for term in _required(spec):
         found = _names_of(term) if selected is None else frozenset({selected})
