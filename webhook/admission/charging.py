@@ -6,9 +6,10 @@ the label costs its budget what its pods do.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from webhook.admission.matching import Entry
-from webhook.guardrails._contract import Context, is_creation
+from webhook.guardrails._contract import ChargedBy, Context, is_creation
 
 Labels = Mapping[str, str]
 
@@ -33,6 +34,22 @@ def charged_labels(
         if written:
             labels = {**labels, **written}
     return labels
+
+
+class OfReview(NamedTuple):
+    """By which labels the pods of a review are charged: its own by the policies that speak for its requester."""
+
+    entries: Sequence[Entry]
+    exempt: Mapping[str, str]
+    others: ChargedBy
+
+    def own(self, context: Context) -> Labels:
+        """Return those of the pod under review."""
+        return charged_labels(self.entries, self.exempt, context, context.labels)
+
+    def stored(self, context: Context, labels: Labels) -> Labels:
+        """Return those of a stored pod of the namespace."""
+        return self.others.stored(context, labels)
 
 
 def is_refused_by_security(entries: Sequence[Entry], exempt: Mapping[str, str], context: Context) -> bool:

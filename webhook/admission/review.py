@@ -119,9 +119,11 @@ def what_speaks_for(subject: Subject, around: Surroundings) -> tuple[Context, li
         controller=subject.controller,
         claim_templates=subject.claim_templates,
     )
-    context.budget_scopes = rules.budget_scopes
     entries = rules.matcher.resolve(subject.namespace, info, context.labels, subject.requester)
     exempt = rules.exempt(context, entries, around.now) if rules.has_exceptions(subject.namespace) else _NOTHING
+    if rules.budget_scopes:
+        context.budget_scopes = rules.budget_scopes
+        context.charged_by = rules.charged_in_review(entries, exempt, around.now)
     return context, entries, exempt
 
 
