@@ -52,6 +52,26 @@ class OfReview(NamedTuple):
         return self.others.stored(context, labels)
 
 
+def prices_as_spot(
+    entries: Sequence[Entry], exempt: Mapping[str, str], context: Context, *, would: bool = False
+) -> bool:
+    """Whether one of these entries prices the pod as spot capacity, be it by what the pod says alone.
+
+    Args:
+        entries: that speak for the object.
+        exempt: guardrails that it is let off.
+        context: the object.
+        would: whether those count, too, that are only warned about or recorded.
+    """
+    return any(
+        entry.guardrail.prices_as_spot is not None
+        and (would or entry.mode == "enforce")
+        and entry.guardrail.name not in exempt
+        and entry.guardrail.prices_as_spot(entry.rule, context)
+        for entry in entries
+    )
+
+
 def is_refused_by_security(entries: Sequence[Entry], exempt: Mapping[str, str], context: Context) -> bool:
     """Whether the other half of the validating call refuses the pod: then it will not come, and holds no money.
 

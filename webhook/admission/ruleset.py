@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from webhook.admission.charging import OfReview, charged_labels
+from webhook.admission.charging import OfReview, charged_labels, prices_as_spot
 from webhook.admission.decision import Outcome, Severity
 from webhook.admission.matching import CompiledMatch, Entry, Matcher
 from webhook.admission.subject import Subject
@@ -206,13 +206,7 @@ class Ruleset:
         if not entries:
             return False
         exempt = self.exempt(context, entries, now) if self.has_exceptions(context.namespace) else _NOTHING
-        return any(
-            (would or entry.mode == "enforce")
-            and entry.guardrail.name not in exempt
-            and entry.guardrail.prices_as_spot is not None
-            and entry.guardrail.prices_as_spot(entry.rule, context)
-            for entry in entries
-        )
+        return prices_as_spot(entries, exempt, context, would=would)
 
     def charged_labels(self, context: Context, now: Callable[[], datetime]) -> Mapping[str, str]:
         """Return the labels that a pod which exists is charged by, see `webhook.admission.charging`; as with
