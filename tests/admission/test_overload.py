@@ -1,5 +1,6 @@
-"""Reviews that are answered without being judged: `onFault` decides, and nothing else happens."""
+"""Reviews that are answered without being judged: `onFault` decides, and budgets hold all the same."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -9,13 +10,15 @@ import pytest
 
 from tests import factories
 from tests.factories import World, deployment, pod, policy, review, stored
+from webhook.ledger.memory import MemoryLedger
+from webhook.ledger.store import LedgerError, Outcome
 
 SECURITY = "mode: {mode}\npodSecurity: {{level: restricted{fault}}}"
 CEILING = "mode: {mode}\ncostCeiling: {{podMonthly: '1'{fault}}}"
 
 
 def overloaded(world: World, path: str, document: dict[str, Any], **request: Any) -> factories.Answer:  # noqa: ANN401
-    body = review(document if path == "/mutate" else stored(document), **request)
+    body = review(document if path == "/mutate" or "object" in request else stored(document), **request)
     encoded, after = world.engine.answer(path, msgspec.json.encode(body), overloaded=True)
     before = len(world.lines)
     if after is not None:
@@ -55,38 +58,136 @@ def test_each_guardrail_says_what_a_fault_means(
         assert "\n" not in line
 
 
-def test_nothing_is_changed_priced_or_booked() -> None:
-    world = World(
-        policy("mode: enforce\ncostLabels:\n  required: [{key: cost-center, source: pod, default: shared}]"),
-        policy("mode: enforce\nscope: {cluster: true}\namount: '1000'\ncurrency: USD", "all", "Budget"),
+def test_nothing_is_changed() -> None:
+    world = World(policy("mode: enforce\ncostLabels:\n  required: [{key: cost-center, source: pod, default: shared}]"))
+
+    assert overloaded(world, "/mutate", pod()).patch == []
+    assert "cost" not in overloaded(world, "/validate", pod()).notes
+
+
+BUDGET = "mode: {}\nscope: {{cluster: true}}\namount: '{}'\ncurrency: USD{}"
+
+
+def budget(mode: str = "enforce", amount: str = "300", more: str = "") -> str:
+    """A budget of the cluster; a pod costs $200."""
+    return policy(BUDGET.format(mode, amount, more), "all", "Budget")
+
+
+def worlds(*documents: str, **more: Any) -> tuple[World, World]:  # noqa: ANN401
+    """Two that are alike: one judges, one is overloaded."""
+    return World(*documents, **more), World(*documents, **more)
+
+
+def both(documents: tuple[str, ...], path: str, *pods: dict[str, Any], **more: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """Return what becomes of pods, one after the other, where they are judged and where they are not: verdicts,
+    messages of refusals, and what is committed."""
+    judging, shedding = worlds(*documents, **more)
+    made = [stored(each, f"uid-{number}") for number, each in enumerate(pods)]
+    judged = [judging.call(path, review(each)) for each in made]
+    shed = [overloaded(shedding, path, each, object=each) for each in made]
+    return tuple(
+        ([each.allowed for each in answers], [each.message for each in answers], world.ledger.committed("all"))
+        for answers, world in ((judged, judging), (shed, shedding))
     )
 
-    mutated = overloaded(world, "/mutate", pod())
-    validated = overloaded(world, "/validate", pod())
 
-    assert mutated.patch == []
-    assert "cost" not in validated.notes
+@pytest.mark.parametrize("mode", ["enforce", "warn", "audit"])
+@pytest.mark.parametrize("more", ["", "\nonFault: deny", "\nonFault: allow"])
+@pytest.mark.parametrize("path", ["/validate", "/validate/cost", "/validate/security"])
+def test_budgets_are_judged_and_booked_as_ever(mode: str, more: str, path: str) -> None:
+    judged, shed = both((budget(mode, more=more),), path, pod(), pod(), pod())
+
+    assert shed == judged
+    assert (False in shed[0]) is (mode == "enforce" and path != "/validate/security")
+
+
+SPOT = "mode: enforce\nspot: {tolerations: [{key: spot, operator: Exists}], priceAs: spot}"
+TOLERATED = [{"key": "spot", "operator": "Exists"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "changes"),
+    [
+        pytest.param("mode: enforce\ncostCeiling: {podMonthly: '9999'}", {}, id="on demand"),
+        pytest.param(SPOT, {"tolerations": TOLERATED}, id="spot capacity"),
+        pytest.param(SPOT, {}, id="spot capacity, that the pod does not tolerate"),
+        pytest.param(SPOT.replace("enforce", "audit"), {"tolerations": TOLERATED}, id="spot capacity, later"),
+        pytest.param(SECURITY.format(mode="enforce", fault=", onFault: allow"), {}, id="refused by the other half"),
+    ],
+)
+def test_a_pod_is_charged_what_it_is_charged_where_it_is_judged(text: str, changes: dict[str, Any]) -> None:
+    judged, shed = both((policy(text), budget(amount="900")), "/validate/cost", pod(**changes))
+
+    assert shed == judged
+
+
+def test_who_is_refused_by_a_fault_holds_nothing() -> None:
+    world = World(policy(SECURITY.format(mode="enforce", fault="")), budget())
+
+    assert not overloaded(world, "/validate", pod()).allowed
     assert world.ledger.committed("all") == 0
-    assert validated.outcome("budget") == "fault_allowed"
-    assert validated.allowed
 
 
-def test_a_budget_that_denies_on_a_fault_refuses() -> None:
-    budget = "mode: {}\nscope: {{cluster: true}}\namount: '1000'\ncurrency: USD\nonFault: deny"
+def test_a_dry_run_books_nothing() -> None:
+    world = World(budget())
 
-    assert not overloaded(World(policy(budget.format("enforce"), "all", "Budget")), "/validate", pod()).allowed
-    assert overloaded(World(policy(budget.format("warn"), "all", "Budget")), "/validate", pod()).allowed
+    assert overloaded(world, "/validate", pod(), dryRun=True).allowed
+    assert world.ledger.committed("all") == 0
+
+
+@pytest.mark.parametrize(("fault", "allowed"), [("", True), ("\nonFault: allow", True), ("\nonFault: deny", False)])
+def test_where_the_booking_fails_on_fault_decides(fault: str, *, allowed: bool) -> None:
+    class Broken(MemoryLedger):
+        def reserve(self, *_: object, **__: object) -> Outcome:  # type: ignore[override]
+            raise LedgerError("the API server does not answer")
+
+    world = World(budget(more=fault), ledger=Broken(clock=lambda: factories.NOON))
+    answer = overloaded(world, "/validate", pod())
+
+    assert answer.allowed is allowed
+    assert answer.outcome("budget") == ("fault_allowed" if allowed else "fault_denied")
+
+
+def test_a_booking_that_takes_a_write_is_waited_for_without_holding_the_loop() -> None:
+    class Later(MemoryLedger):
+        asked: list[float] = []  # noqa: RUF012
+
+        def begin(self, key: str, micros: int, charges: Any, owner: Any, *, seconds: float, done: Any) -> Any:  # noqa: ANN401
+            self.asked.append(seconds)
+            done(self.reserve(key, micros, charges, owner))
+            return lambda: None
+
+    ledger = Later(clock=lambda: factories.NOON)
+    world = World(budget(), ledger=ledger)
+    world.engine._later = ledger
+
+    async def told(uid: str) -> bool:
+        body = msgspec.json.encode(review(stored(pod(), uid)))
+        answered = world.engine.answer_soon("/validate", body, 10.0, overloaded=True)
+        assert not isinstance(answered, tuple)
+        return bool(msgspec.json.decode((await answered)[0])["response"]["allowed"])
+
+    assert asyncio.run(told("a"))
+    assert world.ledger.committed("all") > 0
+    assert ledger.asked == [4.0]
+
+
+def test_a_workload_is_not_told_what_its_pods_cost() -> None:
+    answer = overloaded(World(budget(amount="1", more="\nonFault: deny")), "/validate", deployment())
+
+    assert answer.allowed
+    assert answer.outcome("budget") == "fault_allowed"
 
 
 def test_a_budget_in_its_days_of_grace_refuses_nobody() -> None:
     text = "mode: enforce\nscope: {cluster: true}\namount: '1'\ncurrency: USD\nonFault: deny\ngraceUntil: '2026-11-22'"
     last, after = factories.NOON, factories.NOON + timedelta(days=1)
 
-    worlds = [
+    dated = [
         World(policy(text, "b", "Budget"), now=partial(datetime.fromtimestamp, each.timestamp(), UTC))
         for each in (last, after)
     ]
-    answers = [overloaded(each, "/validate", pod()) for each in worlds]
+    answers = [overloaded(each, "/validate", pod()) for each in dated]
 
     assert [answer.allowed for answer in answers] == [True, False]
 

@@ -666,6 +666,33 @@ def test_a_ledger_knows_at_once_what_it_heard_before_the_kind_went(house: House)
     assert not one.reserve("q", 41, CHARGE).accepted
 
 
+@pytest.mark.parametrize(
+    ("seconds", "sees_pods", "committed"),
+    [
+        pytest.param(28, True, 60, id="its pod may come yet"),
+        pytest.param(32, True, 0, id="it would have been seen by now"),
+        pytest.param(90, False, 60, id="it may have come unseen"),
+    ],
+)
+def test_where_the_kind_is_absent_a_pod_that_others_refuse_blocks_a_budget_for_half_a_minute(
+    house: House, seconds: int, *, sees_pods: bool, committed: int
+) -> None:
+    switches = Switches()
+    switches.is_absent = True
+    (one,) = house.open(1, switches)
+    for _ in range(31):
+        house.clock.now += SECOND
+        one.unchanged()
+    assert one.reserve("refused-elsewhere", 60, CHARGE).accepted
+    assert one.reserve("runs", 7, CHARGE).accepted
+    one.recount([Booking("runs", 7, ("a",))])
+    switches.sees_pods = sees_pods
+    for _ in range(seconds):
+        house.clock.now += SECOND
+        one.unchanged()
+    assert one.committed("a") == committed + 7
+
+
 def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> None:
     waited = threading.Event()
     for _ in range(int(seconds / 0.005)):

@@ -29,7 +29,9 @@ def handler(path, body, timeout):
 
 health = ops.Health()
 context = tls.ServerTls(directory / "tls.crt", directory / "tls.key")
-served = lane.Lane(handler, ops.bare_application(""), shed=lambda path, body: lane.Answer(200, b'{"judged":false}'))
+served = lane.Lane(
+    handler, ops.bare_application(""), shed=lambda path, body, timeout: lane.Answer(200, b'{"judged":false}')
+)
 registry = prometheus_client.CollectorRegistry()
 registry.register(ops.LaneCollector(served))
 site = listener.Site("operations", "--ops-port", ops.application(health, registry), "127.0.0.1", 0)

@@ -135,7 +135,7 @@ class Caller:
         self.lane = lane.Lane(
             self._judge,
             ops.bare_application(""),
-            shed=lambda _path, _body: lane.Answer(200, b"false"),
+            shed=lambda _path, _body, _timeout: lane.Answer(200, b"false"),
             lag=lag.LoopLag(),
         )
 

@@ -38,7 +38,7 @@ class Caller:
         self.lane = lane.Lane(
             self.judge,
             ops.bare_application(""),
-            shed=lambda _path, _body: lane.Answer(200, b'"shed"'),
+            shed=lambda _path, _body, _timeout: lane.Answer(200, b'"shed"'),
             by_head=self.answer,
             flight=flight.Flight(most),
         )

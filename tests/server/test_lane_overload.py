@@ -20,7 +20,7 @@ class Caller:
             lambda _path, _body, _timeout: lane.Answer(200, b'"judged"'), ops.bare_application(""), shed=self.shed
         )
 
-    def shed(self, _path: str, body: bytes) -> lane.Answer:
+    def shed(self, _path: str, body: bytes, _timeout: float | None) -> lane.Answer:
         if not body:
             raise BadReview("the body is empty")
         return lane.Answer(200, b'"unjudged"')

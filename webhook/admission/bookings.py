@@ -42,7 +42,7 @@ def _booked(view: View, rules: Ruleset, now: Callable[[], datetime]) -> Iterator
     # Pods by the ten thousand have the same few of these, and a ledger keeps them.
     shared: dict[Hashable, Any] = {}
     for item in view.pods():
-        context = _context(item, view, rules)
+        context = _context(item, view, rules, now)
         info = context.namespace_info
         namespace_labels = info.labels if info is not None else _NO_LABELS
         labels = rules.charged_labels(context, now)
@@ -79,10 +79,10 @@ def price_of_running(item: ClusterPod, view: View, rules: Ruleset, now: Callable
     Raises:
         QuantityError: a quantity is malformed or negative.
     """
-    return _priced(_context(item, view, rules), rules, now)
+    return _priced(_context(item, view, rules, now), rules, now)
 
 
-def _context(item: ClusterPod, view: View, rules: Ruleset) -> Context:
+def _context(item: ClusterPod, view: View, rules: Ruleset, now: Callable[[], datetime]) -> Context:
     context = Context(
         pod=item.pod,
         namespace=item.namespace,
@@ -91,7 +91,9 @@ def _context(item: ClusterPod, view: View, rules: Ruleset) -> Context:
         namespace_info=view.namespace(item.namespace),
         running=item,
     )
-    context.budget_scopes = rules.budget_scopes
+    if rules.budget_scopes:
+        context.budget_scopes = rules.budget_scopes
+        context.charged_by = rules.charged_in_counts(now)
     return context
 
 

@@ -6,9 +6,10 @@ the label costs its budget what its pods do.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from webhook.admission.matching import Entry
-from webhook.guardrails._contract import Context, is_creation
+from webhook.guardrails._contract import ChargedBy, Context, is_creation
 
 Labels = Mapping[str, str]
 
@@ -33,6 +34,42 @@ def charged_labels(
         if written:
             labels = {**labels, **written}
     return labels
+
+
+class OfReview(NamedTuple):
+    """By which labels the pods of a review are charged: its own by the policies that speak for its requester."""
+
+    entries: Sequence[Entry]
+    exempt: Mapping[str, str]
+    others: ChargedBy
+
+    def own(self, context: Context) -> Labels:
+        """Return those of the pod under review."""
+        return charged_labels(self.entries, self.exempt, context, context.labels)
+
+    def stored(self, context: Context, labels: Labels) -> Labels:
+        """Return those of a stored pod of the namespace."""
+        return self.others.stored(context, labels)
+
+
+def prices_as_spot(
+    entries: Sequence[Entry], exempt: Mapping[str, str], context: Context, *, would: bool = False
+) -> bool:
+    """Whether one of these entries prices the pod as spot capacity, be it by what the pod says alone.
+
+    Args:
+        entries: that speak for the object.
+        exempt: guardrails that it is let off.
+        context: the object.
+        would: whether those count, too, that are only warned about or recorded.
+    """
+    return any(
+        entry.guardrail.prices_as_spot is not None
+        and (would or entry.mode == "enforce")
+        and entry.guardrail.name not in exempt
+        and entry.guardrail.prices_as_spot(entry.rule, context)
+        for entry in entries
+    )
 
 
 def is_refused_by_security(entries: Sequence[Entry], exempt: Mapping[str, str], context: Context) -> bool:

@@ -126,7 +126,8 @@ class Engine:
         Args:
             path: one of `PHASES`.
             body: the AdmissionReview.
-            overloaded: answer by each guardrail's ``onFault`` and judge nothing, see `webhook.admission.overload`.
+            overloaded: answer by each guardrail's ``onFault`` and judge budgets alone, see
+                `webhook.admission.overload`.
             patient: raise `NotSeenYet` instead of judging by less than may be known in a moment.
 
         Returns:
@@ -146,7 +147,7 @@ class Engine:
         return judged
 
     def answer_soon(
-        self, path: str, body: bytes, timeout: float | None, *, patient: bool = False
+        self, path: str, body: bytes, timeout: float | None, *, overloaded: bool = False, patient: bool = False
     ) -> Answered | Awaitable[Answered]:
         """Judge one call without holding the event loop while the ledger is written.
 
@@ -154,6 +155,7 @@ class Engine:
             path: as for `answer`.
             body: as for `answer`.
             timeout: seconds that the caller waits; None where it did not say.
+            overloaded: as for `answer`.
             patient: as for `answer`.
 
         Raises:
@@ -161,8 +163,8 @@ class Engine:
             NotSeenYet: only where `patient`.
         """
         if self._later is None:
-            return self.answer(path, body, patient=patient)
-        judged = self._judge(path, body, overloaded=False, patient=patient)
+            return self.answer(path, body, overloaded=overloaded, patient=patient)
+        judged = self._judge(path, body, overloaded=overloaded, patient=patient)
         if isinstance(judged, _Judged):
             return self._booked(judged, self._later, timeout) if judged.is_charged else self._told(judged)
         return judged
@@ -189,7 +191,7 @@ class Engine:
         if overloaded:
             decision = overload.unjudged(judged, around, PHASES[path])
             self.unjudged.count(path, "overloaded")
-            return _Judged(path, request.uid, judged, decision, around, started, is_charged=False)
+            return _Judged(path, request.uid, judged, decision, around, started, _is_charged(decision, judged))
         if patient and self._lacks is not None:
             owner, claims = _needs(judged) if judged.is_patchable else (None, ())
             if self._lacks(judged.namespace, owner, claims) and not around.rules.is_excluded(judged):
@@ -201,8 +203,8 @@ class Engine:
             judged, decision = judge(partial(self._subject_again, body), around, phase, request.uid, fault)
         if judged.scale is not None and decision.allowed and phase in ("validate", "cost"):
             wants.tell_reviewed(self._ledger, self._view, request)
-        is_charged = bool(decision.charges) and decision.allowed and phase in ("validate", "cost")
-        return _Judged(path, request.uid, judged, decision, around, started, is_charged and not judged.dry_run)
+        is_charged = phase in ("validate", "cost") and _is_charged(decision, judged)
+        return _Judged(path, request.uid, judged, decision, around, started, is_charged)
 
     def answer_unread(self, path: str, request: OtherRequest, why: unread.Unread) -> Answered:
         """Answer a review whose object nobody has read, see `webhook.admission.unread`.
@@ -248,6 +250,10 @@ class Engine:
             return encoded, None
         seconds = time.perf_counter() - started
         return encoded, partial(self._recorder.record, path, uid, about, decision, seconds, currency)
+
+
+def _is_charged(decision: Decision, judged: subject.Subject) -> bool:
+    return bool(decision.charges) and decision.allowed and not judged.dry_run
 
 
 def _needs(judged: subject.Subject) -> tuple[OwnerReference | None, Sequence[PodResourceClaim]]:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from webhook.admission.charging import charged_labels
+from webhook.admission.charging import OfReview, charged_labels, prices_as_spot
 from webhook.admission.decision import Outcome, Severity
 from webhook.admission.matching import CompiledMatch, Entry, Matcher
 from webhook.admission.subject import Subject
@@ -63,6 +63,32 @@ class CompiledException(NamedTuple):
     expires: datetime
     """First moment at which it no longer holds."""
     owner: str
+
+
+class _LetOff(NamedTuple):
+    """What exceptions let a pod off."""
+
+    whole: Mapping[str, str]
+    """Guardrails and budgets with the exception's name."""
+    partial: Mapping[str, Sequence[Exemption]]
+    uses: Sequence[ExceptionUse]
+
+
+class _OfStored(NamedTuple):
+    """By which labels stored pods are charged."""
+
+    rules: "Ruleset"
+    matcher: Matcher
+    """Its cache belongs to one thread."""
+    now: Callable[[], datetime]
+
+    def own(self, context: Context) -> Mapping[str, str]:
+        """Return those of the pod that the context is about."""
+        return self.stored(context, context.labels)
+
+    def stored(self, context: Context, labels: Mapping[str, str]) -> Mapping[str, str]:
+        """Return those of a pod that has these labels."""
+        return self.rules._charged(self.matcher, context, labels, self.now)
 
 
 class Ruleset:
@@ -128,9 +154,21 @@ class Ruleset:
     def exempt(self, context: Context, entries: Sequence[Entry], now: Callable[[], datetime]) -> Mapping[str, str]:
         """Return the guardrails that are exempt as a whole, and budgets by their `budget_key`, with the exception's
         name; write partial exemptions into the context."""
-        covering = [item for item in self._exceptions.get(context.namespace, ()) if item.covers(context.labels)]
-        if not covering:
+        found = self._let_off(context.namespace, context.labels, entries, now)
+        if found is None:
             return _NOTHING
+        context.exception_uses = found.uses
+        if found.partial:
+            context.exemptions = {name: tuple(items) for name, items in found.partial.items()}
+        return found.whole
+
+    def _let_off(
+        self, namespace: str, labels: Mapping[str, str], entries: Sequence[Entry], now: Callable[[], datetime]
+    ) -> "_LetOff | None":
+        """Return what the exceptions of a namespace let a pod with these labels off."""
+        covering = [item for item in self._exceptions.get(namespace, ()) if item.covers(labels)]
+        if not covering:
+            return None
         whole: dict[str, str] = {}
         partial: dict[str, list[Exemption]] = {}
         moment = now()
@@ -140,28 +178,23 @@ class Ruleset:
             if moment >= item.expires:
                 continue
             for guardrail in item.guardrails:
-                note = f"PolicyException {context.namespace}/{item.name} of {item.owner}"
+                note = f"PolicyException {namespace}/{item.name} of {item.owner}"
                 if guardrail == BUDGET:
-                    loosened = self._budgets_loosened(context.namespace, item, moment)
+                    loosened = self._budgets_loosened(namespace, item, moment)
                     if self._budget_terms and not loosened:
                         continue
                     whole.update((budget_key(name), note) for name in loosened if item.exemption is None)
-                    uses.append(_use(guardrail, context.namespace, item, moment))
+                    uses.append(_use(guardrail, namespace, item, moment))
                     continue
                 policy = policies.get(guardrail)
-                if policy is not None and not _is_allowed(
-                    self._exception_terms[policy], context.namespace, item, moment
-                ):
+                if policy is not None and not _is_allowed(self._exception_terms[policy], namespace, item, moment):
                     continue
-                uses.append(_use(guardrail, context.namespace, item, moment))
+                uses.append(_use(guardrail, namespace, item, moment))
                 if item.exemption is None:
                     whole[guardrail] = note
                 else:
                     partial.setdefault(guardrail, []).append(item.exemption)
-        context.exception_uses = uses
-        if partial:
-            context.exemptions = {name: tuple(items) for name, items in partial.items()}
-        return whole
+        return _LetOff(whole, partial, uses)
 
     def prices_as_spot(self, context: Context, now: Callable[[], datetime], *, would: bool = False) -> bool:
         """Whether a policy prices a pod that exists as spot capacity, as when it was admitted; `would` asks whether it
@@ -173,25 +206,31 @@ class Ruleset:
         if not entries:
             return False
         exempt = self.exempt(context, entries, now) if self.has_exceptions(context.namespace) else _NOTHING
-        return any(
-            (would or entry.mode == "enforce")
-            and entry.guardrail.name not in exempt
-            and entry.guardrail.prices_as_spot is not None
-            and entry.guardrail.prices_as_spot(entry.rule, context)
-            for entry in entries
-        )
+        return prices_as_spot(entries, exempt, context, would=would)
 
     def charged_labels(self, context: Context, now: Callable[[], datetime]) -> Mapping[str, str]:
         """Return the labels that a pod which exists is charged by, see `webhook.admission.charging`; as with
         `prices_as_spot` nobody is an excluded subject."""
-        labels = context.labels
+        return self._charged(self._labelling, context, context.labels, now)
+
+    def charged_in_review(
+        self, entries: Sequence[Entry], exempt: Mapping[str, str], now: Callable[[], datetime]
+    ) -> OfReview:
+        """Return by which labels pods are charged, for a review that these entries speak in."""
+        return OfReview(entries, exempt, _OfStored(self, self.matcher, now))
+
+    def charged_in_counts(self, now: Callable[[], datetime]) -> "_OfStored":
+        """Return by which labels pods are charged, for counts of what runs, which are another thread's."""
+        return _OfStored(self, self._labelling, now)
+
+    def _charged(
+        self, matcher: Matcher, context: Context, labels: Mapping[str, str], now: Callable[[], datetime]
+    ) -> Mapping[str, str]:
         if all(labels.get(key) for key in self._label_keys):
             return labels
-        entries = self._labelling.resolve(context.namespace, context.namespace_info, labels, _NOBODY)
-        if not entries:
-            return labels
-        exempt = self.exempt(context, entries, now) if self.has_exceptions(context.namespace) else _NOTHING
-        return charged_labels(entries, exempt, context, labels)
+        entries = matcher.resolve(context.namespace, context.namespace_info, labels, _NOBODY)
+        found = self._let_off(context.namespace, labels, entries, now) if entries else None
+        return charged_labels(entries, found.whole if found is not None else _NOTHING, context, labels)
 
     def exception_states(self, now: datetime) -> Mapping[ExceptionState, int]:
         """Return how many PolicyExceptions hold, end soon, and have expired."""

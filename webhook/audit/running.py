@@ -107,7 +107,9 @@ class Running:
             claim_templates=subject.claim_templates,
             running=item,
         )
-        context.budget_scopes = self._admitted.budget_scopes
+        if self._admitted.budget_scopes:
+            context.budget_scopes = self._admitted.budget_scopes
+            context.charged_by = self._admitted.charged_in_counts(self._now)
         return context
 
 

@@ -198,12 +198,15 @@ def _refusals(rest: Client, told: list[Refusals], view: LiveView) -> Refusals:
     return made
 
 
-def _answer_overloaded(parts: assembly.Parts, path: str, body: bytes) -> lane.Answer:
+def _answer_overloaded(
+    parts: assembly.Parts, path: str, body: bytes, timeout: float | None
+) -> lane.Answer | Awaitable[lane.Answer]:
     try:
-        return lane.Answer(200, *parts.engine.answer(path, body, overloaded=True))
+        answered = parts.engine.answer_soon(path, body, timeout, overloaded=True)
     except BadReview as error:
         parts.metrics.error(path, error.status)
         raise
+    return lane.Answer(200, *answered) if isinstance(answered, tuple) else _answer_later(parts, path, answered)
 
 
 def _answer_by_head(parts: assembly.Parts, path: str, request: OtherRequest, why: Unread) -> lane.Answer:

@@ -6,7 +6,7 @@ the `Draft` it is handed, and it refuses by returning findings; what becomes of 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -123,6 +123,18 @@ class WorkloadScale(NamedTuple):
         return self.hours is None or self.kind == "CronJob"
 
 
+class ChargedBy(Protocol):
+    """By which labels pods are charged, those included that policies write to them."""
+
+    def own(self, context: "Context") -> Mapping[str, str]:
+        """Return those of the pod that the context is about."""
+        ...
+
+    def stored(self, context: "Context", labels: Mapping[str, str]) -> Mapping[str, str]:
+        """Return those of a stored pod of the same namespace that has these labels."""
+        ...
+
+
 class Context:
     """Everything a guardrail may know about one review. One object serves all guardrails of the review."""
 
@@ -130,6 +142,7 @@ class Context:
         "_controller",
         "_controller_known",
         "budget_scopes",
+        "charged_by",
         "claim_templates",
         "exception_uses",
         "exemptions",
@@ -202,7 +215,10 @@ class Context:
         self.view = view
         self.prices = prices
         self.budget_scopes: Sequence[Callable[[str, Mapping[str, str], Mapping[str, str]], bool]] = ()
-        """Whether each budget in force pays for a pod: (namespace, labels of the namespace, labels of the pod)."""
+        """Whether each budget in force pays for a pod: (namespace, labels of the namespace, labels that the pod is
+        charged by)."""
+        self.charged_by: ChargedBy | None = None
+        """By which labels pods of the namespace are charged; None where nobody said: then by those that they have."""
         self.exemptions: Mapping[str, Sequence[Exemption]] = _NONE
         """Partial exemptions by guardrail name; empty for nearly every pod."""
         self.exception_uses: Sequence[ExceptionUse] = ()

@@ -119,17 +119,17 @@ def _statuses(context: Context, pod: Pod) -> Iterator[tuple[str, str]]:
 
 def _pays(context: Context, pod: Pod, claim: str) -> bool:
     """Whether no older pod pays for a claim in all the budgets that this pod is in."""
-    own, scopes = _uid(context, pod), _scopes(context, _labels(pod))
+    own, scopes = _uid(context, pod), _scopes(context, _own_labels(context, pod))
     for user in context.view.device_claim_users(context.namespace, claim):
         if own and user.uid == own:
             return True
-        if scopes <= _scopes(context, user.labels):
+        if scopes <= _scopes(context, _stored_labels(context, user.labels)):
             return False
     return True
 
 
 def _scopes(context: Context, labels: Mapping[str, str]) -> frozenset[int]:
-    """Return which budgets a pod of the namespace with these labels is in."""
+    """Return which budgets a pod of the namespace is in that is charged by these labels."""
     scopes = context.budget_scopes
     if not scopes:
         return _NOWHERE
@@ -147,5 +147,12 @@ def _uid(context: Context, pod: Pod) -> str:
     return (pod.metadata.uid or "") if pod.metadata is not None else ""
 
 
-def _labels(pod: Pod) -> Mapping[str, str]:
-    return (pod.metadata.labels or _NO_LABELS) if pod.metadata is not None else _NO_LABELS
+def _own_labels(context: Context, pod: Pod) -> Mapping[str, str]:
+    """Return the labels that a pod is charged by: the one of the context, or the stored one before an update."""
+    if pod is context.pod and context.charged_by is not None:
+        return context.charged_by.own(context)
+    return _stored_labels(context, (pod.metadata.labels or _NO_LABELS) if pod.metadata is not None else _NO_LABELS)
+
+
+def _stored_labels(context: Context, labels: Mapping[str, str]) -> Mapping[str, str]:
+    return context.charged_by.stored(context, labels) if context.charged_by is not None else labels

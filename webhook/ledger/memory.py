@@ -84,6 +84,8 @@ class MemoryLedger:
         self._approvals: dict[tuple[str, str], Approval] = {}
         """By UID of the controller, and budget."""
         self._places: dict[str, Place] = {}
+        self._unseen: dict[str, datetime] = {}
+        """Pods that were booked and that no count has seen yet, and since when."""
 
     def reserve(self, key: str, micros: int, charges: Sequence[Charge], owner: Owner | None = None) -> Outcome:
         """Book a pod against all of its budgets, or against none; see `LedgerStore.reserve`."""
@@ -201,6 +203,13 @@ class MemoryLedger:
         """Make the running pods what `pods` says; keep reservations of pods that were never seen, up to the ttl."""
         self.take(self.compare(pods))
 
+    def drop_unseen(self, ttl: timedelta) -> None:
+        """Forget pods that were booked longer ago than that and that no count has seen: they were refused elsewhere."""
+        with self._lock:
+            now = self._clock()
+            for key in [key for key, at in self._unseen.items() if now - at > ttl]:
+                self._remove(key, now)
+
     def compare(self, pods: Iterable[Booking]) -> Found:
         """Return what `take` is to be told of the pods that run.
 
@@ -229,11 +238,9 @@ class MemoryLedger:
             now = self._clock()
             entries = self._entries
             before = {key: entries.get(key) for key, entry in found.items() if entries.get(key) is not entry}
-            gone = [
-                key
-                for key, entry in entries.items()
-                if key not in found and (entry.is_confirmed or (self._ttl is not None and now - entry.at > self._ttl))
-            ]
+            gone = [key for key, entry in entries.items() if key not in found and entry.is_confirmed]
+            if self._ttl is not None:
+                gone += [key for key, at in self._unseen.items() if key not in found and now - at > self._ttl]
             for key in (*gone, *before):
                 self._remove(key, now)
             for key, known in before.items():
@@ -307,6 +314,8 @@ class MemoryLedger:
 
     def _add(self, key: str, entry: _Entry, now: datetime, *, approve: bool = True) -> None:
         self._entries[key] = entry
+        if not entry.is_confirmed:
+            self._unseen[key] = entry.at
         for budget in entry.budgets:
             account = self._accounts.get(budget)
             if account is None:
@@ -328,6 +337,7 @@ class MemoryLedger:
         entry = self._entries.pop(key, None)
         if entry is None:
             return False
+        self._unseen.pop(key, None)
         for budget in entry.budgets:
             account = self._accounts[budget]
             account.advance(now)

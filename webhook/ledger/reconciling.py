@@ -14,6 +14,7 @@ from webhook.ledger import balance
 from webhook.ledger.escrow import Escrow
 from webhook.ledger.job import Job
 from webhook.ledger.local import LocalLedger
+from webhook.ledger.news import PodNews
 from webhook.ledger.sheet import Share, Sheet, Verdict
 from webhook.ledger.store import Outcome
 from webhook.ledger.writer import Surroundings, Writer
@@ -25,15 +26,9 @@ UNUSED: Final = timedelta(minutes=10)
 """A ledger whose budget is gone is kept for so long: longer than a rollout that moves a budget from one file to
 another."""
 
-HEALTHY_TTL: Final = timedelta(seconds=30)
-"""How long a reservation waits for its pod while news of pods have come in for as long."""
-
 GONE_SECONDS: Final = 30.0
 """A replica whose share has stood as it is for so long is gone. It would have stopped to book from it long before, see
 `webhook.ledger.escrow`, and the pods that it booked last have been seen by now."""
-
-_GAP_SECONDS: Final = 5.0
-"""Who has not looked for so long knows nothing of what was meanwhile."""
 
 _log = logging.getLogger("podgate.ledger")
 
@@ -73,8 +68,7 @@ class Reconciler:
         self._kept: frozenset[str] = frozenset()
         self._unused: dict[str, datetime] = {}
         self._shares: dict[tuple[str, str], _Seen] = {}
-        self._healthy_since: float | None = None
-        self._looked = float("-inf")
+        self._news = PodNews(around.sees_pods, around.monotonic)
 
     def follow(self, budgets: Mapping[str, balance.Terms], kept: Iterable[str] = ()) -> None:
         """Keep a ledger for exactly these budgets; see `SharedLedger.follow`."""
@@ -83,9 +77,9 @@ class Reconciler:
     def look(self, leads: Callable[[], bool], seconds: float = SYNC_SECONDS) -> None:
         """Make every ledger true, and delete those of budgets that are gone; see `SharedLedger.reconcile`."""
         followed, counted = self._followed, self._local.counted_at
-        if followed is None or counted is None or self._around.is_absent() or not self._is_healthy():
+        if followed is None or counted is None or self._around.is_absent() or not self._news.look():
             return
-        ttl = min(self._ttl, HEALTHY_TTL) if self._healthy_for() >= HEALTHY_TTL.total_seconds() else self._ttl
+        ttl = self._news.ttl(self._ttl)
         waiting: list[threading.Event] = []
         for budget, terms in followed.items():
             if not leads():
@@ -105,19 +99,6 @@ class Reconciler:
             is_done.wait(seconds)
         self._clear(followed, leads)
 
-    def _is_healthy(self) -> bool:
-        now = self._around.monotonic()
-        is_gap, self._looked = now - self._looked > _GAP_SECONDS, now
-        if not self._around.sees_pods():
-            self._healthy_since = None
-            return False
-        if self._healthy_since is None or is_gap:
-            self._healthy_since = now
-        return True
-
-    def _healthy_for(self) -> float:
-        return self._around.monotonic() - self._healthy_since if self._healthy_since is not None else 0.0
-
     def _gone(self, budget: str) -> Mapping[str, Share]:
         """Return the shares of replicas that have not written for a long time. No clock but our own is believed."""
         copy = self._writer.copies.get(budget)
@@ -129,7 +110,7 @@ class Reconciler:
             before = self._shares.get((budget, holder))
             known = before if before is not None and before.share == share else _Seen(share, now)
             seen[budget, holder] = known
-            is_old = now - known.since >= GONE_SECONDS and self._healthy_for() >= GONE_SECONDS
+            is_old = now - known.since >= GONE_SECONDS and self._news.seconds() >= GONE_SECONDS
             if is_old and holder != self._escrow.holder:
                 gone[holder] = share
         self._shares = {pair: each for pair, each in self._shares.items() if pair[0] != budget} | seen

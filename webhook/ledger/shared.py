@@ -36,6 +36,7 @@ from webhook.ledger.errand import Booked, Errand
 from webhook.ledger.escrow import Escrow, asks
 from webhook.ledger.job import Job
 from webhook.ledger.local import LocalLedger
+from webhook.ledger.news import PodNews
 from webhook.ledger.reconciling import SYNC_SECONDS, UNUSED, Reconciler
 from webhook.ledger.sheet import Ask, Reservation, Sheet, Verdict
 from webhook.ledger.store import Booking, Charge, LedgerError, Outcome, Owner
@@ -65,6 +66,7 @@ class SharedLedger:
         self._around = around
         self._ttl = ttl
         self._local = LocalLedger(clock=around.now, ttl=ttl)
+        self._news = PodNews(around.sees_pods, around.monotonic)
         # Never that of an earlier process of the same name: what that one has booked is not known here.
         self._escrow = Escrow(around.holder or secrets.token_hex(4), around.monotonic)
         self.copies = Copies(self._local, self._escrow)
@@ -173,10 +175,17 @@ class SharedLedger:
     def recount(self, pods: Iterable[Booking]) -> None:
         """Know the pods that run. The ledgers follow when the leader reconciles."""
         self._local.recount(pods, self._ttl)
+        self._drop_unseen()
 
     def unchanged(self) -> None:
         """Know that the pods that run are still those of the last `recount`."""
         self._local.unchanged()
+        self._drop_unseen()
+
+    def _drop_unseen(self) -> None:
+        """Where no leader reconciles, drop what was booked for pods that did not come."""
+        if self._news.look() and self._around.is_absent():
+            self._local.memory.drop_unseen(self._news.ttl(self._ttl))
 
     def size(self) -> int:
         """Return the number of pods that this replica knows of."""

@@ -52,7 +52,6 @@ __all__ = [
     "Application",
     "Handler",
     "Lane",
-    "Shed",
     "error_body",
     "parse_timeout",
 ]
@@ -77,9 +76,6 @@ class Answer(NamedTuple):
 Handler = Callable[[str, bytes, float | None], Answer | Awaitable[Answer]]
 """Judges one review: path, body, and the seconds the caller said it will wait (None where it did not say)."""
 
-Shed = Callable[[str, bytes], Answer]
-"""Answers a review that waited too long, without judging it: path and body. Raises `BadReview` as a handler does."""
-
 ByHead = Callable[[str, OtherRequest, unread.Unread], Answer]
 """Answers a review that nobody has read: path, what it is about, and why. Raises `BadReview` as a handler does."""
 
@@ -100,7 +96,8 @@ class Lane:
     Args:
         handler: judges one review. It raises `BadReview` for a body that is none, and nothing else.
         fallback: the application for all other paths.
-        shed: answers what has waited longer than it may, see `webhook.server.lag`; None judges everything.
+        shed: answers what has waited longer than it may, see `webhook.server.lag`, as `handler` does; None lets that
+            judge everything.
         by_head: answers what is too large to be kept; None refuses it as if it were no review.
         lag: knows how far the event loop is behind.
         unjudged: counts the answers that are no verdict.
@@ -112,7 +109,7 @@ class Lane:
         handler: Handler,
         fallback: Application,
         *,
-        shed: Shed | None = None,
+        shed: Handler | None = None,
         by_head: ByHead | None = None,
         lag: lags.LoopLag | None = None,
         unjudged: Unjudged | None = None,
@@ -236,9 +233,9 @@ class Lane:
             return False
         return time.monotonic() - self.lag.waiting_since(arrived) > lags.deadline(timeout)
 
-    def _answer_late(self, shed: Shed, path: str, body: bytes, _timeout: float | None) -> Answer:
+    def _answer_late(self, shed: Handler, path: str, body: bytes, timeout: float | None) -> Answer | Awaitable[Answer]:
         self._tell_late(path)
-        return shed(path, body)
+        return shed(path, body, timeout)
 
     def _tell_late(self, path: str) -> None:
         self.overloaded[path] += 1
@@ -246,7 +243,7 @@ class Lane:
         now = time.monotonic()
         if now - self._told_at >= _TELL_SECONDS:
             _log.warning(
-                "overloaded: %d reviews waited too long and were answered by each guardrail's onFault; "
+                "overloaded: %d reviews waited too long and were answered by each guardrail's onFault, budgets apart; "
                 "give podgate more CPU or more replicas",
                 self._untold,
             )
