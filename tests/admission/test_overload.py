@@ -78,17 +78,17 @@ def worlds(*documents: str, **more: Any) -> tuple[World, World]:  # noqa: ANN401
     return World(*documents, **more), World(*documents, **more)
 
 
-def both(documents: tuple[str, ...], path: str, *pods: dict[str, Any], **more: Any) -> tuple[Any, Any]:  # noqa: ANN401
+def both(documents: tuple[str, ...], path: str, *pods: dict[str, Any], **more: Any) -> list[Any]:  # noqa: ANN401
     """Return what becomes of pods, one after the other, where they are judged and where they are not: verdicts,
     messages of refusals, and what is committed."""
     judging, shedding = worlds(*documents, **more)
     made = [stored(each, f"uid-{number}") for number, each in enumerate(pods)]
     judged = [judging.call(path, review(each)) for each in made]
     shed = [overloaded(shedding, path, each, object=each) for each in made]
-    return tuple(
+    return [
         ([each.allowed for each in answers], [each.message for each in answers], world.ledger.committed("all"))
         for answers, world in ((judged, judging), (shed, shedding))
-    )
+    ]
 
 
 @pytest.mark.parametrize("mode", ["enforce", "warn", "audit"])
@@ -138,7 +138,7 @@ def test_a_dry_run_books_nothing() -> None:
 @pytest.mark.parametrize(("fault", "allowed"), [("", True), ("\nonFault: allow", True), ("\nonFault: deny", False)])
 def test_where_the_booking_fails_on_fault_decides(fault: str, *, allowed: bool) -> None:
     class Broken(MemoryLedger):
-        def reserve(self, *_: object, **__: object) -> Outcome:  # type: ignore[override]
+        def reserve(self, *_: object, **__: object) -> Outcome:
             raise LedgerError("the API server does not answer")
 
     world = World(budget(more=fault), ledger=Broken(clock=lambda: factories.NOON))
