@@ -57,9 +57,15 @@ def test_a_class_that_is_not_known_is_told_in_one_line_and_refuses_nothing() -> 
 @pytest.mark.parametrize(
     ("overhead", "said"),
     [
-        ({"cpu": "-1"}, "cannot be priced: the overhead of its RuntimeClass[cpu]: a quantity of resources must not be"),
-        ({"memory": "lots"}, "cannot be priced: the overhead of its RuntimeClass[memory]: 'lots' is not a quantity"),
-        ({"cpu": "1e9999"}, "cannot be priced: the overhead of its RuntimeClass[cpu]: the exponent of quantity"),
+        (
+            {"cpu": "-1"},
+            "cannot be priced: RuntimeClass kata, overhead.podFixed[cpu]: a quantity of resources must not be",
+        ),
+        (
+            {"memory": "lots"},
+            "cannot be priced: RuntimeClass kata, overhead.podFixed[memory]: 'lots' is not a quantity",
+        ),
+        ({"cpu": "1e9999"}, "cannot be priced: RuntimeClass kata, overhead.podFixed[cpu]: the exponent of quantity"),
     ],
 )
 def test_malformed_overhead_of_a_class_is_one_line(overhead: ResourceMap, said: str) -> None:

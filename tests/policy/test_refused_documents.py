@@ -116,7 +116,7 @@ FILE_FAULTS = {
         POLICY.replace("teams", "Teams"),
         (
             "a.yaml:4: metadata.name: must be a DNS subdomain: lower case letters, digits, `-` and `.`, at most 253 "
-            "characters. Write for example team-namespaces."
+            "characters. Write for example name-1 or name-1.company.example."
         ),
     ),
     "a namespace where none belongs": (

@@ -272,3 +272,18 @@ def test_a_pattern_must_judge_the_whole_value(pattern: str) -> None:
             'Write it as "^...$", alternatives as "^(a|b)$".'
         )
     ]
+
+
+def test_a_wrong_name_hides_neither_its_value_nor_other_fields() -> None:
+    text = PRICES.replace("gpuHour:", 'claims: {Bad_Key: "x"}, gpuHour:')
+    assert text != PRICES
+    value, name = lines(text)
+    assert "spec.onDemand.claims.Bad_Key: must be a plain decimal number" in value
+    assert "spec.onDemand.claims.Bad_Key: its name must be a DNS subdomain" in name
+
+
+@pytest.mark.parametrize(("namespaces", "told"), [("['Bad!']", ["namespaces[0]: must be"]), ("[]", ["must have at"])])
+def test_a_list_is_too_short_only_where_nothing_is_in_it(namespaces: str, told: list[str]) -> None:
+    found = lines(BUDGET.replace("scope: {", f"scope: {{namespaces: {namespaces}, ", 1))
+    about = [line for line in found if "scope.namespaces" in line]
+    assert [part in line for part, line in zip(told, about, strict=True)] == [True]

@@ -37,19 +37,32 @@ _MAX_LISTED = 12
 
 
 def faults(kind: str, raw: Mapping[str, Any], error: ValidationError) -> Iterator[Fault]:
-    """Explain every error of one document of a known kind, at most one for each field."""
-    chosen: dict[Path, ErrorDetails] = {}
+    """Explain every error of one document of a known kind, at most one for each field, and one for the name of each."""
+    chosen: dict[tuple[Path, bool], ErrorDetails] = {}
     for details in error.errors(include_url=False):
-        path = _path(details, raw)
+        if _is_consequence(details):
+            continue
+        about = _path(details, raw), details["loc"][-1:] == ("[key]",)
         # Members of a union fail one by one; what a validator of ours says is the clearest of them.
-        if path not in chosen or details["type"] == "value_error" != chosen[path]["type"]:
-            chosen[path] = details
-    for path, details in chosen.items():
-        cause = details.get("ctx", {}).get("error")
-        if details["type"] == "value_error" and isinstance(cause, ValueError):
-            yield from from_exception(path, cause)
-        else:
-            yield _explain(kind, path, details)
+        if about not in chosen or details["type"] == "value_error" != chosen[about]["type"]:
+            chosen[about] = details
+    for (path, is_name), details in chosen.items():
+        for where, message, cure in _explained(kind, path, details):
+            yield where, f"its name {message}" if is_name else message, cure
+
+
+def _explained(kind: str, path: Path, details: ErrorDetails) -> Iterator[Fault]:
+    cause = details.get("ctx", {}).get("error")
+    if details["type"] == "value_error" and isinstance(cause, ValueError):
+        yield from from_exception(path, cause)
+    else:
+        yield _explain(kind, path, details)
+
+
+def _is_consequence(details: ErrorDetails) -> bool:
+    """Whether a list is only too short without those of its items that are wrong, which are told by themselves."""
+    given = details["input"]
+    return details["type"] == "too_short" and isinstance(given, list) and len(given) >= details["ctx"]["min_length"]
 
 
 def from_exception(path: Path, error: ValueError) -> Iterator[Fault]:

@@ -44,7 +44,7 @@ def dns_subdomain(value: str) -> str:
     if len(value) > SUBDOMAIN_LENGTH or not _is_dns_subdomain(value):
         raise FieldError(
             "must be a DNS subdomain: lower case letters, digits, `-` and `.`, at most 253 characters",
-            "Write for example team-namespaces.",
+            "Write for example name-1 or name-1.company.example.",
         )
     return value
 

@@ -201,7 +201,7 @@ def _fields(
         yield "spec.resources.requests", spec.resources.requests
         yield "spec.resources.limits", spec.resources.limits
     yield "spec.overhead", spec.overhead
-    yield "the overhead of its RuntimeClass", overhead
+    yield f"RuntimeClass {words.short(spec.runtime_class_name or '')}, overhead.podFixed", overhead
     yield "the namespace's LimitRange default", defaults
     if status is not None:
         yield "status.allocatedResources", status.allocated_resources
