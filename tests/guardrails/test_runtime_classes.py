@@ -59,11 +59,11 @@ def test_a_class_that_is_not_known_is_told_in_one_line_and_refuses_nothing() -> 
     [
         (
             {"cpu": "-1"},
-            "cannot be priced: RuntimeClass kata, overhead.podFixed[cpu]: a quantity of resources must not be",
+            "cannot be priced: RuntimeClass kata, overhead.podFixed[cpu]: a quantity of resources must",
         ),
         (
             {"memory": "lots"},
-            "cannot be priced: RuntimeClass kata, overhead.podFixed[memory]: 'lots' is not a quantity",
+            "cannot be priced: RuntimeClass kata, overhead.podFixed[memory]: 'lots' is not a",
         ),
         ({"cpu": "1e9999"}, "cannot be priced: RuntimeClass kata, overhead.podFixed[cpu]: the exponent of quantity"),
     ],
