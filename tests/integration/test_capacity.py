@@ -16,11 +16,8 @@ LIST = "requests, on-demand, price list default"
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with _control_plane.control_plane(tmp_path_factory.mktemp("plane")) as plane:
         at.Kubectl(plane).create(at.vpa_definition())
-        installed = at.install(plane)
-        try:
+        with at.installation(plane) as installed:
             yield installed
-        finally:
-            installed.podgate.kill()
 
 
 def runtime_class(name: str, **overhead: str) -> at.Object:

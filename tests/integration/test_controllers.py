@@ -19,11 +19,8 @@ ROLLOUTS = 8
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with _control_plane.control_plane(tmp_path_factory.mktemp("plane")) as plane, _controllers.controllers(plane):
         at.Kubectl(plane).create(at.vpa_definition())
-        installed = at.install(plane)
-        try:
+        with at.installation(plane) as installed:
             yield installed
-        finally:
-            installed.podgate.kill()
 
 
 def ready(cluster: Installation, namespace: str) -> int:

@@ -35,12 +35,11 @@ class Served(NamedTuple):
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     version, config = request.param
     flags = [f"--runtime-config={config}"] if config else []
-    with _control_plane.control_plane(tmp_path_factory.mktemp("plane"), *flags) as plane:
-        installed = at.install(plane)
-        try:
-            yield Served(installed, version)
-        finally:
-            installed.podgate.kill()
+    with (
+        _control_plane.control_plane(tmp_path_factory.mktemp("plane"), *flags) as plane,
+        at.installation(plane) as installed,
+    ):
+        yield Served(installed, version)
 
 
 def _spec(served: Served, count: int) -> Object:
