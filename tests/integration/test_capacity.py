@@ -88,7 +88,9 @@ def test_what_has_no_price_is_warned_of_and_refused_where_the_policy_says_so(clu
     assert f"Warning: policy team-namespaces, {text}" in said.err
     eventually(
         "the pod is refused",
-        lambda: f"denied the request: policy denying, {text}" in cluster.kubectl.apply(pod).err,
+        lambda: (
+            f"denied the request: policy denying, {text}" in cluster.kubectl.apply(pod, flags=("--dry-run=server",)).err
+        ),
     )
 
 
