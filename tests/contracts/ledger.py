@@ -192,23 +192,6 @@ class LedgerContract:
         assert not desk.ledger.reserve("s", 10, [Charge("a", 100)], owner).accepted
         assert desk.ledger.committed("a") == 110
 
-    def test_controllers_that_come_back_to_a_full_budget_take_it_to_twice_its_limit_at_most(self, desk: Desk) -> None:
-        running: list[Booking] = []
-        for number in range(5):
-            # Its pods are gone for a moment, as while its template is changed to pods that are refused.
-            owner = Owner(f"uid-{number}")
-            assert desk.ledger.reserve(f"old-{number}", 100, [Charge("a", 100)], owner).accepted
-            desk.sync([Booking(f"old-{number}", 100, ("a",), owner.uid)])
-            desk.ledger.release(f"old-{number}")
-            desk.clock.now += timedelta(seconds=6)
-            desk.sync([])
-        for number in range(5):
-            owner = Owner(f"uid-{number}")
-            if desk.ledger.reserve(f"new-{number}", 100, [Charge("a", 100)], owner).accepted:
-                running.append(Booking(f"new-{number}", 100, ("a",), owner.uid))
-                desk.sync(running)
-        assert [pod.key for pod in running] == ["new-0", "new-1"]
-
     def test_threads_never_take_the_last_money_twice(self, desk: Desk) -> None:
         barrier = threading.Barrier(8)
 

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webhook.ledger import _wire
-from webhook.ledger.approval import Beyond
 from webhook.ledger.sheet import (
     MOST_IN_ALL,
     MOST_RESERVATIONS,
@@ -44,7 +43,7 @@ shares = st.dictionaries(st.sampled_from(["0a1b", "2c3d", "4e5f"]), st.builds(Sh
 restored = st.none() | st.builds(Restored, st.just("Deleted"), st.text(max_size=20), moments)
 
 
-def never(_had: int, _beyond: Beyond) -> bool:
+def never(_had: int) -> bool:
     return False
 
 

@@ -13,34 +13,12 @@ approved, so nobody doubles a workload by deleting pods that do not end.
 """
 
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final
 
 from webhook.ledger.store import Owner
 
 GRACE: Final = timedelta(minutes=10)
 """Longer than a node failure takes to be noticed and its pods to be replaced (about six minutes by default)."""
-
-
-class Beyond(NamedTuple):
-    """How far a budget is beyond its limit by replacements, micro-units per hour."""
-
-    beside: int
-    """Rate of the replacements that there was no room for, without the pod in question."""
-    most: int
-    """The most that they may cost: the limit, or the rate of all else where that is more, as of a lowered budget."""
-
-    def has_room(self, micros: int, approved: int) -> bool:
-        """Whether a further replacement takes it no further than all pods that are replaced at once would.
-
-        Approvals outlive their pods for ten minutes. Without this bound, many controllers whose pods were gone for a
-        moment could each come back to a budget that others have filled meanwhile.
-
-        Args:
-            micros: rate of the pod.
-            approved: rate that its controller is approved for; one that is approved for more than the limit ran before
-                the limit was lowered, and comes back as a whole.
-        """
-        return self.beside + micros <= max(self.most, approved)
 
 
 class Approval:

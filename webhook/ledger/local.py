@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
-from webhook.ledger.approval import Beyond
 from webhook.ledger.memory import CAPACITY, MemoryLedger
 from webhook.ledger.sheet import COVERED, Reservation, Running, Whereabouts
 from webhook.ledger.store import Booking, Owner, Place, Pods
@@ -136,9 +135,9 @@ class LocalLedger:
             )
             return Running(self._totals.get(budget, 0), found, fresh)
 
-    def replaces(self, budget: str, owner: Owner | None, micros: int, had: int, beyond: Beyond) -> bool:
+    def replaces(self, budget: str, owner: Owner | None, micros: int, had: int) -> bool:
         """Whether a pod, of which `had` is booked already, replaces what its controller was admitted with."""
-        return owner is not None and self.memory.is_replacement(budget, micros - had, owner, beyond=beyond)
+        return owner is not None and self.memory.is_replacement(budget, micros - had, owner)
 
     def _live(self, key: str) -> Booking | None:
         # A pod that ends while the pods are being counted is counted once more.

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from webhook.ledger.approval import Approval, Beyond
+from webhook.ledger.approval import Approval
 from webhook.ledger.balance import Period, Spending
 from webhook.ledger.store import Booking, Charge, LedgerError, Outcome, Owner, Place, Pods
 
@@ -106,10 +106,7 @@ class MemoryLedger:
                 if charge.limit is None or committed + micros <= charge.limit:
                     continue
                 own = had if entry is not None and owner is not None and _counts_for(entry, owner) else 0
-                account = self._accounts.get(charge.budget)
-                beside = account.replacement if account is not None else 0
-                beyond_it = Beyond(beside, max(charge.limit, committed - beside))
-                if micros > had and not self._is_replacement(charge.budget, owner, micros, own, now, beyond_it):
+                if micros > had and not self._is_replacement(charge.budget, owner, micros, own, now):
                     return Outcome(accepted=False, budget=charge.budget, committed=committed, limit=charge.limit)
                 beyond.add(charge.budget)
             self._remove(key, now)
@@ -143,15 +140,13 @@ class MemoryLedger:
             made = _Entry(micros, tuple(budgets), now, is_confirmed, owner, frozenset(beyond) or _NOWHERE, left)
             self._add(key, made, now)
 
-    def is_replacement(
-        self, budget: str, micros: int, owner: Owner, *, without: str = "", beyond: Beyond | None = None
-    ) -> bool:
+    def is_replacement(self, budget: str, micros: int, owner: Owner, *, without: str = "") -> bool:
         """Whether a new pod stays within what its controller was admitted with; see `LedgerStore.is_replacement`."""
         with self._lock:
             entry = self._entries.get(without) if without else None
             is_own = entry is not None and _counts_for(entry, owner) and budget in entry.budgets
             had = entry.micros if entry is not None and is_own else 0
-            return self._is_replacement(budget, owner, micros, had, self._clock(), beyond)
+            return self._is_replacement(budget, owner, micros, had, self._clock())
 
     def leave(self, key: str) -> None:
         """Note that a pod is being deleted: it costs until it is gone, and its controller may replace it at once."""
@@ -313,13 +308,9 @@ class MemoryLedger:
         account = self._accounts.get(budget)
         return account.rate if account is not None else 0
 
-    def _is_replacement(
-        self, budget: str, owner: Owner | None, micros: int, had: int, now: datetime, beyond: Beyond | None
-    ) -> bool:
+    def _is_replacement(self, budget: str, owner: Owner | None, micros: int, had: int, now: datetime) -> bool:
         approval = self._approvals.get((owner.uid, budget)) if owner is not None else None
-        if owner is None or approval is None or not approval.has_room(micros, had, owner, now):
-            return False
-        return beyond is None or beyond.has_room(micros - had, approval.approved)
+        return owner is not None and approval is not None and approval.has_room(micros, had, owner, now)
 
     def _add(self, key: str, entry: _Entry, now: datetime, *, approve: bool = True) -> None:
         self._entries[key] = entry

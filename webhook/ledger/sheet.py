@@ -15,7 +15,6 @@ from collections.abc import Callable, Container, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
-from webhook.ledger.approval import Beyond
 from webhook.ledger.balance import Period, Spending
 from webhook.ledger.store import Outcome
 
@@ -191,13 +190,12 @@ class Sheet:
         """Return what was spent in the period that `now` is in, micro-units; see `balance.period_bounds`."""
         return self.spending.advanced(self.known, now).micros(period, now, begins_on)
 
-    def reserve(self, ask: Ask, replaces: Callable[[int, Beyond], bool], now: datetime) -> Verdict:
+    def reserve(self, ask: Ask, replaces: Callable[[int], bool], now: datetime) -> Verdict:
         """Give a pod room, or refuse it.
 
         Args:
             ask: the pod.
-            replaces: whether a pod that has so much already replaces what its controller was admitted with, where
-                replacements have taken the budget so far beyond its limit.
+            replaces: whether a pod that has so much already replaces what its controller was admitted with.
             now: the time.
         """
         had = self.reservations.get(ask.key)
@@ -208,8 +206,7 @@ class Sheet:
         others = self.rate - own
         is_replacement = had.is_replacement if had is not None else False
         if ask.limit is not None and others + ask.micros > ask.limit and ask.micros > own:
-            beside = self.beside - (had.added if had is not None and is_replacement else 0)
-            if not replaces(own, Beyond(beside, max(ask.limit, self.committed))):
+            if not replaces(own):
                 return Verdict(Outcome(accepted=False, budget="", committed=others, limit=ask.limit))
             is_replacement = True
         if had is None and ask.live is not None and ask.micros < ask.live:
