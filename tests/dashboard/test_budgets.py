@@ -1,7 +1,7 @@
 """Budgets on the pages: the arithmetic of admission, in words that say how near the end is."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -9,7 +9,9 @@ from tests import factories
 from webhook.dashboard import budgets
 from webhook.dashboard.budgets import BudgetFact
 from webhook.guardrails.budget import BudgetRule, compile_budget
+from webhook.ledger.balance import Terms
 from webhook.ledger.memory import MemoryLedger
+from webhook.ledger.standing import standing_of
 from webhook.ledger.store import Booking, LedgerError
 from webhook.policy import _loader
 from webhook.policy._envelope import Document
@@ -45,7 +47,7 @@ def told(rate: int, spec: str = "", started: datetime = NOON, now: datetime = NO
         (7, 70, "within"),
         (8, 80, "75 % reached"),
         (9, 90, "90 % reached"),
-        (10, 100, "90 % reached"),
+        (10, 100, "used up"),
         (11, 110, "used up"),
     ],
 )
@@ -97,9 +99,9 @@ def test_a_ledger_that_cannot_be_read_is_said_and_hides_no_other_budget() -> Non
 
 
 def test_an_amount_below_the_smallest_unit_divides_by_nothing() -> None:
-    fact = told(1)._replace(amount=0)
-    assert fact.percent > 100
-    assert fact.state == "used up"
+    stands = standing_of(Terms(amount=0, warn_at=(80,)), 1, 0, datetime(2026, 11, 20, tzinfo=UTC))
+    assert (stands.percent, stands.reached) == (100, (80, 100))
+    assert told(1)._replace(amount=0).state == "used up"
 
 
 @pytest.mark.parametrize(

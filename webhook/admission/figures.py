@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from webhook.admission.ruleset import Ruleset
 from webhook.guardrails.budget import UNITS, BudgetRule
-from webhook.ledger import balance
+from webhook.ledger.standing import standing, standing_of
 from webhook.ledger.store import LedgerStore
 from webhook.pricing import money
 
@@ -79,11 +79,8 @@ def figures(rules: Ruleset, ledger: LedgerStore, now: datetime) -> list[Figures]
 def _of(rule: BudgetRule, rules: Ruleset, ledger: LedgerStore, now: datetime) -> Figures:
     terms = rule.terms(rules.prices.hours_per_month)
     is_priced = rule.currency == rules.prices.currency
-    used: balance.Amount = 0
-    if is_priced:
-        spent = ledger.spent(rule.name, rule.period, rule.begins_on) if rule.basis == "monthEnd" else 0
-        used = balance.used(terms, ledger.committed(rule.name), spent=spent, now=now)
-    reached = tuple(each for each in _thresholds(rule) if used * 100 >= rule.amount * each)
+    stands = standing(rule.name, terms, ledger, now) if is_priced else standing_of(terms, 0, 0, now)
+    reached = stands.reached
     state: State = "Within"
     if not is_priced:
         state = "Unpriced"
@@ -96,20 +93,16 @@ def _of(rule: BudgetRule, rules: Ruleset, ledger: LedgerStore, now: datetime) ->
         mode=rule.mode,
         currency=rule.currency,
         amount=rule.amount,
-        committed=int(used),
-        percent=int(used * 100 // rule.amount) if rule.amount else 100,
+        committed=stands.used,
+        percent=stands.percent,
         state=state,
         reached=reached,
         unit=UNITS[rule.period],
-        begin=rule.begin(now),
+        begin=stands.begin,
         prices=rules.prices.currency,
         has_list=rules.has_price_list,
         overlaps=_overlaps(rule, rules.budgets),
     )
-
-
-def _thresholds(rule: BudgetRule) -> tuple[int, ...]:
-    return tuple(sorted({*(each for each in rule.warn_at if each < rule.reject_at), rule.reject_at}))
 
 
 def _overlaps(rule: BudgetRule, others: Sequence[BudgetRule]) -> tuple[str, ...]:

@@ -160,7 +160,7 @@ class BackgroundScan:
             not_judged=unjudged,
             has_failures=unjudged.has_failures,
             policies=basis.policies,
-            budgets=report.budget_lines(basis.policies, basis.ledger, judge.rules.prices.hours_per_month),
+            budgets=report.budget_lines(basis.policies, basis.ledger, judge.rules.prices.hours_per_month, self._now()),
         )
         problems = [f"{each.what}: {each.reason}" for each in made.failures[:3]]
         if not made.has_failures:

@@ -10,15 +10,13 @@ from typing import Any, Final, Literal, NamedTuple
 
 from webhook.audit import exceptions as dated
 from webhook.audit.fold import NotJudged, PolicyPart, Row, Share, Tally
-from webhook.ledger.balance import Period
+from webhook.guardrails.budget import compile_budget
+from webhook.ledger.standing import standing
 from webhook.ledger.store import LedgerStore
 from webhook.policy._policy_set import PolicySet
-from webhook.pricing import money
 
 NONE: Final = "(none)"
 """Group of what names no group."""
-
-_HOURS: Final[Mapping[Period, int]] = {"daily": 24, "weekly": 168}
 
 Kind = Literal["audit", "report"]
 
@@ -42,18 +40,16 @@ class GroupLine(NamedTuple):
 
 
 class BudgetLine(NamedTuple):
-    """What a budget has committed, in micro-units of the currency over its period."""
+    """What a budget has committed, in micro-units of the currency; see `webhook.ledger.standing`."""
 
     name: str
     mode: str
     period: str
     amount: int
     committed: int
-
-    @property
-    def percent(self) -> int:
-        """Committed of the amount, in whole per cent, rounded down."""
-        return self.committed * 100 // self.amount if self.amount else 0
+    """What admission compares with the amount."""
+    percent: int
+    """Committed of the amount, in whole per cent, rounded down."""
 
 
 class Report(NamedTuple):
@@ -151,20 +147,13 @@ def make(
     )
 
 
-def budget_lines(policies: PolicySet, ledger: LedgerStore, hours_per_month: int) -> list[BudgetLine]:
-    """Return what each budget has committed: the rate of what runs, over the hours of its period."""
+def budget_lines(policies: PolicySet, ledger: LedgerStore, hours_per_month: int, now: datetime) -> list[BudgetLine]:
+    """Return how each budget stands."""
     lines = []
     for item in policies.budgets:
-        hours = _HOURS.get(item.spec.period, hours_per_month)
-        lines.append(
-            BudgetLine(
-                item.name,
-                item.spec.mode,
-                item.spec.period,
-                money.to_micros(item.spec.amount),
-                ledger.committed(item.name) * hours,
-            )
-        )
+        rule = compile_budget(item.name, item.spec).at(now)
+        stands = standing(item.name, rule.terms(hours_per_month), ledger, now)
+        lines.append(BudgetLine(item.name, rule.mode, rule.period, rule.amount, stands.used, stands.percent))
     return lines
 
 

@@ -46,7 +46,7 @@ def scan(
         has_failures=world.unjudged.has_failures,
         policies=world.policies,
         uses=judge.uses.counts,
-        budgets=report.budget_lines(world.policies, world.ledger, judge.rules.prices.hours_per_month),
+        budgets=report.budget_lines(world.policies, world.ledger, judge.rules.prices.hours_per_month, now()),
     )
 
 

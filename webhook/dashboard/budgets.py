@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
 from webhook.guardrails.budget import BudgetRule
-from webhook.ledger import balance
+from webhook.ledger.standing import standing, standing_of
 from webhook.ledger.store import LedgerError, LedgerStore
 from webhook.policy._envelope import Document
 from webhook.policy.budget import BudgetSpec, ScopeModel
@@ -27,7 +27,7 @@ class BudgetFact(NamedTuple):
     currency: str
     amount: int
     reject_at: int
-    """Per cent of the amount above which pods are refused."""
+    """Per cent of the amount from which on pods are refused."""
     committed: int
     """What runs now, at its rate for a whole period."""
     spent: int
@@ -36,20 +36,14 @@ class BudgetFact(NamedTuple):
     """What admission compares with the amount: committed, or on basis monthEnd the forecast."""
     forecast: int
     """Spent, and what runs now until the period ends."""
+    percent: int
+    """Used of the amount, in whole per cent, rounded down."""
+    forecast_percent: int
+    """Forecast of the amount, likewise."""
     is_partly_seen: bool
     """Whether the period began before this process did, so that `spent` and `forecast` are at least that much."""
     problem: str = ""
     """Why nothing of it is known; empty where it is."""
-
-    @property
-    def percent(self) -> int:
-        """Used of the amount, in whole per cent, rounded down."""
-        return self.used * 100 // max(self.amount, 1)
-
-    @property
-    def forecast_percent(self) -> int:
-        """Forecast of the amount, in whole per cent, rounded down."""
-        return self.forecast * 100 // max(self.amount, 1)
 
     @property
     def state(self) -> State:
@@ -62,7 +56,7 @@ class BudgetFact(NamedTuple):
         return "not known" if self.problem else self._state(self.forecast)
 
     def _state(self, micros: int) -> State:
-        if micros * 100 > self.amount * self.reject_at:
+        if micros * 100 >= self.amount * self.reject_at:
             return "used up"
         watch, near = (self.amount * mark for mark in MARKS)
         return "90 % reached" if micros * 100 >= near else "75 % reached" if micros * 100 >= watch else "within"
@@ -100,14 +94,11 @@ def _tell(
     started: datetime,
 ) -> BudgetFact:
     terms = rule.terms(hours_per_month)
-    rate = spent = 0
     problem = ""
     try:
-        rate, spent = ledger.committed(rule.name), ledger.spent(rule.name, rule.period)
+        stands = standing(rule.name, terms, ledger, now)
     except LedgerError as error:
-        problem = str(error)
-    begin, _ = balance.period_bounds(rule.period, now)
-    forecast = balance.used(terms._replace(basis="monthEnd"), rate, spent=spent, now=now)
+        problem, stands = str(error), standing_of(terms, 0, 0, now)
     return BudgetFact(
         name=rule.name,
         mode=rule.mode,
@@ -117,11 +108,13 @@ def _tell(
         currency=rule.currency,
         amount=rule.amount,
         reject_at=rule.reject_at,
-        committed=rate * terms.hours,
-        spent=spent,
-        used=_whole(balance.used(terms, rate, spent=spent, now=now)),
-        forecast=_whole(forecast),
-        is_partly_seen=started > begin,
+        committed=stands.rate * terms.hours,
+        spent=stands.spent,
+        used=stands.used,
+        forecast=stands.forecast,
+        percent=stands.percent,
+        forecast_percent=stands.forecast_percent,
+        is_partly_seen=started > stands.begin,
         problem=problem,
     )
 
@@ -141,9 +134,3 @@ def scope_words(scope: ScopeModel) -> str:
         ]
         return f"namespaces with {', '.join(words)}" if words else "all namespaces"
     return "the whole cluster"
-
-
-def _whole(amount: balance.Amount) -> int:
-    """Return whole micro-units, rounded up: what is used is never shown as less."""
-    numerator, denominator = amount.as_integer_ratio()
-    return -(-numerator // denominator)
