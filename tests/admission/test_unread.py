@@ -184,6 +184,32 @@ def test_want_of_room_or_time_is_decided_by_on_fault(why: unread.Unread) -> None
     assert by_head(denying, "/validate", why, document=factories.deployment()).allowed
 
 
+@pytest.mark.parametrize("why", [unread.OVERLOADED, unread.WAITED, unread.too_slow(10)], ids=lambda why: why.what)
+@pytest.mark.parametrize("fault", ["", "\nonFault: allow", "\nonFault: deny"])
+@pytest.mark.parametrize(("mode", "refuses"), [("enforce", True), ("warn", False), ("audit", False)])
+def test_nobody_spends_unbooked_for_want_of_room_or_time(
+    why: unread.Unread, fault: str, mode: str, *, refuses: bool
+) -> None:
+    paid = World(policy(BUDGET.format(mode) + fault, "all", "Budget"))
+
+    for path in ("/validate", "/validate/cost"):
+        answer = by_head(paid, path, why)
+        assert answer.allowed is not refuses
+        assert not refuses or ("try again" in answer.message and "policy all, budget" in answer.message)
+        assert by_head(paid, path, why, namespace="other").allowed
+        assert by_head(paid, path, why, document=factories.deployment()).allowed
+    assert by_head(paid, "/validate/security", why).allowed
+    assert by_head(paid, "/mutate", why).allowed
+
+
+@pytest.mark.parametrize("fault", ["allow", "deny"])
+def test_where_no_budget_pays_for_it_want_of_room_or_time_is_decided_by_on_fault(fault: str) -> None:
+    ceiling = policy(f"mode: enforce\ncostCeiling: {{podMonthly: '1', onFault: {fault}}}")
+    both = World(ceiling, policy(BUDGET.format("enforce"), "all", "Budget"))
+
+    assert by_head(both, "/validate", unread.WAITED, namespace="other").allowed is (fault == "allow")
+
+
 def test_every_such_answer_is_counted_by_its_reason() -> None:
     enforcing = world("enforce")
     enforcing.call("/validate", about())

@@ -6,6 +6,8 @@ let in with a warning. Its labels are unknown as well: a policy that selects pod
 no exception speaks for it. What is never judged (other kinds, other operations, excluded namespaces) passes as always.
 
 Where it was not read for want of memory or time, a guardrail's ``onFault`` decides, as in `webhook.admission.overload`.
+A budget has no say in it: what is not read cannot be priced and is not booked, and nobody spends unbooked because many
+ask at once. So where a budget enforces, a pod that it may pay for is refused and may be sent again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,7 +43,7 @@ class Unread(NamedTuple):
     """One line."""
     cure: str
     by_fault: bool = False
-    """Whether each guardrail's ``onFault`` decides: it is no property of the object."""
+    """Whether each guardrail's ``onFault`` decides, budgets apart: it is no property of the object."""
 
 
 def undecodable(why: str) -> Unread:
@@ -158,7 +160,8 @@ def _asked(subject: Subject, around: Surroundings, phase: Phase) -> Iterator[_As
     labels = info.labels if info is not None else None
     for rule in around.rules.budgets:
         if _may_cover(rule, namespace, labels):
-            yield _Asked(rule.name, "budget", rule.mode, _SEVERITIES[rule.mode], rule.on_fault)
+            # Its `onFault` is about bookings that fail. Whoever makes reviews large and many must not spend unbooked.
+            yield _Asked(rule.name, "budget", rule.mode, _SEVERITIES[rule.mode], "deny")
 
 
 def _is_asked(entry: Entry, subject: Subject, phase: Phase) -> bool:
