@@ -3,6 +3,7 @@
 import pytest
 
 from tests.policy._documents import BUDGET, EXCEPTION, POLICY, PRICES, lines
+from webhook.policy._problems import PolicyErrors, PolicyProblem
 
 SPEC_FAULTS: dict[str, tuple[str, str]] = {
     "no mode": (
@@ -277,7 +278,7 @@ def test_a_pattern_must_judge_the_whole_value(pattern: str) -> None:
 def test_a_wrong_name_hides_neither_its_value_nor_other_fields() -> None:
     text = PRICES.replace("gpuHour:", 'claims: {Bad_Key: "x"}, gpuHour:')
     assert text != PRICES
-    value, name = lines(text)
+    name, value = lines(text)
     assert "spec.onDemand.claims.Bad_Key: must be a plain decimal number" in value
     assert "spec.onDemand.claims.Bad_Key: its name must be a DNS subdomain" in name
 
@@ -301,7 +302,7 @@ def _budget(more: str) -> str:
         ),
         pytest.param(_budget("resetDay: Sunday, colour: red"), "spec.resetDay: ", id="beside both fields"),
         pytest.param(_budget("resetDay: 3, perod: daily"), "spec.resetDay: ", id="one of both is misspelt"),
-        pytest.param(BUDGET.replace("cluster: true", "colour: red"), "spec.scope: must have exactly", id="further in"),
+        pytest.param(BUDGET.replace("cluster: true", "xyz: red"), "spec.scope: must have exactly", id="further in"),
     ],
 )
 def test_an_unknown_field_hides_no_rule_across_other_fields(text: str, hidden: str) -> None:
@@ -323,3 +324,9 @@ def test_several_unknown_fields_of_one_mapping_and_of_one_list_are_each_told_onc
     keys = "{key: team, source: pod, one: 1, two: 2}, {key: other, source: pod, three: 3}"
     found = lines(POLICY + f"  costLabels: {{required: [{keys}]}}\n")
     assert [line.partition(": unknown field")[0].rpartition(".")[2] for line in found] == ["one", "two", "three"]
+
+
+def test_the_same_problems_are_told_in_the_same_order() -> None:
+    """Replicas write them into a condition, and must not correct each other."""
+    problems = [PolicyProblem("a.yaml", 6, 3, "spec.x", f"must be {number}", "Mend it.") for number in range(8)]
+    assert {PolicyErrors(order).problems for order in (problems, problems[::-1])} == {tuple(problems)}

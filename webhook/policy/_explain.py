@@ -55,8 +55,8 @@ def faults(kind: str, raw: Mapping[str, Any], error: ValidationError) -> Iterato
 def beside_unknown(kind: str, raw: Mapping[str, Any], error: ValidationError) -> tuple[dict[str, Any], list[Path]]:
     """Return a document without the fields that are unknown, and the paths of what was meant by them.
 
-    Rules across fields are judged only where each field is valid by itself, so a field that nobody knows would hide what
-    else is wrong. A misspelt field counts as what was meant by it.
+    Rules across fields are judged only where each field is valid by itself, so an unknown field would hide what else is
+    wrong. A misspelt field counts as what was meant by it.
     """
     without = dict(raw)
     meant: list[Path] = []
@@ -184,7 +184,7 @@ def _unknown(kind: str, path: Path) -> tuple[str, str]:
 
 
 def _meant(kind: str, path: Path) -> Path | None:
-    """Return the field that was most likely meant by one that is unknown: of a name like it, or of its name elsewhere."""
+    """Return the field that was most likely meant by an unknown one: of a name like it, or of its name elsewhere."""
     parent, name = path[:-1], str(path[-1])
     near = _discovery.nearest(name, _schema.at(kind, parent).get("properties", {}))
     if near is not None:
