@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -248,6 +248,16 @@ def install(plane: _control_plane.ControlPlane) -> Installation:
     installed.podgate.start()
     eventually("the bundle is published", lambda: trusts(installed.kubectl))
     return installed
+
+
+@contextlib.contextmanager
+def installation(plane: _control_plane.ControlPlane) -> Iterator[Installation]:
+    """Install Podgate for as long as the block runs."""
+    installed = install(plane)
+    try:
+        yield installed
+    finally:
+        installed.podgate.kill()
 
 
 def prepare(plane: _control_plane.ControlPlane) -> Installation:

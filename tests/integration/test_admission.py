@@ -22,11 +22,8 @@ SCHEDULER = "bin-packing-scheduler"
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with _control_plane.control_plane(tmp_path_factory.mktemp("plane")) as plane:
         at.Kubectl(plane).create(at.vpa_definition())
-        installed = at.install(plane)
-        try:
+        with at.installation(plane) as installed:
             yield installed
-        finally:
-            installed.podgate.kill()
 
 
 def allows(cluster: Installation, pod: at.Object) -> bool:

@@ -1,23 +1,9 @@
 """What happens to the pods of a cluster while Podgate, or the API server itself, is away, and after it is back."""
 
 import base64
-from collections.abc import Iterator
-
-import pytest
 
 from tests.integration import _admission as at
-from tests.integration import _control_plane
 from tests.integration._admission import Installation, eventually
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with _control_plane.control_plane(tmp_path_factory.mktemp("plane")) as plane:
-        installed = at.install(plane)
-        try:
-            yield installed
-        finally:
-            installed.podgate.kill()
 
 
 def asked(cluster: Installation, document: at.Object) -> at.Said:

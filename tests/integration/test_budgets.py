@@ -4,25 +4,11 @@ There are no controllers, so pods are made here in the name of the controller th
 """
 
 import json
-from collections.abc import Iterator
-
-import pytest
 
 from tests.integration import _admission as at
-from tests.integration import _control_plane
 from tests.integration._admission import Installation, eventually
 
 REPLICA_SETS = "--as=system:serviceaccount:kube-system:replicaset-controller"
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with _control_plane.control_plane(tmp_path_factory.mktemp("plane")) as plane:
-        installed = at.install(plane)
-        try:
-            yield installed
-        finally:
-            installed.podgate.kill()
 
 
 def status(cluster: Installation, name: str) -> at.Object:

@@ -16,11 +16,8 @@ LIST = "requests, on-demand, price list default"
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     with _control_plane.control_plane(tmp_path_factory.mktemp("plane")) as plane:
         at.Kubectl(plane).create(at.vpa_definition())
-        installed = at.install(plane)
-        try:
+        with at.installation(plane) as installed:
             yield installed
-        finally:
-            installed.podgate.kill()
 
 
 def runtime_class(name: str, **overhead: str) -> at.Object:
@@ -91,7 +88,9 @@ def test_what_has_no_price_is_warned_of_and_refused_where_the_policy_says_so(clu
     assert f"Warning: policy team-namespaces, {text}" in said.err
     eventually(
         "the pod is refused",
-        lambda: f"denied the request: policy denying, {text}" in cluster.kubectl.apply(pod).err,
+        lambda: (
+            f"denied the request: policy denying, {text}" in cluster.kubectl.apply(pod, flags=("--dry-run=server",)).err
+        ),
     )
 
 

@@ -35,12 +35,11 @@ class Served(NamedTuple):
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     version, config = request.param
     flags = [f"--runtime-config={config}"] if config else []
-    with _control_plane.control_plane(tmp_path_factory.mktemp("plane"), *flags) as plane:
-        installed = at.install(plane)
-        try:
-            yield Served(installed, version)
-        finally:
-            installed.podgate.kill()
+    with (
+        _control_plane.control_plane(tmp_path_factory.mktemp("plane"), *flags) as plane,
+        at.installation(plane) as installed,
+    ):
+        yield Served(installed, version)
 
 
 def _spec(served: Served, count: int) -> Object:
@@ -84,7 +83,10 @@ def test_eight_gpus_are_refused_by_a_budget_and_a_ceiling_however_they_are_asked
 
     eventually(
         "the policies are known",
-        lambda: "budget" in kubectl.apply(_asking(team, "plain", **{"nvidia.com/gpu": "8"})).err,
+        lambda: (
+            "budget"
+            in kubectl.apply(_asking(team, "plain", **{"nvidia.com/gpu": "8"}), flags=("--dry-run=server",)).err
+        ),
     )
     claimed = kubectl.apply(_claiming(team, "claimed", resourceClaimTemplateName="eight"))
     assert "8 devices of class gpu.nvidia.com" in claimed.err
@@ -108,7 +110,10 @@ def test_a_shared_claim_is_paid_for_once_while_its_first_pod_is_there(served: Se
     assert kubectl.apply(_claim(served, team, "shared", 1), _claim(served, team, "other", 1)).is_done
     eventually(
         "the budget is known",
-        lambda: "budget" in kubectl.apply(_asking(team, "plain", **{"nvidia.com/gpu": "8"})).err,
+        lambda: (
+            "budget"
+            in kubectl.apply(_asking(team, "plain", **{"nvidia.com/gpu": "8"}), flags=("--dry-run=server",)).err
+        ),
     )
     assert kubectl.apply(_claiming(team, "a", resourceClaimName="shared")).is_done
 
@@ -130,7 +135,10 @@ def test_a_claim_that_does_not_exist_is_told(served: Served) -> None:
     assert kubectl.apply(at.policy("none", team, costCeiling={"podMonthly": "800"})).is_done
     eventually(
         "the policy is known",
-        lambda: "ceiling" in kubectl.apply(_asking(team, "plain", **{"nvidia.com/gpu": "8"})).err,
+        lambda: (
+            "ceiling"
+            in kubectl.apply(_asking(team, "plain", **{"nvidia.com/gpu": "8"}), flags=("--dry-run=server",)).err
+        ),
     )
     said = kubectl(
         "apply", "--dry-run=server", "-f", "-", stdin=json.dumps(_claiming(team, "x", resourceClaimName="n"))

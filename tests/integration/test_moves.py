@@ -2,12 +2,8 @@
 that to Podgate."""
 
 import json
-from collections.abc import Iterator
-
-import pytest
 
 from tests.integration import _admission as at
-from tests.integration import _control_plane
 from tests.integration._admission import Installation, eventually
 
 POOL = {"pool.example/name": "dear"}
@@ -21,16 +17,6 @@ DEAR: at.Object = {
         "onDemand": {"cpuCoreHour": "0.2", "memoryGiBHour": "0.1", "gpuHour": "10"},
     },
 }
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with _control_plane.control_plane(tmp_path_factory.mktemp("plane")) as plane:
-        installed = at.install(plane)
-        try:
-            yield installed
-        finally:
-            installed.podgate.kill()
 
 
 def gated(namespace: str, name: str) -> at.Object:

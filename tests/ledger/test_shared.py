@@ -700,3 +700,30 @@ def eventually(holds: Callable[[], bool], seconds: float = 5.0) -> None:
             return
         waited.wait(0.005)
     assert holds()
+
+
+def refused_once(house: House, one: SharedLedger, error: api.ApiError) -> None:
+    """Let one booking fail with an error of the API server."""
+
+    def before(_verb: str) -> None:
+        raise error
+
+    house.ledgers.before = before
+    with pytest.raises(LedgerError):
+        one.reserve("p", 1, CHARGE)
+    house.ledgers.before = None
+
+
+def test_a_kind_that_is_back_is_no_more_said_to_be_missing_by_replicas_that_write_nothing(house: House) -> None:
+    leader, other = house.open(2)
+    refused_once(house, other, api.NotFoundError("POST budgetledgers: HTTP 404", 404))
+    assert other.notices() == ["POST budgetledgers: HTTP 404"]
+    sync(leader, [])
+    assert other.notices() == []
+
+
+def test_what_another_replica_may_write_says_nothing_about_ones_own_rights(house: House) -> None:
+    leader, other = house.open(2)
+    refused_once(house, other, api.ForbiddenError("PUT budgetledgers: forbidden", 403))
+    sync(leader, [])
+    assert other.notices() == ["PUT budgetledgers: forbidden"]

@@ -241,6 +241,7 @@ class SharedLedger:
 
     def _heard(self, copy: Copy) -> None:
         """Give back what is held, where another replica asks for room."""
+        self._writer.heard()
         budget, sheet = copy.stored.name, copy.sheet
         share = sheet.shares.get(self._escrow.holder) if sheet is not None else None
         if sheet is None or share is None or not share.rate or not asks(sheet, self._escrow.holder):

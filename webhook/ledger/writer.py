@@ -95,6 +95,8 @@ class Writer:
         self.tally = Tally()
         self.problem: str | None = None
         """Why the last write failed; None where it did not."""
+        self._is_kind_missing = False
+        """Whether that was because the API server did not know the kind."""
         self._answered = float("-inf")
         self._contended: dict[str, float] = {}
         self._last_seconds = 0.0
@@ -117,11 +119,20 @@ class Writer:
         """Whether the API server only takes its time: it has answered of late, and nothing has failed since."""
         return self.problem is None and self._around.monotonic() - self._answered < _SLOW_SECONDS
 
-    def told(self, problem: str) -> None:
+    def told(self, error: api.ApiError) -> None:
         """Note what went wrong."""
+        problem = str(error)
         if problem != self.problem:
             _log.warning("%s", problem)
-        self.problem = problem
+        self.problem, self._is_kind_missing = problem, isinstance(error, api.NotFoundError)
+
+    def heard(self) -> None:
+        """Know that there is a ledger, so the kind is not missing any more.
+
+        A replica that books nothing would not learn this from a write of its own.
+        """
+        if self._is_kind_missing:
+            self.problem, self._is_kind_missing = None, False
 
     def _serve(self, budget: str, take: Callable[[], list[Job]]) -> None:
         """Serve the line of a budget until nobody waits; runs in a thread of the lanes."""
@@ -140,7 +151,7 @@ class Writer:
                 self.tally.count("failed")
                 faults += 1
                 is_old = True
-                self.told(str(error))
+                self.told(error)
                 if error.status not in _UNCERTAIN or faults >= _MOST_FAULTS:
                     self._fail(jobs, str(error))
                     return
@@ -211,6 +222,7 @@ class Writer:
         if stored is None:
             stored = self._ledgers.create(budget)
         self._answered = self._around.monotonic()
+        self.heard()
         return True, self.copies.adopt(stored)
 
     def _write(self, before: Stored, sheet: Sheet, keys: frozenset[str], now: datetime) -> None:
@@ -231,7 +243,7 @@ class Writer:
         self.copies.adopt(stored, sheet)
         # In this order: what is not known to be in the ledger is compared with a copy that is not older than that.
         self._escrow.written(before.name, keys, started)
-        self.problem = None
+        self.problem, self._is_kind_missing = None, False
 
     def _made_anew(self, copy: Copy, now: datetime) -> Sheet:
         """Return a ledger made of the pods that run, of reservations that are left, and of what was spent."""
