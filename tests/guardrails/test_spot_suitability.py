@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from tests import factories
-from tests.guardrails import _scene
+from tests.guardrails import _money_world, _scene
 from webhook.cluster.view import Controller
 from webhook.guardrails._contract import WorkloadScale
+from webhook.guardrails._suitability import Suitability, why_off
+from webhook.pricing.placement import SPOT_LABELS
 
 SECTION = """
 tolerations: [{key: spot, operator: Equal, value: "true", effect: NoSchedule}]
@@ -213,3 +215,9 @@ def test_long_values_stay_out_of_the_texts(size: int) -> None:
     )
     for more in ("", STRICT + "skipUninterruptible: false\n"):
         assert all(len(each.message + each.cure) < 400 for each in seen(pod, more).notices)
+
+
+def test_a_rule_that_was_not_compiled_keeps_pods_off_all_the_same() -> None:
+    reason = why_off(Suitability(SPOT_LABELS), _money_world.context(_money_world.pod(nodeName="n1")))
+    assert reason is not None
+    assert reason.rule == "placed"

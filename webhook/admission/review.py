@@ -120,7 +120,8 @@ def what_speaks_for(subject: Subject, around: Surroundings) -> tuple[Context, li
     )
     entries = rules.matcher.resolve(subject.namespace, info, context.labels, subject.requester)
     exempt = rules.exempt(context, entries, around.now) if rules.has_exceptions(subject.namespace) else _NOTHING
-    if rules.budget_scopes:
+    if rules.budget_scopes and subject.pod.spec is not None and subject.pod.spec.resource_claims:
+        # Who pays for devices depends on who else uses them; nothing else asks.
         context.budget_scopes = rules.budget_scopes
         context.charged_by = rules.charged_in_review(entries, exempt, around.now)
     return context, entries, exempt

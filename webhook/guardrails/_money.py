@@ -146,8 +146,8 @@ def _on_node(context: Context, pod: Pod, spec: PodSpec, node: Node | None, *, sp
     """Return the price of a pod on a node, or where the scheduler puts it."""
     default = context.prices
     defaults = request_defaults(context.view, context.namespace)
-    overhead = class_overhead(context, spec)
-    status = _status(context, pod, is_old=is_old)
+    overhead = class_overhead(context, spec) if spec.runtime_class_name else _NO_OVERHEAD
+    status = _status(context, pod, is_old=is_old) if pod.status is not None else None
     claims = claims_of(context, pod) if spec.resource_claims else NO_CLAIMS
     inventory = context.view.device_inventory
     if default.storage is None and not default.pools:

@@ -75,7 +75,8 @@ def why_off(rule: Suitability, context: Context) -> Reason | None:
     spec = context.pod.spec
     if spec is None:
         return Reason("placed", "it has no spec", "give the pod a spec")
-    for check in rule.of_daemons if is_daemon(context) else rule.of_pods:
+    # A rule that nobody compiled asks everything: some question is always on.
+    for check in (rule.of_daemons or _OF_DAEMONS) if is_daemon(context) else (rule.of_pods or _OF_PODS):
         found = check(rule, context, spec)
         if found is not None:
             return found
