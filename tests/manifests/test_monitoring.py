@@ -1,4 +1,4 @@
-"""Alerts, dashboard and the metrics table ask for metrics that exist, and every alert has a runbook."""
+"""Alerts, dashboard and the metrics table ask for metrics and labels that exist, and every alert has a runbook."""
 
 import ast
 import functools
@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import pytest
 import yaml
@@ -15,11 +15,14 @@ from tests.manifests import _rendered
 
 DASHBOARD = _rendered.MANIFESTS / "monitoring" / "dashboard.json"
 PAGE = _rendered.ROOT / "docs" / "operations.md"
+SCRAPED = frozenset({"job", "instance", "pod", "namespace"})
 FOREIGN = {
-    "up",
-    "apiserver_admission_webhook_fail_open_count",
-    "apiserver_admission_webhook_rejection_count",
-    "apiserver_admission_webhook_admission_duration_seconds_bucket",
+    "up": SCRAPED,
+    "apiserver_admission_webhook_fail_open_count": SCRAPED | {"name", "type"},
+    "apiserver_admission_webhook_rejection_count": SCRAPED
+    | {"name", "type", "operation", "error_type", "rejection_code"},
+    "apiserver_admission_webhook_admission_duration_seconds_bucket": SCRAPED
+    | {"name", "type", "operation", "rejected", "le"},
 }
 """Metrics of Prometheus itself and of the API server."""
 _SUFFIXES = {"Counter": ("_total",), "Histogram": ("_bucket", "_sum", "_count"), "Gauge": ("",)}
@@ -42,6 +45,39 @@ def families() -> dict[str, tuple[str, ...]]:
     return found
 
 
+@functools.cache
+def labels() -> dict[str, frozenset[str]]:
+    """Return the labels of each series of the source, those that a scrape adds included."""
+    found: dict[str, frozenset[str]] = {}
+    for path in (_rendered.ROOT / "webhook").rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            name = call.args[0].value if isinstance(call, ast.Call) and call.args and _is_text(call.args[0]) else ""
+            if not isinstance(call, ast.Call) or name not in families():
+                continue
+            given = [each.value for each in call.keywords if each.arg == "labels"] + call.args[2:3]
+            listed = {
+                item for each in given if isinstance(each, ast.Tuple | ast.List) for item in ast.literal_eval(each)
+            }
+            for suffix in families()[name]:
+                more = {"le"} if suffix == "_bucket" else set[str]()
+                found[name + suffix] = found.get(name + suffix, SCRAPED) | listed | more
+    return found
+
+
+def _is_text(node: ast.expr) -> TypeGuard[ast.Constant]:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _grouped(expression: str) -> Iterator[tuple[set[str], str]]:
+    """Yield the labels of each `by`, and what is grouped by them."""
+    for found in re.finditer(r"\bby \(([^)]*)\)\s*\(", expression):
+        depth, end = 1, found.end()
+        while depth:
+            depth += {"(": 1, ")": -1}.get(expression[end], 0)
+            end += 1
+        yield set(re.findall(r"\w+", found[1])), expression[found.end() : end]
+
+
 def _expressions() -> Iterator[Any]:
     for rule in _rules():
         yield pytest.param(rule["expr"], id=rule["alert"])
@@ -57,11 +93,37 @@ def _rules() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("expression", list(_expressions()))
 def test_an_expression_asks_for_metrics_that_exist(expression: str) -> None:
-    exist = {name + suffix for name, suffixes in families().items() for suffix in suffixes} | FOREIGN
+    exist = {name + suffix for name, suffixes in families().items() for suffix in suffixes} | FOREIGN.keys()
     bare = re.sub(r'"[^"]*"|\b(by|without) \([^)]*\)', '""', expression)
     asked = set(_SELECTED.findall(bare)) - _FUNCTIONS
     assert asked
     assert asked <= exist
+
+
+@pytest.mark.parametrize("expression", list(_expressions()))
+def test_an_expression_asks_for_labels_that_exist(expression: str) -> None:
+    exist = labels() | FOREIGN
+    bare = re.sub(r'"[^"]*"', '""', expression)
+    for metric, selected in re.findall(r"\b([a-z_]+)\{([^}]*)\}", bare):
+        assert set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selected)) <= exist[metric], metric
+    for by, what in _grouped(bare):
+        asked = [exist[each] for each in set(_SELECTED.findall(what)) if each in exist]
+        assert asked
+        assert all(by <= each for each in asked)
+
+
+@pytest.mark.parametrize("rule", [pytest.param(each, id=each["alert"]) for each in _rules()])
+def test_a_summary_names_labels_that_the_alert_has(rule: dict[str, Any]) -> None:
+    bare = re.sub(r'"[^"]*"', '""', rule["expr"])
+    grouped = [by for by, _ in _grouped(bare)]
+    has = (
+        set.intersection(*grouped)
+        if grouped
+        else set.intersection(
+            *(set(each) for name, each in (labels() | FOREIGN).items() if name in _SELECTED.findall(bare))
+        )
+    )
+    assert set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) <= has
 
 
 @pytest.mark.parametrize("expression", list(_expressions()))

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.policy._documents import BUDGET, EXCEPTION, POLICY, PRICES, lines
+from webhook.policy._problems import PolicyErrors, PolicyProblem
 
 SPEC_FAULTS: dict[str, tuple[str, str]] = {
     "no mode": (
@@ -277,7 +278,7 @@ def test_a_pattern_must_judge_the_whole_value(pattern: str) -> None:
 def test_a_wrong_name_hides_neither_its_value_nor_other_fields() -> None:
     text = PRICES.replace("gpuHour:", 'claims: {Bad_Key: "x"}, gpuHour:')
     assert text != PRICES
-    value, name = lines(text)
+    name, value = lines(text)
     assert "spec.onDemand.claims.Bad_Key: must be a plain decimal number" in value
     assert "spec.onDemand.claims.Bad_Key: its name must be a DNS subdomain" in name
 
@@ -287,3 +288,45 @@ def test_a_list_is_too_short_only_where_nothing_is_in_it(namespaces: str, told: 
     found = lines(BUDGET.replace("scope: {", f"scope: {{namespaces: {namespaces}, ", 1))
     about = [line for line in found if "scope.namespaces" in line]
     assert [part in line for part, line in zip(told, about, strict=True)] == [True]
+
+
+def _budget(more: str) -> str:
+    return BUDGET.replace("currency: USD", f"currency: USD, {more}")
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        pytest.param(
+            POLICY + "  costCeiling: {colour: red}\n", "spec.costCeiling: must set a ceiling", id="in a section"
+        ),
+        pytest.param(_budget("resetDay: Sunday, colour: red"), "spec.resetDay: ", id="beside both fields"),
+        pytest.param(_budget("resetDay: 3, perod: daily"), "spec.resetDay: ", id="one of both is misspelt"),
+        pytest.param(BUDGET.replace("cluster: true", "xyz: red"), "spec.scope: must have exactly", id="further in"),
+    ],
+)
+def test_an_unknown_field_hides_no_rule_across_other_fields(text: str, hidden: str) -> None:
+    found = lines(text)
+    assert [hidden in line for line in found].count(True) == 1
+    assert ["unknown field" in line for line in found].count(True) == 1
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    "text", [POLICY + "  costCeiling: {podMonthley: '5'}\n", _budget("perod: weekly, resetDay: Sunday")]
+)
+def test_what_follows_from_an_unknown_field_alone_is_not_told_beside_it(text: str) -> None:
+    (line,) = lines(text)
+    assert "unknown field" in line
+
+
+def test_several_unknown_fields_of_one_mapping_and_of_one_list_are_each_told_once() -> None:
+    keys = "{key: team, source: pod, one: 1, two: 2}, {key: other, source: pod, three: 3}"
+    found = lines(POLICY + f"  costLabels: {{required: [{keys}]}}\n")
+    assert [line.partition(": unknown field")[0].rpartition(".")[2] for line in found] == ["one", "two", "three"]
+
+
+def test_the_same_problems_are_told_in_the_same_order() -> None:
+    """Replicas write them into a condition, and must not correct each other."""
+    problems = [PolicyProblem("a.yaml", 6, 3, "spec.x", f"must be {number}", "Mend it.") for number in range(8)]
+    assert {PolicyErrors(order).problems for order in (problems, problems[::-1])} == {tuple(problems)}

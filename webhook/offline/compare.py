@@ -3,7 +3,8 @@
 Both sets are priced as written, with the same price list and by the same rules as in a review: replicas of workloads,
 nodes of DaemonSets, parallelism and running time of Jobs. A workload that an HPA scales has two costs, at the HPA's
 minimum and at its maximum; a ScaledObject is the HPA that KEDA makes of it. Policies have no part in it but where they
-trust the running time that Jobs are annotated with, so the numbers depend on the manifests alone.
+trust the running time that Jobs are annotated with, so the numbers depend on the manifests alone. What pods share by a
+claim is counted with the first of them.
 """
 
 import re
@@ -24,6 +25,7 @@ from webhook.kube.objects import controller_of
 from webhook.kube.quantity import QuantityError
 from webhook.kube.type_errors import explain
 from webhook.offline import judged
+from webhook.offline.admitted import Admitted
 from webhook.offline.formats.result import Change, Compared, Comparison, Range, difference
 from webhook.pricing import money
 
@@ -91,6 +93,8 @@ def price_all(
     prices: dict[Key, Priced] = {}
     owned: list[tuple[Key, Key, Priced]] = []
     errors: list[ManifestError] = []
+    admitted = Admitted(around.view)
+    around = around._replace(view=admitted.view)
     for item in found:
         if isinstance(item, ManifestError):
             errors.append(item)
@@ -99,7 +103,10 @@ def price_all(
             subject = _subject(item, around.view, namespace)
             if subject is None:
                 continue
+            admitted.look_at(subject.namespace, subject.pod)
             priced = _price(subject, around)
+            if subject.kind == "Pod" and admitted.uses_claims:
+                admitted.let_in({})
         except msgspec.ValidationError as error:
             told = explain(error, item.document, item.origin)
             errors.append(ManifestError(item.origin, f"cannot be priced: {told}"))
@@ -157,6 +164,8 @@ def _subject(item: Manifest, view: View, namespace: str) -> subjects.Subject | N
 
 def _price(subject: subjects.Subject, around: Surroundings) -> Priced:
     context, entries, _ = what_speaks_for(subject, around)
+    # Each of two budgets pays for a claim that their pods share, but there is one claim to pay for.
+    context.budget_scopes = ()
     price = _money.context_price(context)
     book = around.rules.prices
     scale = subject.scale.believed(trusts_runtime(entries)) if subject.scale is not None else None

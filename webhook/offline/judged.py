@@ -1,10 +1,11 @@
 """Judges manifests: every object of a file, a directory or a stream becomes a subject of the very same review.
 
+They are applied one after the other: a pod that is let in is there for those after it, see `webhook.offline.admitted`.
 What a cluster would do before the webhook sees a pod (defaulting) is done here first, so a verdict on a raw manifest
 is the verdict on the pod that would come of it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import jsonpatch
@@ -17,7 +18,9 @@ from webhook.admission.review import Surroundings, judge
 from webhook.kube import defaults
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.kube.objects import WORKLOAD_KINDS, Pod, Workload, pod_template
+from webhook.kube.patch import Operation
 from webhook.kube.type_errors import explain
+from webhook.offline.admitted import Admitted
 
 _GROUPS: Final = {
     "Pod": ("", "v1"),
@@ -49,10 +52,21 @@ class Judged(NamedTuple):
         """Return the object as it would be stored: with the patch applied, where there is one."""
         if self.decision is None or not self.decision.operations:
             return self.document
-        patch = jsonpatch.JsonPatch.from_string(msgspec.json.encode(self.decision.operations).decode())
-        result = patch.apply(self.document)
-        assert isinstance(result, dict)  # noqa: S101  a patch of a pod's fields leaves a pod
-        return result
+        return _patched(self.document, self.decision.operations)
+
+    def stored_labels(self) -> dict[str, str]:
+        """Return the labels of the object as it would be stored."""
+        operations = self.decision.operations if self.decision is not None else ()
+        about = [each for each in operations if each["path"].startswith("/metadata")]
+        stored = _patched({"metadata": self.document.get("metadata") or {}}, about)
+        return stored["metadata"].get("labels") or {}
+
+
+def _patched(document: dict[str, Any], operations: Sequence[Operation]) -> dict[str, Any]:
+    patch = jsonpatch.JsonPatch.from_string(msgspec.json.encode(operations).decode())
+    result = patch.apply(document)
+    assert isinstance(result, dict)  # noqa: S101  a patch of a pod's fields leaves a pod
+    return result
 
 
 def judge_all(
@@ -65,12 +79,14 @@ def judge_all(
         around: policies, cluster, clock.
         namespace: of objects that name none.
     """
+    admitted = Admitted(around.view)
+    around = around._replace(view=admitted.view)
     for item in found:
         if isinstance(item, ManifestError):
             yield item
             continue
         try:
-            yield _judge(item, around, namespace)
+            yield _judge(item, around, namespace, admitted)
         except requests.BadReview as error:
             cause = error.__context__
             reason = error.reason
@@ -130,16 +146,20 @@ def asked(item: Manifest, namespace: str) -> Asked:
     return Asked(document, kind, own, name, lambda: _request_of(document, kind, own, name))
 
 
-def _judge(item: Manifest, around: Surroundings, namespace: str) -> Judged:
+def _judge(item: Manifest, around: Surroundings, namespace: str, admitted: Admitted) -> Judged:
     what = asked(item, namespace)
     if what.make is None:
         reason = f"{what.kind} is not judged"
         return Judged(item.origin, what.kind, what.namespace, what.name, item.document, skipped=reason)
-    return _finish(item.origin, what.document, what.make, around)
+    return _finish(item.origin, what.document, what.make, around, admitted)
 
 
 def _finish(
-    origin: str, document: dict[str, Any], make_request: Callable[[], requests.Request], around: Surroundings
+    origin: str,
+    document: dict[str, Any],
+    make_request: Callable[[], requests.Request],
+    around: Surroundings,
+    admitted: Admitted,
 ) -> Judged:
     request = make_request()
     first = subjects.of(request, around.view)
@@ -152,9 +172,14 @@ def _finish(
         assert not isinstance(subject, str)  # noqa: S101  the same request was a subject before
         return subject
 
+    admitted.look_at(first.namespace, first.pod)
     subject, decision = judge(make_subject, around, "offline", origin)
     skipped = "" if decision.outcomes or decision.cost is not None else "no policy is about it, or it is excluded"
-    return Judged(origin, kind, namespace, subject.name or name, document, skipped, subject, decision)
+    made = Judged(origin, kind, namespace, subject.name or name, document, skipped, subject, decision)
+    # A dry run leaves no pod behind, and of a workload no pod is there yet.
+    if subject.kind == "Pod" and decision.allowed and not subject.dry_run and admitted.uses_claims:
+        admitted.let_in(made.stored_labels())
+    return made
 
 
 def _request_of(document: dict[str, Any], kind: str, namespace: str, name: str) -> requests.Request:

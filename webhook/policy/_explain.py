@@ -3,6 +3,7 @@
 The wording for a field comes from its schema, so a message names the same values and bounds as the documentation.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -49,6 +50,29 @@ def faults(kind: str, raw: Mapping[str, Any], error: ValidationError) -> Iterato
     for (path, is_name), details in chosen.items():
         for where, message, cure in _explained(kind, path, details):
             yield where, f"its name {message}" if is_name else message, cure
+
+
+def beside_unknown(kind: str, raw: Mapping[str, Any], error: ValidationError) -> tuple[dict[str, Any], list[Path]]:
+    """Return a document without the fields that are unknown, and the paths of what was meant by them.
+
+    Rules across fields are judged only where each field is valid by itself, so an unknown field would hide what else is
+    wrong. A misspelt field counts as what was meant by it.
+    """
+    without = dict(raw)
+    meant: list[Path] = []
+    unknown = [_path(each, raw) for each in error.errors(include_url=False) if each["type"] == "extra_forbidden"]
+    for path in dict.fromkeys(unknown):
+        parent: Any = without
+        for step in path[:-1]:
+            # What lies beside the path is shared with the document.
+            parent[step] = parent = copy.copy(parent[step])
+        value = parent.pop(path[-1])
+        known = _meant(kind, path)
+        if known is not None:
+            meant.append(known)
+            if known[:-1] == path[:-1]:
+                parent.setdefault(known[-1], value)
+    return without, meant
 
 
 def _explained(kind: str, path: Path, details: ErrorDetails) -> Iterator[Fault]:
@@ -145,19 +169,28 @@ def _wrong_form(details: ErrorDetails) -> tuple[str, str]:
 
 
 def _unknown(kind: str, path: Path) -> tuple[str, str]:
-    parent, name = path[:-1], str(path[-1])
+    parent = path[:-1]
     if path == ("metadata", "namespace"):
         return f"is not allowed: a {kind} has no namespace", "Remove it."
     known = list(_schema.at(kind, parent).get("properties", {}))
-    near = _discovery.nearest(name, known)
-    if near is not None:
-        return "unknown field", f"Did you mean `{near}`?"
-    elsewhere = [found for found, _ in _schema.fields(kind) if found[-1] == name]
-    if len(elsewhere) == 1 and elsewhere[0][:-1] != parent:
-        where = ".".join(str(step) for step in elsewhere[0][:-1] if not isinstance(step, int))
+    meant = _meant(kind, path)
+    if meant is not None and meant[:-1] == parent:
+        return "unknown field", f"Did you mean `{meant[-1]}`?"
+    if meant is not None:
+        where = ".".join(str(step) for step in meant[:-1] if not isinstance(step, int))
         return "unknown field here", f"Move it to {where or 'the top level'}."
     listed = ", ".join(known[:_MAX_LISTED]) + (", …" if len(known) > _MAX_LISTED else "")
     return "unknown field", f"Known here are {listed}." if listed else "Remove it."
+
+
+def _meant(kind: str, path: Path) -> Path | None:
+    """Return the field that was most likely meant by an unknown one: of a name like it, or of its name elsewhere."""
+    parent, name = path[:-1], str(path[-1])
+    near = _discovery.nearest(name, _schema.at(kind, parent).get("properties", {}))
+    if near is not None:
+        return (*parent, near)
+    elsewhere = [found for found, _ in _schema.fields(kind) if found[-1] == name]
+    return elsewhere[0] if len(elsewhere) == 1 and elsewhere[0][:-1] != parent else None
 
 
 def _what_to_add(path: Path, schema: _schema.Schema) -> str:

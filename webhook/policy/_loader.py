@@ -209,10 +209,9 @@ class _Loading:
         # The apiVersion was judged above, with a wording of its own; here the spec is to be read in any case.
         reported_version = raw.get("apiVersion") != API_VERSION
         try:
-            text = json.dumps({**kept, "apiVersion": API_VERSION}, allow_nan=False).encode()
-            document = _envelope.document_model(kind).model_validate_json(text)
+            document = _parsed(kind, kept)
         except ValidationError as error:
-            for path, message, cure in _explain.faults(kind.name, kept, error):
+            for path, message, cure in _faults(kind, kept, error):
                 if path not in reported:
                     self._report(origin, path, message, cure)
             return None
@@ -245,6 +244,29 @@ class _Loading:
         # What the YAML reader said about a value is the cause of whatever else is wrong with it.
         if problem[:4] not in self.places:
             self.problems.append(problem)
+
+
+def _parsed(kind: _discovery.Kind, raw: Mapping[str, Any]) -> Model:
+    text = json.dumps({**raw, "apiVersion": API_VERSION}, allow_nan=False).encode()
+    return _envelope.document_model(kind).model_validate_json(text)
+
+
+def _faults(kind: _discovery.Kind, raw: Mapping[str, Any], error: ValidationError) -> list[_explain.Fault]:
+    """Explain everything that is wrong with a document, and what unknown fields hide."""
+    found = list(_explain.faults(kind.name, raw, error))
+    known, meant = _explain.beside_unknown(kind.name, raw, error)
+    if known == raw:
+        return found
+    try:
+        _parsed(kind, known)
+    except ValidationError as hidden:
+        # What is missing without a field that stands elsewhere, or is misspelt, is told with that field.
+        for fault in _explain.faults(kind.name, known, hidden):
+            path = fault[0]
+            is_consequence = any(path == each[: len(path)] or path[: len(each)] == each for each in meant)
+            if fault not in found and not is_consequence:
+                found.append(fault)
+    return found
 
 
 def _identity(kind: _discovery.Kind, raw: Mapping[str, Any], origin: Origin) -> Identity | None:

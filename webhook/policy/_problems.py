@@ -38,11 +38,11 @@ class PolicyErrors(Exception):  # noqa: N818  it carries several
     """All that is wrong with a set of policy documents; its text has one line for each problem.
 
     Attributes:
-        problems: at least one, ordered by file and line.
+        problems: at least one, ordered by file and line; the same problems always stand in the same order.
     """
 
     def __init__(self, problems: Iterable[PolicyProblem]) -> None:
-        self.problems = tuple(sorted(set(problems), key=lambda item: (item.file, item.line, item.column, item.path)))
+        self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
