@@ -107,6 +107,10 @@ class BudgetRule(NamedTuple):
         is_grace = now.astimezone(UTC).date() <= self.grace_until
         return self._replace(mode="warn") if is_grace else self._replace(grace_until=None)
 
+    def begin(self, now: datetime) -> datetime:
+        """Return when the period that `now` is in began."""
+        return balance.period_bounds(self.period, now, self.begins_on)[0]
+
     def terms(self, hours_per_month: int) -> balance.Terms:
         """Return the numbers for the ledger's arithmetic; the price list says how long a month is."""
         return balance.Terms(
