@@ -63,11 +63,14 @@ def not_judged(house: House) -> int:
     return sum(int(count) for counts in found for count in counts)
 
 
-def test_with_the_time_out_of_the_manifests_nobody_gets_in_beyond(house: House) -> None:
-    namespace = house.installed.namespace("impatient")
+@pytest.mark.parametrize(
+    ("count", "seconds"), [pytest.param(3, 3, id="that of the manifests"), pytest.param(1, 1, id="a single second")]
+)
+def test_with_a_short_time_out_nobody_gets_in_beyond(house: House, count: int, seconds: int) -> None:
+    namespace = house.installed.namespace(f"impatient-{seconds}")
     rate = full_at(house, namespace, ROOM)
-    house.balancer.use([each.port for each in house.replicas[:3]])
-    house.wait_for(house.balancer.port, seconds=3)
+    house.balancer.use([each.port for each in house.replicas[:count]])
+    house.wait_for(house.balancer.port, seconds=seconds)
     committed: list[int] = []
     stop = house.follow(namespace, committed)
     before = not_judged(house)
@@ -76,7 +79,7 @@ def test_with_the_time_out_of_the_manifests_nobody_gets_in_beyond(house: House) 
     finally:
         house.wait_for(house.balancer.port, seconds=30)
     shed = not_judged(house) - before
-    print(f"3 replicas, 300 pods, 3 s: {dict(done.outcomes)}, {shed} judged by budgets alone")
+    print(f"{count} replicas, 300 pods, {seconds} s: {dict(done.outcomes)}, {shed} judged by budgets alone")
     stop()
     assert 0 < done.outcomes[201] <= ROOM - 1, done.messages.most_common(5)
     assert max(committed) <= ROOM * rate
