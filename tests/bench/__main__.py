@@ -32,6 +32,7 @@ from rich.table import Table
 
 import certs
 from tests.bench import cluster, figures, ledger, load, scale, servers, stored
+from tests.ports import free_port
 
 _ROOT = Path(__file__).parents[2]
 _RECORDED = _ROOT / "manifests" / "recorded" / "reviews.jsonl.gz"
@@ -170,7 +171,7 @@ def _targets(
     podgate: servers.Server | None = None
     for name in dict.fromkeys(plan.targets):
         if name in ("baseline", "floor"):
-            port = servers.free_port()
+            port = free_port()
             command = [sys.executable, "-m", f"tests.bench.{name}", str(port), str(paths.tls_crt), str(paths.tls_key)]
             server = stack.enter_context(servers.running(name, command, port, scratch / f"{name}.log", core=core))
             yield Target(name, server, mutate)
@@ -194,7 +195,7 @@ def _podgate(
     directory = plan.cluster_directory or scratch / "cluster"
     if not directory.exists():
         cluster.write_cluster(directory, load.read_reviews(plan.reviews, plan.bodies, everything=plan.everything))
-    port, ops_port = servers.free_port(), servers.free_port()
+    port, ops_port = free_port(), free_port()
     command = [*servers.podgate_command(), "serve", "--host", "127.0.0.1"]
     command += ["--policies", str(policies), "--cluster", str(directory), "--certs", str(paths.tls_crt.parent)]
     command += ["--port", str(port), "--ops-port", str(ops_port), "--shutdown-delay", "0"]

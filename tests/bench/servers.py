@@ -91,13 +91,6 @@ def running(
             process.wait()
 
 
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def podgate_command() -> list[str]:
     """Return the console command of this environment, or the same thing said in Python where it is not installed."""
     script = Path(sys.executable).with_name("podgate")

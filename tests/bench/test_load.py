@@ -11,6 +11,7 @@ import pytest
 
 import certs
 from tests.bench import load, scale, servers
+from tests.ports import free_port
 from webhook import assembly
 from webhook.server import tls
 
@@ -93,7 +94,7 @@ def test_a_server_that_ends_at_once_is_told_with_its_last_words(tmp_path: Path) 
 
     with (
         pytest.raises(servers.ServerError, match='ended with status 2 before it was ready; it said: "no such flag"'),
-        servers.running("podgate", command, servers.free_port(), tmp_path / "log", core=None),
+        servers.running("podgate", command, free_port(), tmp_path / "log", core=None),
     ):
         pytest.fail("it never was ready")
 

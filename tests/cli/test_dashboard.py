@@ -14,18 +14,12 @@ from tests import factories
 from tests.cli._server import Server, serving, until
 from tests.fakes.apiserver import FakeApiServer
 from tests.fakes.live import client_of
+from tests.ports import free_port
 from webhook import assembly
 from webhook.admission.log import DecisionLog
 from webhook.cli import _dashboard
 from webhook.server import ops
 from webhook.settings import Settings
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

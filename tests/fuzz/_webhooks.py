@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from tests.integration._control_plane import free_port
+from tests.ports import free_port
 from webhook import assembly, settings
 from webhook.admission.log import DecisionLog
 from webhook.cli import serve

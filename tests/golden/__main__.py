@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,8 @@ from typing import Any, Final
 import httpx
 import jsonpatch
 import yaml
+
+from tests.ports import free_port
 
 NOON: Final = "2026-11-20 12:00:00"
 """The time that it is for everything that is asked: in the middle of a budget's month."""
@@ -157,7 +158,7 @@ def _names(exposition: str) -> str:
 @contextlib.contextmanager
 def _served(mode: str, log: Path) -> Iterator[tuple[str, str, str]]:
     """Run `podgate serve` on the embedded cluster; the addresses of its reviews, its operations and its pages."""
-    ports = [_free_port() for _ in range(3)]
+    ports = [free_port() for _ in range(3)]
     with tempfile.TemporaryDirectory() as certs:
         arguments = ["serve", "--policies", "policies", "--cluster", _EMBEDDED, "--mode", mode, "--certs", certs]
         arguments += ["--log-file", str(log), "--host", "127.0.0.1", "--shutdown-delay", "0"]
@@ -191,12 +192,6 @@ def _podgate() -> list[str]:
 def _environment() -> dict[str, str]:
     fixed = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1", "TZ": "UTC", "COLUMNS": "80"}
     return {**os.environ, **fixed, "PYTHONHASHSEED": "0", "NO_COLOR": "1"}
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 if __name__ == "__main__":

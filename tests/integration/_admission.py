@@ -23,6 +23,7 @@ import pytest
 import yaml
 
 from tests.integration import _control_plane
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "policies"
@@ -112,8 +113,8 @@ class Podgate:
         """Variables that it has beside those of the test."""
         self._flags = {flag.replace("_", "-"): value for flag, value in flags.items()}
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _control_plane.free_port()
-        self._ops_port = _control_plane.free_port()
+        self.port = free_port()
+        self._ops_port = free_port()
 
     def start(self) -> None:
         """Start it, and return once it is ready."""

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from certs import authority, bundle, checks, leaf
+from tests.ports import free_port
 from webhook.kube import client
 
 HOW = "KUBEBUILDER_ASSETS is not set: get the binaries with `setup-envtest use` (etcd is also in Debian's etcd-server)"
@@ -164,10 +164,3 @@ def _wait(plane: ControlPlane) -> None:
             time.sleep(0.25)
         else:
             return
-
-
-def free_port() -> int:
-    """Return a port that nobody listens at right now."""
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port: int = bound.getsockname()[1]
-        return port

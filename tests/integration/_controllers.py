@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration import _control_plane
+from tests.ports import free_port
 from webhook.kube import client
 
 NAME = "kube-controller-manager"
@@ -32,7 +33,7 @@ def controllers(plane: _control_plane.ControlPlane) -> Iterator[None]:
     (plane.directory / "controllers").mkdir()
     flags = (
         f"--kubeconfig={plane.kubeconfig} --leader-elect=false --bind-address=127.0.0.1 "
-        f"--secure-port={_control_plane.free_port()} --cert-dir=controllers --root-ca-file=ca.crt "
+        f"--secure-port={free_port()} --cert-dir=controllers --root-ca-file=ca.crt "
         "--service-account-private-key-file=server.key --use-service-account-credentials"
     )
     program = _control_plane.Program([found, *flags.split()], plane.directory)

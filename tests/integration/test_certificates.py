@@ -4,7 +4,6 @@ import contextlib
 import json
 import random
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -18,6 +17,7 @@ import pytest
 from certs import bundle
 from tests.integration import _control_plane, _process
 from tests.integration._process import Load
+from tests.ports import free_port
 from webhook.kube import client
 from webhook.kube import rest as objects
 from webhook.kube.leader import Election
@@ -163,12 +163,6 @@ def create_pod(api: client.Client) -> str:
     path = "/api/v1/namespaces/team-alpha/pods"
     api.request("POST", path, query={"dryRun": "All"}, body=json.dumps(pod).encode())
     return ""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port: int = bound.getsockname()[1]
-        return port
 
 
 def serving(

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -20,6 +19,7 @@ import yaml
 from tests import factories
 from tests.fakes.apiserver import PATHS
 from tests.integration import _control_plane, _process
+from tests.ports import free_port
 from webhook.kube import client
 
 ROOT = Path(__file__).parents[2]
@@ -89,12 +89,6 @@ class Running(NamedTuple):
         ):
             return str(answer.read().decode())
         return ""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port: int = bound.getsockname()[1]
-        return port
 
 
 def install(api: client.Client) -> None:

@@ -14,6 +14,7 @@ from tests.integration import _admission as at
 from tests.integration import _control_plane
 from tests.integration._admission import Installation, Podgate, eventually
 from tests.integration._service import Service
+from tests.ports import free_port
 
 # The command itself, with the minute until an absent kind is looked for again cut short.
 PROGRAM = """
@@ -71,7 +72,7 @@ class Faulty(NamedTuple):
 def it(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
     with _control_plane.control_plane(tmp_path_factory.mktemp("plane")) as plane:
         prepared = at.prepare(plane)
-        with Service(_control_plane.free_port()) as network:
+        with Service(free_port()) as network:
             network.add(ApiServer(int(plane.url.rpartition(":")[2])))
             account = plane.directory / "podgate.kubeconfig"
             account.write_text(account.read_text().replace(plane.url, f"https://127.0.0.1:{network.port}"))

@@ -20,10 +20,10 @@ from tests.integration.test_conditions import (
     _is_served,
     documents,
     eventually,
-    free_port,
     install,
     kubeconfig_of_account,
 )
+from tests.ports import free_port
 from webhook.audit.policy_reports import DIALECTS
 from webhook.kube import client
 
