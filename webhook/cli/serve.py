@@ -201,12 +201,7 @@ def _refusals(rest: Client, told: list[Refusals], view: LiveView) -> Refusals:
 def _answer_overloaded(
     parts: assembly.Parts, path: str, body: bytes, timeout: float | None
 ) -> lane.Answer | Awaitable[lane.Answer]:
-    try:
-        answered = parts.engine.answer_soon(path, body, timeout, overloaded=True)
-    except BadReview as error:
-        parts.metrics.error(path, error.status)
-        raise
-    return lane.Answer(200, *answered) if isinstance(answered, tuple) else _answer_later(parts, path, answered)
+    return _answered(parts, path, lambda: parts.engine.answer_soon(path, body, timeout, overloaded=True))
 
 
 def _answer_by_head(parts: assembly.Parts, path: str, request: OtherRequest, why: Unread) -> lane.Answer:
@@ -220,8 +215,14 @@ def _answer_by_head(parts: assembly.Parts, path: str, request: OtherRequest, why
 def _answer(
     parts: assembly.Parts, path: str, body: bytes, timeout: float | None
 ) -> lane.Answer | Awaitable[lane.Answer]:
+    return _answered(parts, path, lambda: assembly.answer(parts, path, body, timeout))
+
+
+def _answered(
+    parts: assembly.Parts, path: str, ask: Callable[[], Answered | Awaitable[Answered]]
+) -> lane.Answer | Awaitable[lane.Answer]:
     try:
-        answered = assembly.answer(parts, path, body, timeout)
+        answered = ask()
     except BadReview as error:
         parts.metrics.error(path, error.status)
         raise
