@@ -45,7 +45,7 @@ def _booked(view: View, rules: Ruleset, now: Callable[[], datetime]) -> Iterator
         context = _context(item, view, rules, now)
         info = context.namespace_info
         namespace_labels = info.labels if info is not None else _NO_LABELS
-        labels = rules.charged_labels(context, now)
+        labels = context.charged_by.own(context) if context.charged_by is not None else context.labels
         paying = tuple(rule.name for rule in rules.budgets if rule.covers(item.namespace, namespace_labels, labels))
         if not paying:
             continue
@@ -91,9 +91,7 @@ def _context(item: ClusterPod, view: View, rules: Ruleset, now: Callable[[], dat
         namespace_info=view.namespace(item.namespace),
         running=item,
     )
-    if rules.budget_scopes:
-        context.budget_scopes = rules.budget_scopes
-        context.charged_by = rules.charged_in_counts(now)
+    rules.count_charges(context, now)
     return context
 
 

@@ -208,20 +208,20 @@ class Ruleset:
         exempt = self.exempt(context, entries, now) if self.has_exceptions(context.namespace) else _NOTHING
         return prices_as_spot(entries, exempt, context, would=would)
 
-    def charged_labels(self, context: Context, now: Callable[[], datetime]) -> Mapping[str, str]:
-        """Return the labels that a pod which exists is charged by, see `webhook.admission.charging`; as with
-        `prices_as_spot` nobody is an excluded subject."""
-        return self._charged(self._labelling, context, context.labels, now)
-
     def charged_in_review(
         self, entries: Sequence[Entry], exempt: Mapping[str, str], now: Callable[[], datetime]
     ) -> OfReview:
         """Return by which labels pods are charged, for a review that these entries speak in."""
         return OfReview(entries, exempt, _OfStored(self, self.matcher, now))
 
-    def charged_in_counts(self, now: Callable[[], datetime]) -> "_OfStored":
-        """Return by which labels pods are charged, for counts of what runs, which are another thread's."""
-        return _OfStored(self, self._labelling, now)
+    def count_charges(self, context: Context, now: Callable[[], datetime]) -> None:
+        """Write into the context of a pod that runs which budgets there are, and by which labels pods are charged.
+
+        Counts are another thread's. As with `prices_as_spot` nobody is an excluded subject.
+        """
+        if self.budget_scopes:
+            context.budget_scopes = self.budget_scopes
+            context.charged_by = _OfStored(self, self._labelling, now)
 
     def _charged(
         self, matcher: Matcher, context: Context, labels: Mapping[str, str], now: Callable[[], datetime]

@@ -107,9 +107,7 @@ class Running:
             claim_templates=subject.claim_templates,
             running=item,
         )
-        if self._admitted.budget_scopes:
-            context.budget_scopes = self._admitted.budget_scopes
-            context.charged_by = self._admitted.charged_in_counts(self._now)
+        self._admitted.count_charges(context, self._now)
         return context
 
 
