@@ -217,7 +217,7 @@ def test_long_values_stay_out_of_the_texts(size: int) -> None:
         assert all(len(each.message + each.cure) < 400 for each in seen(pod, more).notices)
 
 
-def test_a_rule_that_was_not_compiled_keeps_pods_off_all_the_same() -> None:
+def test_a_rule_of_labels_alone_keeps_placed_pods_off() -> None:
     reason = why_off(Suitability(SPOT_LABELS), _money_world.context(_money_world.pod(nodeName="n1")))
     assert reason is not None
     assert reason.rule == "placed"

@@ -30,30 +30,6 @@ class Suitability(NamedTuple):
     notice_seconds: int = 120
     """Time between the notice and the loss of a node."""
     allow_skip: bool = False
-    of_daemons: tuple["_Check", ...] = ()
-    """What is asked about pods of DaemonSets, in order; `compiled` leaves out what the policy has switched off."""
-    of_pods: tuple["_Check", ...] = ()
-    """What is asked about all others."""
-
-    def compiled(self) -> "Suitability":
-        """Return it with its questions."""
-        off = {
-            check
-            for check, is_on in (
-                (_stateful, self.stateful),
-                (_opted_out, self.allow_skip),
-                (_uninterruptible, self.uninterruptible),
-                (_single_replica, self.single_replica),
-                (_host_path, self.host_path),
-                (_no_retry, self.no_retry),
-                (_disruption_budget, self.uninterruptible),
-            )
-            if not is_on
-        }
-        return self._replace(
-            of_daemons=tuple(check for check in _OF_DAEMONS if check not in off),
-            of_pods=tuple(check for check in _OF_PODS if check not in off),
-        )
 
 
 class Reason(NamedTuple):
@@ -75,8 +51,7 @@ def why_off(rule: Suitability, context: Context) -> Reason | None:
     spec = context.pod.spec
     if spec is None:
         return Reason("placed", "it has no spec", "give the pod a spec")
-    # A rule that nobody compiled asks everything: some question is always on.
-    for check in (rule.of_daemons or _OF_DAEMONS) if is_daemon(context) else (rule.of_pods or _OF_PODS):
+    for check in _OF_DAEMONS if is_daemon(context) else _OF_PODS:
         found = check(rule, context, spec)
         if found is not None:
             return found

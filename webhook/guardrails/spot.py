@@ -120,7 +120,7 @@ def compile_rule(section: SpotSection) -> SpotRule:
             no_retry=section.skip_no_retry,
             notice_seconds=section.notice_seconds,
             allow_skip=section.allow_skip,
-        ).compiled(),
+        ),
         price_as_spot=section.price_as == "spot",
         forbid=section.forbid,
     )
