@@ -28,10 +28,6 @@ class BudgetStanding(NamedTuple):
     """When the period began."""
 
 
-NOTHING_AMOUNTS_TO = 100
-"""Per cent that is used of an amount of nothing."""
-
-
 def standing(name: str, terms: balance.Terms, ledger: LedgerStore, now: datetime) -> BudgetStanding:
     """Return how a budget stands.
 
@@ -65,7 +61,8 @@ def standing_of(terms: balance.Terms, rate: int, spent: int, now: datetime) -> B
 
 
 def _percent(part: balance.Amount, amount: int) -> int:
-    return int(part * 100 // amount) if amount else NOTHING_AMOUNTS_TO
+    # An amount finer than a micro-unit is none, and used up.
+    return int(part * 100 // amount) if amount else 100
 
 
 def _whole(amount: balance.Amount) -> int:
