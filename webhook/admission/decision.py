@@ -123,12 +123,12 @@ class Decision(msgspec.Struct, frozen=True, dict=True):
     @_kept
     def series(self) -> tuple[tuple[str, str, str, str], ...]:
         """Policy, guardrail, mode and outcome of each outcome: what metrics count."""
-        return tuple((each.policy, each.guardrail, each.mode, each.outcome) for each in self.outcomes)
+        return tuple([(each.policy, each.guardrail, each.mode, each.outcome) for each in self.outcomes])
 
     @_kept
     def unusual(self) -> tuple[Outcome, ...]:
         """The outcomes that are no plain passes."""
-        return tuple(each for each in self.outcomes if each.outcome != "passed")
+        return tuple([each for each in self.outcomes if each.outcome != "passed"])
 
     @_kept
     def outcomes_json(self) -> msgspec.Raw:
@@ -144,9 +144,11 @@ class Decision(msgspec.Struct, frozen=True, dict=True):
     def without_price(self) -> tuple[str, ...]:
         """The guardrails that were asked about something without a price: what a metric counts."""
         return tuple(
-            each.guardrail
-            for each in self.outcomes
-            if each.findings and any(found.rule == "unpriced" for found in each.findings)
+            [
+                each.guardrail
+                for each in self.outcomes
+                if each.findings and any(found.rule == "unpriced" for found in each.findings)
+            ]
         )
 
     @_kept
@@ -224,6 +226,8 @@ def noted(decision: Decision, uses: Sequence[ExceptionUse], *, warns: bool) -> D
         uses: exceptions that speak for the object, for any guardrail.
         warns: whether people are told of exceptions that end soon; never about a guardrail in audit.
     """
+    if not uses:
+        return decision
     modes = {outcome.guardrail: outcome.mode for outcome in decision.outcomes}
     kept = tuple(use for use in uses if use.guardrail in modes)
     ending = [use for use in kept if warns and use.ends_soon and modes[use.guardrail] != "audit"]

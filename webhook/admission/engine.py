@@ -142,7 +142,8 @@ class Engine:
             if judged.is_charged:
                 refusal = partial(refusals.refusal, judged.subject, judged.around)
                 decision = commit(judged.decision, judged.subject, self._ledger, judged.uid, refusal)
-                judged = judged._replace(decision=decision)
+                if decision is not judged.decision:
+                    judged = judged._replace(decision=decision)
             return self._told(judged)
         return judged
 

@@ -12,7 +12,7 @@ def fault(policy: str, guardrail: str, on_fault: str, mode: Mode, severity: Seve
 
 
 def outcome_name(mode: Mode, severity: Severity, findings: tuple[Finding, ...], *, changed: bool) -> OutcomeName:
-    if any(not finding.notice for finding in findings):
+    if findings and any(not finding.notice for finding in findings):
         return "refused" if severity == "enforce" else "warned" if severity == "warn" else "would_refuse"
     if changed:
         return "changed" if mode == "enforce" else "would_change"

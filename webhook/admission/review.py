@@ -49,9 +49,7 @@ def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping
         return ALLOWED
     context, entries, exempt = what_speaks_for(subject, around)
     run = ReviewRun(context, around, phase, faults or {}, exempt, entries)
-    for entry in entries:
-        if phase in ("mutate", "validate", "offline") or entry.guardrail.half == phase:
-            run.admit(entry)
+    run.admit()
     judges_budgets = bool(rules.budgets) and phase in ("validate", "cost", "offline") and budget.judges(context)
     if not (run.enforcing or run.holding or run.outcomes or judges_budgets):
         return ALLOWED

@@ -100,19 +100,27 @@ class ReviewRun:
         self.rate = 0
         self.owner: Owner | None = None
 
-    def admit(self, entry: Entry) -> None:
-        """Take an entry on, unless it does not look at this operation or is exempt."""
-        guardrail = entry.guardrail
-        if not (guardrail.judges or is_creation)(self.context):
-            return
-        note = self.exempt.get(guardrail.name)
-        if note is not None:
-            self.outcomes.append(Outcome(entry.policy, guardrail.name, entry.mode, "exempt", entry.severity, note=note))
-            return
-        if guardrail.name in self.faults:
-            self._add_fault(entry, self.faults[guardrail.name])
-            return
-        (self.enforcing if entry.mode == "enforce" else self.holding).append(entry)
+    def admit(self) -> None:
+        """Take on the entries of this half, but those that do not look at this operation or are exempt."""
+        context, phase, exempt, faults = self.context, self.phase, self.exempt, self.faults
+        is_new = is_creation(context)
+        is_whole = phase in ("mutate", "validate", "offline")
+        for entry in self.entries:
+            guardrail = entry.guardrail
+            judges = guardrail.judges
+            if not (is_whole or guardrail.half == phase) or not (is_new if judges is None else judges(context)):
+                continue
+            if guardrail.name in exempt:
+                note = exempt[guardrail.name]
+                self.outcomes.append(
+                    Outcome(entry.policy, guardrail.name, entry.mode, "exempt", entry.severity, note=note)
+                )
+            elif guardrail.name in faults:
+                self._add_fault(entry, faults[guardrail.name])
+            elif entry.mode == "enforce":
+                self.enforcing.append(entry)
+            else:
+                self.holding.append(entry)
 
     def enforced(self) -> None:
         """Let enforced guardrails change the object, then look at it."""

@@ -110,4 +110,5 @@ def _unknown_owner(owner: OwnerReference, labels: Mapping[str, str], find: Find,
 
 def _without_hash(name: str, template_hash: str | None) -> str:
     """Return a ReplicaSet's name without the hash of its template; empty where it does not end with it."""
-    return name.removesuffix(f"-{template_hash}") if template_hash and name.endswith(f"-{template_hash}") else ""
+    ending = f"-{template_hash}" if template_hash else ""
+    return name[: -len(ending)] if ending and name.endswith(ending) else ""

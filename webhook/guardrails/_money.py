@@ -116,9 +116,7 @@ def _price(context: Context, pod: Pod, scale: WorkloadScale | None, *, is_old: b
     spec = pod.spec if pod.spec is not None else PodSpec()
     if scale is not None and scale.nodes:
         return _on_nodes(context, pod, spec, scale.nodes, is_old=is_old)
-    nodes: Sequence[Node] = ()
-    if spec.affinity is not None or spec.node_selector or spec.node_name or context.running is not None:
-        nodes = nodes_of(context, spec)
+    nodes = nodes_of(context, spec)
     if len(nodes) > 1:
         # The scheduler chooses among nodes that the author named.
         return _on_nodes(context, pod, spec, nodes, is_old=is_old)._replace(all_pods=None)

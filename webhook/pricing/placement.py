@@ -90,6 +90,11 @@ def capacity_of(spec: PodSpec, spot_labels: SpotLabels = SPOT_LABELS) -> Capacit
     return found.pop() if len(found) == 1 else "any"
 
 
+def is_open(spec: PodSpec) -> bool:
+    """Whether a pod asks for no node and for no kind of node, as most do: neither selector nor required affinity."""
+    return not spec.node_selector and (spec.affinity is None or not _required_terms(spec))
+
+
 def _matches_no_node(spec: PodSpec) -> bool:
     """Whether all terms of the required node affinity are empty."""
     listed = _required_terms(spec)
@@ -278,6 +283,7 @@ def _required(spec: PodSpec) -> Iterator[NodeSelectorTerm]:
 
 
 def _required_terms(spec: PodSpec) -> Sequence[NodeSelectorTerm]:
-    node_affinity = spec.affinity.node_affinity if spec.affinity is not None else None
+    affinity = spec.affinity
+    node_affinity = affinity.node_affinity if affinity is not None else None
     required = node_affinity.required if node_affinity is not None else None
     return (required.node_selector_terms or ()) if required is not None else ()

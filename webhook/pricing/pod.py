@@ -100,17 +100,17 @@ def price_pod(
         QuantityError: a quantity is malformed or negative; the text names the field.
     """
     try:
-        asked = quantities.of_pod(spec, book, limit_range_defaults, overhead, status)
+        cpu, memory, asked, sources = quantities.of_pod(spec, book, limit_range_defaults, overhead, status)
     except QuantityError as error:
         raise _located(spec, limit_range_defaults, overhead, status, error) from None
     prices = book.spot if spot else book.on_demand
-    cpu, memory = asked.cpu, -(-asked.memory // 1000)
+    memory = -(-memory // 1000)
     pico = cpu * prices.cpu * (1 << 30) + memory * prices.memory * 1000
-    source = book.sources[asked.sources | SPOT if spot else asked.sources]
-    if not asked.others and not volumes and claims is NO_CLAIMS:
+    source = book.sources[sources | SPOT if spot else sources]
+    if not asked and not volumes and claims is NO_CLAIMS:
         micros = (2 * pico + _DENOMINATOR) // (2 * _DENOMINATOR)
         return PodPrice(min(micros, MAX_MICROS), source, cpu, memory)
-    others, by_class, unpriced, costs = _others(asked.others, prices, inventory)
+    others, by_class, unpriced, costs = _others(asked, prices, inventory)
     pico += costs
     found = devices.NOTHING
     if by_class or claims is not NO_CLAIMS:
@@ -124,7 +124,7 @@ def price_pod(
         pico = pico * book.hours_per_month + monthly * 1000
         denominator *= book.hours_per_month
     micros = (2 * pico + denominator) // (2 * denominator)
-    gpus, parts = divmod(sum(thousandths for name, thousandths in asked.others.items() if _is_gpu(name)), 1000)
+    gpus, parts = divmod(sum(thousandths for name, thousandths in asked.items() if _is_gpu(name)), 1000)
     once = (2 * found.once + _DENOMINATOR) // (2 * _DENOMINATOR)
     return PodPrice(
         min(micros, MAX_MICROS),

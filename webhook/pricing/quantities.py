@@ -9,7 +9,7 @@ server, replaces what its containers are priced with.
 """
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from webhook.kube import pod_resources
 from webhook.kube.objects import Container, PodSpec, PodStatus, RawQuantity, ResourceMap
@@ -26,14 +26,9 @@ _MILLI: Final = 1000
 _NANO_IN_MILLI: Final = 1_000_000
 
 
-class Asked(NamedTuple):
-    """What is priced, in thousandths of units: millicores, thousandths of bytes, of devices."""
-
-    cpu: int
-    memory: int
-    others: Mapping[str, int]
-    sources: int
-    """Where it comes from: the set of bits of `webhook.pricing.book`."""
+Asked = tuple[int, int, Mapping[str, int], int]
+"""What is priced, in thousandths of units: millicores, thousandths of bytes, of other resources by name, and where it
+comes from, the set of bits of `webhook.pricing.book`."""
 
 
 def of_pod(
@@ -58,16 +53,19 @@ def of_pod(
     overhead = spec.overhead or overhead
     if spec.init_containers or spec.resources is not None or overhead or status is not None:
         return _of_any(spec, book, defaults, overhead, status)
+    containers = spec.containers or ()
+    if len(containers) == 1:
+        return _container(containers[0], book, defaults)
     cpu = memory = sources = 0
     others = NO_OTHERS
-    for container in spec.containers or ():
+    for container in containers:
         one = _container(container, book, defaults)
         cpu += one[0]
         memory += one[1]
         if one[2]:
             others = {**others, **{name: others.get(name, 0) + units for name, units in one[2].items()}}
         sources |= one[3]
-    return Asked(cpu, memory, others, sources)
+    return cpu, memory, others, sources
 
 
 def _of_any(
@@ -99,17 +97,14 @@ def _of_any(
             total[name] = total.get(name, 0) + _milli(nano)
     cpu, memory = total.pop("cpu", 0), total.pop("memory", 0)
     others = {name: units for name, units in total.items() if units} if total else NO_OTHERS
-    return Asked(cpu, memory, others, sources)
+    return cpu, memory, others, sources
 
 
-_Priced = tuple[int, int, Mapping[str, int], int]
-
-
-def _together(priced: list[tuple[Kind, _Priced]]) -> dict[str, int]:
+def _together(priced: list[tuple[Kind, Asked]]) -> dict[str, int]:
     return pod_resources.together([(kind, {"cpu": one[0], "memory": one[1], **one[2]}) for kind, one in priced])
 
 
-def _with_counted(priced: _Priced, counted: pod_resources.Amounts, status: PodStatus | None) -> _Priced:
+def _with_counted(priced: Asked, counted: pod_resources.Amounts, status: PodStatus | None) -> Asked:
     """Return the quantities of a container that runs: what it has and what is allocated to it counts as its request.
 
     Only cpu and memory can be resized.
@@ -145,7 +140,7 @@ def _is_asked_by_none(stated: pod_resources.Resources, name: str) -> bool:
     return not any(name in part.requests for part in stated.parts)
 
 
-def _container(container: Container, book: PriceBook, defaults: Defaults) -> _Priced:
+def _container(container: Container, book: PriceBook, defaults: Defaults) -> Asked:
     """Return the quantities of one container. This is the hot path."""
     resources = container.resources
     requests: ResourceMap | None = None
