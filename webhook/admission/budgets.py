@@ -37,6 +37,8 @@ class Judged(NamedTuple):
 def tightest_first(judged: Sequence[Judged]) -> list[Outcome]:
     """Return the outcomes. Of several budgets that refuse, the one with the least left speaks for all and names the
     others, which are warnings then."""
+    if len(judged) == 1:
+        return [judged[0].outcome]
     refusing = sorted((each for each in judged if _refuses(each)), key=lambda each: each.left)
     outcomes = [each.outcome for each in judged if not _refuses(each)]
     if len(refusing) < 2:
@@ -104,7 +106,8 @@ def judge(
         now = clock() if rule.basis == "monthEnd" else None
         spent = ledger.spent(rule.name, rule.period, rule.begins_on) if rule.basis == "monthEnd" else 0
         if context.scale is None and mode != "audit":
-            charge = budget.charge(rule, context.prices.hours_per_month, now, spent_micros=spent)
+            month, namespace = context.prices.hours_per_month, context.namespace
+            charge = budget.charge(rule, month, now, spent_micros=spent, namespace=namespace)
             # What runs already is booked and never refused: only an increase needs room.
             is_refusable = note is None and _takes_money(rule, context)
             charge = charge if is_refusable else charge._replace(limit=None)

@@ -34,9 +34,8 @@ def commit(decision: Decision, subject: Subject, ledger: Books, uid: str, refusa
     """
     metadata = subject.pod.metadata
     key = (metadata.uid if metadata is not None else None) or uid
-    charges = [charge._replace(namespace=subject.namespace) for charge in decision.charges]
     try:
-        outcome = ledger.reserve(key, decision.rate, charges, decision.owner)
+        outcome = ledger.reserve(key, decision.rate, decision.charges, decision.owner)
     except LedgerError as error:
         return _unreserved(decision, str(error))
     if outcome.accepted:

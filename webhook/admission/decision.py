@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from webhook.cluster.view import Controller
 from webhook.guardrails._contract import ExceptionUse, Finding, WorkloadScale
 from webhook.kube.patch import Operation
 from webhook.ledger.store import Charge, Owner
@@ -113,6 +114,8 @@ class Decision(msgspec.Struct, frozen=True, dict=True):
     """Those of them that refuse what cannot be booked."""
     owner: Owner | None = None
     """Its controller, where that is proven: what it replaces is no budget question."""
+    controller: Controller | None = None
+    """The top-most known controller of what was judged; None where nothing of the review hung on it."""
     would_allow: bool = True
     """Whether the object would be let in if everything were enforced."""
     reservation_fault: str = ""
@@ -174,6 +177,7 @@ def decide(
     would_operations: Sequence[Operation],
     cost: Cost | None,
     extra_warnings: Sequence[str] = (),
+    controller: Controller | None = None,
 ) -> Decision:
     """Put the outcomes of all guardrails together."""
     denials: list[str] = []
@@ -214,6 +218,7 @@ def decide(
         would_operations=tuple(would_operations),
         outcomes=tuple(outcomes),
         cost=cost,
+        controller=controller,
         would_allow=would_allow and not denials,
     )
 

@@ -61,9 +61,9 @@ class Metrics(Collector):
         """
         decisions = self._decisions
         for key in decision.series:
-            if key in decisions:
+            try:
                 decisions[key] += 1
-            else:
+            except KeyError:
                 self._first(key)
         verdict = (path, decision.allowed, decision.would_allow)
         self._reviews[verdict] = self._reviews.get(verdict, 0) + 1

@@ -120,7 +120,7 @@ class Recorder:
             entry = describe(path, uid, subject, decision, currency)
             owner = subject.controller
             if owner is None and self._view is not None:
-                owner = owner_of(subject, self._view)
+                owner = decision.controller or owner_of(subject, self._view)
                 if owner is not None:
                     entry.owner = f"{owner.kind}/{owner.name}"
             entry.time = now = self._now()

@@ -209,6 +209,7 @@ class ReviewRun:
             held_back if proposes or is_workload else (),
             cost,
             extra if self.enforcing or any(entry.mode == "warn" for entry in self.holding) else (),
+            self.context.known_controller,
         )
         if self.charges:
             return msgspec.structs.replace(

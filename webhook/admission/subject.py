@@ -96,15 +96,15 @@ def _of_pod(request: PodRequest) -> Subject | str:
         return "no object"
     metadata = pod.metadata
     return Subject(
-        kind="Pod",
-        name=request.name or ((metadata.name or metadata.generate_name or "") if metadata is not None else ""),
-        namespace=request.namespace or "",
-        operation=request.operation,
-        subresource=subresource,
-        dry_run=bool(request.dry_run),
-        requester=requester_of(request),
-        pod=pod,
-        old_pod=request.old_object,
+        "Pod",
+        request.name or ((metadata.name or metadata.generate_name or "") if metadata is not None else ""),
+        request.namespace or "",
+        request.operation,
+        subresource,
+        bool(request.dry_run),
+        requester_of(request),
+        pod,
+        request.old_object,
     )
 
 

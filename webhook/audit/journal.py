@@ -74,7 +74,12 @@ class Money(NamedTuple):
     def __add__(self, other: object) -> "Money":
         if not isinstance(other, Money):
             return NotImplemented
-        return Money(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+        return Money(
+            self.saved + other.saved,
+            self.held_back + other.held_back,
+            self.refused + other.refused,
+            self.would_refuse + other.would_refuse,
+        )
 
 
 class Kept(NamedTuple):
@@ -138,11 +143,12 @@ class Journal:
         worst = _PASSED
         for outcome in decision.unusual:
             name = outcome.outcome
-            worst = min(worst, _RANKS[name])
+            if _RANKS[name] < worst:
+                worst = _RANKS[name]
             key = (namespace, outcome.policy, outcome.guardrail, name)
-            if key in counts:
+            try:
                 counts[key] += 1
-            else:
+            except KeyError:
                 self._first(key)
             if name == "exempt":
                 self._count_exemption(outcome.note)

@@ -250,6 +250,11 @@ class Context:
             self._controller = self.view.top_controller(self.namespace, owner, self.labels)
         return self._controller
 
+    @property
+    def known_controller(self) -> Controller | None:
+        """The same where somebody has asked for it, else None."""
+        return self._controller
+
 
 _NONE: Mapping[str, Any] = {}
 

@@ -226,10 +226,11 @@ def _is_tolerated(spec: PodSpec, wanted: Toleration) -> bool:
 
 def _author_prefers(spec: PodSpec, key: str) -> bool:
     node_affinity = spec.affinity.node_affinity if spec.affinity is not None else None
-    preferred = (node_affinity.preferred or ()) if node_affinity is not None else ()
+    if node_affinity is None or not node_affinity.preferred:
+        return False
     return any(
         requirement.key == key
-        for term in preferred
+        for term in node_affinity.preferred
         if term.preference is not None
         for requirement in term.preference.match_expressions or ()
     )

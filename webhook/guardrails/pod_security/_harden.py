@@ -73,11 +73,13 @@ def left_to_author(found: Sequence[Violation], context: Context) -> Sequence[Vio
     exemptions = context.exemptions.get(NAME)
     leave = Leave(exemptions) if exemptions else None
     draft = Draft(pod)
+    everything = Visit(pod.metadata, spec, is_silent=True)
     own: list[Violation] = []
     for violation in found:
         plan = _PLANS.get(violation.check)
-        exempt = leave.containers(violation.check) if leave is not None else frozenset()
-        if plan is None or plan(draft, Visit(pod.metadata, spec, exempt, is_silent=True)) is None:
+        exempt = leave.containers(violation.check) if leave is not None else everything.exempt
+        visit = Visit(pod.metadata, spec, exempt, is_silent=True) if exempt else everything
+        if plan is None or plan(draft, visit) is None:
             own.append(violation)
     # What only another violation keeps from being filled in goes with that one.
     fixed = [each for each in own if each.check not in _CONTRADICTED or _CONTRADICTED[each.check](spec)]

@@ -86,9 +86,13 @@ class Visit:
             or context.run_as_user == 0
         ):
             return True
-        if self.annotations and any(key.startswith(_RARE_ANNOTATION) for key in self.annotations):
-            return True
-        return any(_sets_rare_fields(seat.container, seat.context) for seat in self.seats)
+        for key in self.annotations:
+            if key.startswith(_RARE_ANNOTATION):
+                return True
+        for seat in self.seats:
+            if _sets_rare_fields(seat.container, seat.context):
+                return True
+        return False
 
     @property
     def is_windows(self) -> bool:
