@@ -237,8 +237,8 @@ def test_it_looks_at_what_can_take_money(judged: Context, *, expected: bool) -> 
 
 
 def test_only_an_enforced_budget_refuses_a_booking() -> None:
-    assert budget.charge(_rule(), 100, None, namespace="n") == Charge("alpha", 10 * MONEY, "n")
-    assert budget.charge(_rule(mode="warn"), 100, None, namespace="n") == Charge("alpha", None, "n")
+    assert budget.charge(_rule(), 100, None) == Charge("alpha", 10 * MONEY)
+    assert budget.charge(_rule(mode="warn"), 100, None) == Charge("alpha", None)
 
 
 def test_a_budget_is_no_section_of_a_policy() -> None:
@@ -253,7 +253,7 @@ def test_judgement_and_booking_agree(committed: int, milli: int) -> None:
     ledger = MemoryLedger(clock=lambda: NOON)
     ledger.reserve("others", committed, [Charge("alpha", None)])
     rate = budget.added_rate(rule, judged)
-    accepted = ledger.reserve("pod", rate, [budget.charge(rule, 100, NOON, namespace="n")]).accepted
+    accepted = ledger.reserve("pod", rate, [budget.charge(rule, 100, NOON)]).accepted
     assert accepted is (budget.judge(rule, judged, committed, NOON) == ())
 
 

@@ -106,8 +106,7 @@ def judge(
         now = clock() if rule.basis == "monthEnd" else None
         spent = ledger.spent(rule.name, rule.period, rule.begins_on) if rule.basis == "monthEnd" else 0
         if context.scale is None and mode != "audit":
-            month, namespace = context.prices.hours_per_month, context.namespace
-            charge = budget.charge(rule, month, now, spent_micros=spent, namespace=namespace)
+            charge = budget.charge(rule, context.prices.hours_per_month, now, spent_micros=spent)
             # What runs already is booked and never refused: only an increase needs room.
             is_refusable = note is None and _takes_money(rule, context)
             charge = charge if is_refusable else charge._replace(limit=None)

@@ -14,7 +14,7 @@ from webhook.admission.decision import Decision, Outcome, line, one_line
 from webhook.admission.subject import Subject
 from webhook.guardrails._contract import Finding
 from webhook.ledger import store
-from webhook.ledger.store import Books, LedgerError
+from webhook.ledger.store import Books, Charge, LedgerError
 
 Refusal = Callable[[store.Outcome], Finding | None]
 """Says what a budget says of a pod when so much is committed; None where it would let it in."""
@@ -34,8 +34,9 @@ def commit(decision: Decision, subject: Subject, ledger: Books, uid: str, refusa
     """
     metadata = subject.pod.metadata
     key = (metadata.uid if metadata is not None else None) or uid
+    charges = [Charge(budget, limit, subject.namespace) for budget, limit, _ in decision.charges]
     try:
-        outcome = ledger.reserve(key, decision.rate, decision.charges, decision.owner)
+        outcome = ledger.reserve(key, decision.rate, charges, decision.owner)
     except LedgerError as error:
         return _unreserved(decision, str(error))
     if outcome.accepted:

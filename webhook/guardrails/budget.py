@@ -262,16 +262,13 @@ def added_rate(rule: BudgetRule, context: Context) -> int:
     return max(0, _money.of_all(received, scale) - (_money.of_all(old, before) if old is not None else 0))
 
 
-def charge(
-    rule: BudgetRule, hours_per_month: int, now: datetime | None, *, spent_micros: int = 0, namespace: str
-) -> Charge:
-    """Return how a pod of a namespace is booked: never refused unless the budget is enforced."""
+def charge(rule: BudgetRule, hours_per_month: int, now: datetime | None, *, spent_micros: int = 0) -> Charge:
+    """Return how the pod is booked: never refused unless the budget is enforced."""
     if rule.mode != "enforce":
-        return Charge(rule.name, None, namespace)
+        return Charge(rule.name, None)
     if rule.basis == "runRate":
-        return Charge(rule.name, _run_rate_limit(rule.terms(hours_per_month)), namespace)
-    limit = balance.rate_limit(rule.terms(hours_per_month), spent=spent_micros, now=now)
-    return Charge(rule.name, limit, namespace)
+        return Charge(rule.name, _run_rate_limit(rule.terms(hours_per_month)))
+    return Charge(rule.name, balance.rate_limit(rule.terms(hours_per_month), spent=spent_micros, now=now))
 
 
 def quiet_rate(rule: BudgetRule, hours_per_month: int) -> int:
