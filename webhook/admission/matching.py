@@ -100,6 +100,8 @@ class Entry(NamedTuple):
 class _Candidates(NamedTuple):
     info: Namespace | None
     by_guardrail: tuple[tuple[Entry, ...], ...]
+    winners: tuple[Entry, ...] | None
+    """Those of every object; None where its labels or who asks make a difference."""
 
 
 class Matcher:
@@ -127,6 +129,8 @@ class Matcher:
         candidates = self._candidates.get(namespace)
         if candidates is None or candidates.info is not info:
             candidates = self._remember(namespace, info)
+        if candidates.winners is not None:
+            return list(candidates.winners)
         winners: list[Entry] = []
         for group in candidates.by_guardrail:
             for entry in group:
@@ -161,9 +165,10 @@ class Matcher:
         return found
 
     def _remember(self, namespace: str, info: Namespace | None) -> _Candidates:
-        candidates = _Candidates(
-            info, tuple(group for group in (_candidates(group, namespace, info) for group in self._groups) if group)
-        )
+        groups = tuple(group for group in (_candidates(group, namespace, info) for group in self._groups) if group)
+        is_static = all(group[0].match.is_static for group in groups)
+        winners = tuple(group[0] for group in groups if group[0].mode != "off") if is_static else None
+        candidates = _Candidates(info, groups, winners)
         while len(self._candidates) >= _MAXIMUM_NAMESPACES:
             self._candidates.pop(next(iter(self._candidates)))
         self._candidates[namespace] = candidates

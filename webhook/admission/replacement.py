@@ -34,6 +34,8 @@ _CONTROLLERS: Final = {
 }
 """Kinds that make pods, and the service accounts that their controllers run with."""
 
+_MAKERS: Final = {kind: (f"{_ACCOUNT}{name}", _SHARED_ACCOUNT) for kind, name in _CONTROLLERS.items()}
+"""Kinds that make pods, and all users that may be their controllers."""
 _GROUPS: Final = {"ReplicationController": "v1", "Job": "batch/v1"}
 _DEFAULT_SURGE: Final = "25%"
 _PERCENT: Final = re.compile(r"([0-9]{1,4})%", re.ASCII)
@@ -71,7 +73,7 @@ def _makes(username: str, reference: OwnerReference) -> bool:
     """Whether the requester is the controller that makes the pods of such an owner."""
     if not _is_builtin(reference):
         return False
-    return username in (f"{_ACCOUNT}{_CONTROLLERS[reference.kind]}", _SHARED_ACCOUNT)
+    return username in _MAKERS[reference.kind]
 
 
 def _is_builtin(reference: OwnerReference) -> bool:

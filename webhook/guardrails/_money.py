@@ -8,7 +8,7 @@ import msgspec
 from webhook.cluster.view import LimitRangeItem, Node, View
 from webhook.guardrails._contract import Context, Finding, WorkloadScale, moves
 from webhook.guardrails._devices import NO_CLAIMS, claims_of
-from webhook.guardrails._placed import is_priced_as_spot, nodes_of
+from webhook.guardrails._placed import place_of
 from webhook.guardrails._volumes import NO_VOLUMES, volumes_of
 from webhook.kube.objects import LabelSelector, Pod, PodSpec, PodStatus, ResourceMap, ResourceRequirements
 from webhook.kube.quantity import QuantityError, cpu_milli, format_cpu, memory_bytes
@@ -116,14 +116,12 @@ def _price(context: Context, pod: Pod, scale: WorkloadScale | None, *, is_old: b
     spec = pod.spec if pod.spec is not None else PodSpec()
     if scale is not None and scale.nodes:
         return _on_nodes(context, pod, spec, scale.nodes, is_old=is_old)
-    nodes = nodes_of(context, spec)
+    as_spot = context.old_priced_as_spot if is_old else context.priced_as_spot
+    nodes, spot = place_of(context, spec, as_spot=as_spot)
     if len(nodes) > 1:
         # The scheduler chooses among nodes that the author named.
         return _on_nodes(context, pod, spec, nodes, is_old=is_old)._replace(all_pods=None)
-    node = nodes[0] if nodes else None
-    as_spot = context.old_priced_as_spot if is_old else context.priced_as_spot
-    spot = is_priced_as_spot(spec, node, as_spot=as_spot)
-    return _on_node(context, pod, spec, node, spot=spot, is_old=is_old)
+    return _on_node(context, pod, spec, nodes[0] if nodes else None, spot=spot, is_old=is_old)
 
 
 def _on_nodes(context: Context, pod: Pod, spec: PodSpec, nodes: Sequence[Node], *, is_old: bool) -> PodPrice:

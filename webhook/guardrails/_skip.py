@@ -5,6 +5,7 @@ from webhook.guardrails._contract import Context
 SKIP_ANNOTATION = "podgate.dev/skip"
 """Annotation of a pod: names of guardrails, comma-separated. Honoured only where the policy sets ``allowSkip``."""
 
+_CLAIM = "persistent volume claim"
 _MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 _SYSTEM_CRITICAL_PRIORITY = 2_000_000_000
 """Lowest value of the built-in ``system-*`` priority classes; user classes must stay below it."""
@@ -47,11 +48,12 @@ def state_of(context: Context) -> str:
     if controller is not None and controller.kind == "StatefulSet":
         return "StatefulSet"
     spec = context.pod.spec
-    volumes = (spec.volumes or ()) if spec is not None else ()
     if context.running is not None and context.running.claims:
-        return "persistent volume claim"
-    if not volumes:
-        return ""
-    if any(volume.persistent_volume_claim is not None for volume in volumes):
-        return "persistent volume claim"
-    return "generic ephemeral volume" if any(volume.ephemeral is not None for volume in volumes) else ""
+        return _CLAIM
+    state = ""
+    for volume in (spec.volumes or ()) if spec is not None else ():
+        if volume.persistent_volume_claim is not None:
+            return _CLAIM
+        if volume.ephemeral is not None:
+            state = "generic ephemeral volume"
+    return state

@@ -80,7 +80,10 @@ def capacity_of(spec: PodSpec, spot_labels: SpotLabels = SPOT_LABELS) -> Capacit
         spec: of the pod.
         spot_labels: the labels that mark spot capacity.
     """
-    if not _required_terms(spec) and (not spec.node_selector or spec.node_selector.keys().isdisjoint(spot_labels)):
+    selector = spec.node_selector
+    if (spec.affinity is None or not _required_terms(spec)) and (
+        not selector or selector.keys().isdisjoint(spot_labels)
+    ):
         return "any"  # By far the most pods: nothing that they ask for is about capacity.
     if asks_too_much(spec) or _matches_no_node(spec):
         return "onDemand"

@@ -25,6 +25,7 @@ MAX_MICROS: Final = 2**63 - 1
 
 _SCALE: Final = devices.SCALE
 _DENOMINATOR: Final = _SCALE * 10**6
+_TWICE: Final = 2 * _DENOMINATOR
 _NONE: Final[Mapping[str, RawQuantity | None]] = {}
 
 
@@ -108,8 +109,7 @@ def price_pod(
     pico = cpu * prices.cpu * (1 << 30) + memory * prices.memory * 1000
     source = book.sources[sources | SPOT if spot else sources]
     if not asked and not volumes and claims is NO_CLAIMS:
-        micros = (2 * pico + _DENOMINATOR) // (2 * _DENOMINATOR)
-        return PodPrice(min(micros, MAX_MICROS), source, cpu, memory)
+        return PodPrice(min((2 * pico + _DENOMINATOR) // _TWICE, MAX_MICROS), source, cpu, memory)
     others, by_class, unpriced, costs = _others(asked, prices, inventory)
     pico += costs
     found = devices.NOTHING

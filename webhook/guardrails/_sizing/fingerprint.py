@@ -7,6 +7,7 @@ from webhook.kube.objects import PodSpec, ResourceRequirements
 
 _BOOST: Final = "vpaCpuStartupBoost/"
 """VPA's annotation of a container that it has boosted: this, and the container's name."""
+_NO_AMOUNTS: Final = (None, None, None, None)
 NO_NAMES: Final[frozenset[str]] = frozenset()
 
 
@@ -30,5 +31,8 @@ def of(spec: PodSpec) -> tuple[object, ...]:
 
 
 def _add_amounts(parts: list[object], resources: ResourceRequirements | None) -> None:
-    for values in (None, None) if resources is None else (resources.requests, resources.limits):
+    if resources is None:
+        parts += _NO_AMOUNTS
+        return
+    for values in (resources.requests, resources.limits):
         parts += (values.get("cpu"), values.get("memory")) if values else (None, None)

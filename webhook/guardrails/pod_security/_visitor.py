@@ -89,10 +89,7 @@ class Visit:
         for key in self.annotations:
             if key.startswith(_RARE_ANNOTATION):
                 return True
-        for seat in self.seats:
-            if _sets_rare_fields(seat.container, seat.context):
-                return True
-        return False
+        return any(_sets_rare_fields(seat.container, seat.context) for seat in self.seats)
 
     @property
     def is_windows(self) -> bool:
