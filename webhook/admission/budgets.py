@@ -115,7 +115,7 @@ def judge(
         key = _key(context)
         committed = ledger.committed(rule.name, without=key)
         findings = tuple(budget.judge(rule, context, committed, now, spent_micros=spent))
-        is_over = any(finding.rule == "budget" for finding in findings)
+        is_over = bool(findings) and any(finding.rule == "budget" for finding in findings)
         if is_over and owner is not None and ledger.is_replacement(rule.name, rate, owner, without=key):
             return Judged(Outcome(rule.name, "budget", mode, "passed", severity, note="replacement"), charge, denies)
         if is_over:

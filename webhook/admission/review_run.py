@@ -267,6 +267,9 @@ class ReviewRun:
         except Exception as error:  # noqa: BLE001  whatever fails, the review gets a definite answer
             self._add_fault(entry, error_text(error))
             return
+        if not (found or notices or operations):
+            self.outcomes.append(entry.passed)
+            return
         severity = entry.severity
         is_workload = self.context.scale is not None
         if is_workload and severity == "enforce" and found:

@@ -119,15 +119,13 @@ def _sets_rare_fields(container: Container, context: SecurityContext) -> bool:
             if port.host_port:
                 return True
     return container.lifecycle is not None or (
-        _has_host(container.liveness_probe)
-        or _has_host(container.readiness_probe)
-        or _has_host(container.startup_probe)
+        (container.liveness_probe is not None and _has_host(container.liveness_probe))
+        or (container.readiness_probe is not None and _has_host(container.readiness_probe))
+        or (container.startup_probe is not None and _has_host(container.startup_probe))
     )
 
 
-def _has_host(handler: Handler | None) -> bool:
-    if handler is None:
-        return False
+def _has_host(handler: Handler) -> bool:
     get, socket = handler.http_get, handler.tcp_socket
     return (get is not None and get.host is not None) or (socket is not None and socket.host is not None)
 
