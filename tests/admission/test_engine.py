@@ -96,3 +96,32 @@ def test_an_annotation_and_a_denial_are_bounded() -> None:
         assert text.endswith("more characters are in the decision log)")
     assert answer.entry is not None
     assert len(answer.entry["message"]) > 16_500
+
+
+OWNED = {
+    "generateName": "shop-7d9c8b6f5-",
+    "labels": {"app": "shop", "pod-template-hash": "7d9c8b6f5"},
+    "ownerReferences": [
+        {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "shop-7d9c8b6f5", "uid": "u", "controller": True}
+    ],
+}
+SPOT = factories.policy('mode: enforce\nspot: {tolerations: [{key: spot, operator: Equal, value: "true"}]}')
+
+
+@pytest.mark.parametrize(("policy", "path"), [(SPOT, "/mutate"), (POLICY, "/validate")])
+def test_the_owner_is_told_and_looked_up_once_per_review(policy: str, path: str) -> None:
+    world = factories.World(policy)
+    view = Mock(wraps=world.view)
+    engine = Engine(
+        view=view,
+        ledger=world.ledger,
+        recorder=Recorder(world, world.metrics, lambda: factories.NOON, view),
+        now=lambda: factories.NOON,
+    )
+    engine.put_in_force(world.rules)
+    body = json.dumps(factories.review(factories.pod(metadata=OWNED))).encode()
+    _, after = engine.answer(path, body)
+    assert after is not None
+    after()
+    assert json.loads(world.lines[0])["owner"] == "Deployment/shop"
+    assert view.top_controller.call_count == 1
