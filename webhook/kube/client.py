@@ -56,6 +56,10 @@ class UnreachableError(ApiError):
     """No answer, or one that broke off: refused, timed out, or no TLS agreement."""
 
 
+class LateError(UnreachableError):
+    """It was reached and asked, and has not answered in time."""
+
+
 class IdleError(UnreachableError):
     """A watch was silent for too long: its connection may be dead, and nobody would say so."""
 
@@ -342,7 +346,8 @@ def _status_message(body: bytes) -> str:
 
 
 def _unreachable(host: str, path: str, error: Exception) -> UnreachableError:
-    return UnreachableError(f"{path}: no answer from {host}: {_flat(error)}; check that the API server can be reached")
+    kind = LateError if isinstance(error, urllib3.exceptions.ReadTimeoutError) else UnreachableError
+    return kind(f"{path}: no answer from {host}: {_flat(error)}; check that the API server can be reached")
 
 
 def _flat(error: BaseException) -> str:

@@ -147,7 +147,7 @@ class Reconciler:
             except api.ConflictError:
                 continue  # It is in use after all; the next look tells.
             except api.ApiError as error:
-                self._writer.told(error)
+                self._writer.answers.failed(error)
                 return
             self._writer.copies.forget(name)
             _log.info("deleted the ledger of budget %s, which is gone", name)

@@ -241,7 +241,7 @@ class SharedLedger:
 
     def _heard(self, copy: Copy) -> None:
         """Give back what is held, where another replica asks for room."""
-        self._writer.heard()
+        self._writer.answers.heard()
         budget, sheet = copy.stored.name, copy.sheet
         share = sheet.shares.get(self._escrow.holder) if sheet is not None else None
         if sheet is None or share is None or not share.rate or not asks(sheet, self._escrow.holder):
@@ -254,7 +254,8 @@ class SharedLedger:
         """Return what an operator should know; one line each."""
         if self._around.is_absent():
             return ["every replica books by itself: the kind BudgetLedger is not installed; apply manifests/crds"]
-        lines = [self._writer.problem] if self._writer.problem is not None else []
+        problem = self._writer.answers.problem
+        lines = [problem] if problem is not None else []
         for budget, copy in sorted(self.copies.all().items()):
             if copy.damage:
                 lines.append(f"the ledger of budget {budget} was edited by hand; it is made anew from what runs")
@@ -355,7 +356,7 @@ class SharedLedger:
     @property
     def is_slow(self) -> bool:
         """Whether the API server only takes its time."""
-        return self._writer.is_slow
+        return self._writer.answers.is_slow
 
     def _is_unseen(self, key: str) -> bool:
         return self._local.whereabouts(key) == "unknown"

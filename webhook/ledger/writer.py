@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from webhook.kube import client as api
 from webhook.kube.budget_ledgers import Ledgers, Stored, is_newer
 from webhook.ledger import _wire
+from webhook.ledger.answers import Answers
 from webhook.ledger.copies import Copies, Copy
 from webhook.ledger.escrow import Escrow
 from webhook.ledger.job import Job, tell
@@ -34,8 +35,6 @@ _COURTESY: Final = 2.0
 """Writes of others that a replica which has just written lets pass, about; what comes meanwhile shares its next one."""
 _LONGEST_COURTESY: Final = 0.25
 _NEWS_LOOKS: Final = 8
-_SLOW_SECONDS: Final = 10.0
-"""An API server that has answered nothing for so long does not answer."""
 _MOST_FAULTS: Final = 3
 _UNCERTAIN: Final = frozenset({0, 429, 500, 502, 503, 504})
 """Statuses after which it makes sense to look again: nobody answered, or the API server could not at that moment."""
@@ -93,11 +92,8 @@ class Writer:
         self._ttl = ttl
         self.copies = copies
         self.tally = Tally()
-        self.problem: str | None = None
-        """Why the last write failed; None where it did not."""
-        self._is_kind_missing = False
-        """Whether that was because the API server did not know the kind."""
-        self._answered = float("-inf")
+        self.answers = Answers(around.monotonic)
+        """Whether the API server answers."""
         self._contended: dict[str, float] = {}
         self._last_seconds = 0.0
         self._tried: dict[str, Copy] = {}
@@ -113,26 +109,6 @@ class Writer:
         """End the threads."""
         if self._threads is not None:
             self._threads.close()
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether the API server only takes its time: it has answered of late, and nothing has failed since."""
-        return self.problem is None and self._around.monotonic() - self._answered < _SLOW_SECONDS
-
-    def told(self, error: api.ApiError) -> None:
-        """Note what went wrong."""
-        problem = str(error)
-        if problem != self.problem:
-            _log.warning("%s", problem)
-        self.problem, self._is_kind_missing = problem, isinstance(error, api.NotFoundError)
-
-    def heard(self) -> None:
-        """Know that there is a ledger, so the kind is not missing any more.
-
-        A replica that books nothing would not learn this from a write of its own.
-        """
-        if self._is_kind_missing:
-            self.problem, self._is_kind_missing = None, False
 
     def _serve(self, budget: str, take: Callable[[], list[Job]]) -> None:
         """Serve the line of a budget until nobody waits; runs in a thread of the lanes."""
@@ -151,9 +127,9 @@ class Writer:
                 self.tally.count("failed")
                 faults += 1
                 is_old = True
-                self.told(error)
+                self.answers.failed(error)
                 if error.status not in _UNCERTAIN or faults >= _MOST_FAULTS:
-                    self._fail(jobs, str(error))
+                    self._give_up(budget, jobs, str(error))
                     return
                 self._pause(3 + faults)
             except LedgerError as error:
@@ -177,7 +153,7 @@ class Writer:
 
     def _lost(self, budget: str, jobs: Iterable[Job]) -> bool:
         """Know that another replica was faster; return whether the newer ledger has to be read."""
-        self._answered = self._around.monotonic()
+        self.answers.came()
         self.tally.count("conflict")
         self._escrow.not_written(budget)
         self._contended[budget] = self._around.monotonic() + _CONTENDED_SECONDS
@@ -218,24 +194,25 @@ class Writer:
         copy = None if read else self.copies.get(budget)
         if copy is not None:
             return False, copy
+        self.answers.asked()
         stored = self._ledgers.read(budget)
         if stored is None:
             stored = self._ledgers.create(budget)
-        self._answered = self._around.monotonic()
-        self.heard()
+        self.answers.heard()
         return True, self.copies.adopt(stored)
 
     def _write(self, before: Stored, sheet: Sheet, keys: frozenset[str], now: datetime) -> None:
         status = _wire.encode(sheet, now)
         started = self._around.monotonic()
+        self.answers.asked()
         try:
             stored = self._ledgers.write(before, status)
         except api.ApiError as error:
             if error.status not in _UNCERTAIN:
                 self._escrow.not_written(before.name)
             raise
-        self._answered = self._around.monotonic()
-        self._last_seconds = self._answered - started
+        self.answers.came()
+        self._last_seconds = self._around.monotonic() - started
         self.tally.written(self._last_seconds)
         if not _wire.is_kept(status, stored.status):
             raise api.ApiError("the API server does not keep the status of BudgetLedgers; apply manifests/crds", 422)
@@ -243,7 +220,7 @@ class Writer:
         self.copies.adopt(stored, sheet)
         # In this order: what is not known to be in the ledger is compared with a copy that is not older than that.
         self._escrow.written(before.name, keys, started)
-        self.problem, self._is_kind_missing = None, False
+        self.answers.written()
 
     def _made_anew(self, copy: Copy, now: datetime) -> Sheet:
         """Return a ledger made of the pods that run, of reservations that are left, and of what was spent."""
@@ -282,9 +259,20 @@ class Writer:
                 left.append(job)
             else:
                 self.tally.count("expired")
-                copy = self.copies.get(budget)
-                tell(job, job.late(copy.sheet if copy is not None else None, is_slow=self.is_slow))
+                self._tell_late(budget, job)
         return left
+
+    def _tell_late(self, budget: str, job: Job) -> None:
+        copy = self.copies.get(budget)
+        tell(job, job.late(copy.sheet if copy is not None else None, is_slow=self.answers.is_slow))
+
+    def _give_up(self, budget: str, jobs: Sequence[Job], reason: str) -> None:
+        """End what waits, as at the end of its time where time is all that was the matter."""
+        if not self.answers.is_slow:
+            self._fail(jobs, reason)
+            return
+        for job in jobs:
+            self._tell_late(budget, job)
 
     def _fail(self, jobs: Iterable[Job], reason: str) -> None:
         for job in jobs:
