@@ -46,7 +46,8 @@ class Running:
         return self.store.items == {f"/{name}": value for name, value in expected.items()}
 
     def is_watching(self) -> bool:
-        return self.server.watching[PATH] == 1
+        # The server counts a watch before the reflector has read the answer.
+        return self.server.watching[PATH] == 1 and self.reflector.state().phase == "watching"
 
 
 @contextmanager
@@ -320,7 +321,6 @@ def test_where_the_newest_version_is_not_served_an_older_one_is_followed() -> No
             server.apply(thing("a", "3"))
             server.drop_watches()
             eventually(lambda: it.holds(a="3") and it.is_watching())
-            assert it.reflector.state().phase == "watching"
 
 
 def test_a_kind_is_absent_where_no_version_is_served() -> None:
