@@ -5,10 +5,12 @@ when it is loaded, without the guardrail.
 """
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic.alias_generators import to_camel
 
 from webhook.policy._base import ApiRule, FieldError, Many, Model, Section
 from webhook.policy._names import DnsLabel, DnsSubdomain, Subject
@@ -145,27 +147,17 @@ class PodSecuritySection(Section):
 
 SECTION = PodSecuritySection
 
-CHECK_IDS = (
-    "allowPrivilegeEscalation",
-    "appArmorProfile",
-    "capabilities_baseline",
-    "capabilities_restricted",
-    "hostNamespaces",
-    "hostPathVolumes",
-    "hostPorts",
-    "hostProbesAndHostLifecycle",
-    "privileged",
-    "procMount",
-    "procMount_restricted",
-    "restrictedVolumes",
-    "runAsNonRoot",
-    "runAsUser",
-    "seLinuxOptions",
-    "seccompProfile_baseline",
-    "seccompProfile_restricted",
-    "sysctls",
-    "windowsHostProcess",
-)
+_CHECKS: Final = Path(__file__).parents[1] / "guardrails" / "pod_security"
+"""Where each check is a file, which has its name: ``se_linux_options.py`` is ``seLinuxOptions``."""
+
+
+def _check_ids() -> Iterator[str]:
+    for file in sorted(_CHECKS.glob("[!_]*.py")):
+        name, _, level = file.stem.rpartition("_")
+        yield f"{to_camel(name)}_{level}" if level in ("baseline", "restricted") else to_camel(file.stem)
+
+
+CHECK_IDS: Final = tuple(_check_ids())
 """Identifiers of all Pod Security checks, as upstream names them."""
 
 
