@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from webhook.server.flight import Flight
 from webhook.server.lag import ARRIVED
+from webhook.server.window import OPEN, Window
 
 HEAD_SECONDS = 10.0
 """How long a head may take from its first byte to its last."""
@@ -40,6 +41,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_size = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._take_timer: asyncio.TimerHandle | None = None
+        self._window: Window | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin; a connection that never sends a byte is closed like one that has gone idle."""
@@ -49,6 +51,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if hasattr(transport, "set_read_buffer_limits"):
             # Of TLS: what is decrypted only once it is asked for, and waits until then beside everybody else's.
             transport.set_read_buffer_limits(high=READ_AHEAD)
+        self._window = Window(transport)
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -96,10 +99,15 @@ class BoundedProtocol(HttpToolsProtocol):
         """Note that the head is complete."""
         self._is_in_head = False
         self._stop_head_timer()
+        assert self._window is not None  # noqa: S101  made with the connection
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # further keys are allowed, its type has none
+        scope[OPEN] = self._window.open
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Note when the request was whole: from here on it is waiting for us."""
+        assert self._window is not None  # noqa: S101  made with the connection
+        self._window.close()
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # further keys are allowed, its type has none
         scope[ARRIVED] = time.monotonic()
         super().on_message_complete()
