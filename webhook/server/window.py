@@ -33,14 +33,16 @@ class Window:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._socket: socket.socket | None = transport.get_extra_info("socket")
-        self._is_open = True
+        self.is_open = True
+        """Whether the kernel chooses how wide it is."""
         self.close()
 
     def open(self) -> None:
         """Let the kernel choose."""
-        if self._is_open or self._socket is None:
+        if self.is_open or self._socket is None:
             return
-        self._is_open = True
+        self.is_open = True
+        # Here and below: a connection that is gone already, or a kernel that does not know of this.
         with contextlib.suppress(OSError):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WIDE)
             if sys.platform == "linux":
@@ -50,9 +52,10 @@ class Window:
 
     def close(self) -> None:
         """Keep it narrow from now on; what has been promised to the client may still come."""
-        if not self._is_open or self._socket is None:
+        if not self.is_open:
             return
-        self._is_open = False
-        # A connection that is gone already, or no TCP.
+        self.is_open = False
+        if self._socket is None:
+            return
         with contextlib.suppress(OSError):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NARROW)
