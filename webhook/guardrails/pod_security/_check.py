@@ -54,5 +54,3 @@ class Check(NamedTuple):
     revisions: tuple[Revision, ...]
     overrides: tuple[str, ...] = ()
     """Identifiers of the baseline checks that this restricted check replaces at level restricted."""
-    rare: bool = False
-    """True where it can only forbid a pod that sets one of the fields of ``Visit.sets_rare_fields``."""

@@ -17,7 +17,6 @@ from functools import partial
 from typing import Final
 
 from webhook.guardrails._contract import Context
-from webhook.guardrails.pod_security import _usual
 from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._evaluation import NAME, Leave
 from webhook.guardrails.pod_security._registry import Plan
@@ -50,11 +49,23 @@ def harden(draft: Draft, checks: Plan, leave: Leave | None) -> bool:
     if is_crowded(spec):
         return False
     everything = Visit(draft.pod.metadata, spec, is_silent=True)
-    if leave is None:
-        checks = checks.for_visit(everything)
-        if checks.ids == _usual.CHECKS and _usual.applies(everything):
-            return _harden_usual(draft, checks, everything)
-    return _harden_any(draft, checks, leave, everything, spec)
+    steps: list[Step] = []
+    for check, function in zip(checks.ids, checks.functions, strict=True):
+        visit = everything
+        if leave is not None:
+            if leave.is_exempt(check):
+                continue
+            visit = Visit(draft.pod.metadata, spec, leave.containers(check), is_silent=True)
+        if function(visit) is None:
+            continue
+        plan = _PLANS.get(check)
+        found = plan(draft, visit) if plan is not None else None
+        if found is None:
+            return False
+        steps.extend(found)
+    for step in steps:
+        step()
+    return True
 
 
 NOT_FILLED_IN: Final = "create it again, for the mutating call, which fills this in, did not come through; or "
@@ -90,65 +101,6 @@ def told(found: Sequence[Violation], context: Context) -> tuple[Sequence[Violati
     """Return what a new pod that does not pass is told, and what goes before the cure."""
     own = left_to_author(found, context)
     return (own, "") if own else (found, NOT_FILLED_IN)
-
-
-def _harden_any(draft: Draft, checks: Plan, leave: Leave | None, everything: Visit, spec: PodSpec) -> bool:
-    steps: list[Step] = []
-    for check, function in zip(checks.ids, checks.functions, strict=True):
-        visit = everything
-        if leave is not None:
-            if leave.is_exempt(check):
-                continue
-            visit = Visit(draft.pod.metadata, spec, leave.containers(check), is_silent=True)
-        if function(visit) is None:
-            continue
-        plan = _PLANS.get(check)
-        found = plan(draft, visit) if plan is not None else None
-        if found is None:
-            return False
-        steps.extend(found)
-    for step in steps:
-        step()
-    return True
-
-
-def _harden_usual(draft: Draft, checks: Plan, visit: Visit) -> bool:
-    """Do what `_harden_any` does for the usual checks, in one walk over the containers.
-
-    A pod without rare fields has no privileged container, adds no capability and runs nothing as user 0.
-    """
-    if _usual.has_restricted_volumes(checks, visit):
-        return False
-    pod = visit.pod_context
-    pod_type = pod.seccomp_profile.type if pod.seccomp_profile is not None else None
-    has_pod_profile = pod_type in _usual.PROFILES
-    if pod.run_as_non_root is False or (pod.seccomp_profile is not None and not has_pod_profile):
-        return False
-    escalating, holding, is_root_allowed, is_unconfined = [], [], False, False
-    for seat in visit.seats:
-        context = seat.context
-        profile = context.seccomp_profile
-        if (
-            context.allow_privilege_escalation
-            or context.run_as_non_root is False
-            or (profile is not None and profile.type not in _usual.PROFILES)
-        ):
-            return False
-        if context.allow_privilege_escalation is None:
-            escalating.append(seat.ref)
-        if not drops_all(seat):
-            holding.append(seat.ref)
-        is_root_allowed = is_root_allowed or (context.run_as_non_root is None and not pod.run_as_non_root)
-        is_unconfined = is_unconfined or (profile is None and not has_pod_profile)
-    for ref in escalating:
-        draft.set_allow_privilege_escalation(ref, False)
-    for ref in holding:
-        draft.append_dropped_capability(ref, ALL)
-    if is_root_allowed:
-        draft.set_pod_run_as_non_root()
-    if is_unconfined:
-        draft.set_pod_seccomp_profile(_RUNTIME_DEFAULT)
-    return True
 
 
 def _forbid_escalation(draft: Draft, visit: Visit) -> list[Step] | None:

@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from webhook.guardrails.pod_security._check import Check, CheckFunction
-from webhook.guardrails.pod_security._visitor import Visit
 from webhook.policy import pod_security as policy
 
 Level = Literal["privileged", "baseline", "restricted"]
@@ -28,12 +27,6 @@ class Plan(NamedTuple):
 
     ids: tuple[str, ...]
     functions: tuple[CheckFunction, ...]
-    common: "Plan | None" = None
-    """Those that are not rare: all that a pod needs which sets no rare field. None where there are no others."""
-
-    def for_visit(self, visit: Visit) -> "Plan":
-        """Return the checks that can say something about this pod."""
-        return self if self.common is None or visit.sets_rare_fields() else self.common
 
 
 _NOTHING = Plan((), ())
@@ -81,12 +74,7 @@ def build(checks: Iterable[Check]) -> Registry:
 
 def _plan(checks: Iterable[Check], minor: int) -> Plan:
     active = [(check, function) for check in checks if (function := _revision_at(check, minor)) is not None]
-    common = [(check, function) for check, function in active if not check.rare]
-    return Plan(
-        tuple(check.id for check, _ in active),
-        tuple(function for _, function in active),
-        Plan(tuple(check.id for check, _ in common), tuple(function for _, function in common)),
-    )
+    return Plan(tuple(check.id for check, _ in active), tuple(function for _, function in active))
 
 
 def _revision_at(check: Check, minor: int) -> CheckFunction | None:

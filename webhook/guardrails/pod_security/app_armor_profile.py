@@ -63,4 +63,4 @@ def _is_forbidden(value: str) -> bool:
     return value not in ("", "runtime/default") and not value.startswith("localhost/")
 
 
-CHECK = Check(_ID, "baseline", (Revision(0, app_armor_profile_1_0),), rare=True)
+CHECK = Check(_ID, "baseline", (Revision(0, app_armor_profile_1_0),))

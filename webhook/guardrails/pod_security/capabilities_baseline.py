@@ -60,4 +60,4 @@ def capabilities_baseline_1_0(visit: Visit) -> Violation | None:
     )
 
 
-CHECK = Check(_ID, "baseline", (Revision(0, capabilities_baseline_1_0),), rare=True)
+CHECK = Check(_ID, "baseline", (Revision(0, capabilities_baseline_1_0),))

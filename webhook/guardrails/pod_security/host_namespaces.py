@@ -30,4 +30,4 @@ def host_namespaces_1_0(visit: Visit) -> Violation | None:
     )
 
 
-CHECK = Check(_ID, "baseline", (Revision(0, host_namespaces_1_0),), rare=True)
+CHECK = Check(_ID, "baseline", (Revision(0, host_namespaces_1_0),))

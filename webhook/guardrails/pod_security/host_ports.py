@@ -49,4 +49,4 @@ def _violation(visit: Visit) -> Violation:
     )
 
 
-CHECK = Check(_ID, "baseline", (Revision(0, host_ports_1_0),), rare=True)
+CHECK = Check(_ID, "baseline", (Revision(0, host_ports_1_0),))

@@ -75,4 +75,4 @@ def _violation(visit: Visit) -> Violation:
     )
 
 
-CHECK = Check(_ID, "baseline", (Revision(34, host_probes_and_host_lifecycle_1_34),), rare=True)
+CHECK = Check(_ID, "baseline", (Revision(34, host_probes_and_host_lifecycle_1_34),))

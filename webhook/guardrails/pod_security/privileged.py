@@ -31,4 +31,4 @@ def privileged_1_0(visit: Visit) -> Violation | None:
     )
 
 
-CHECK = Check(_ID, "baseline", (Revision(0, privileged_1_0),), rare=True)
+CHECK = Check(_ID, "baseline", (Revision(0, privileged_1_0),))

@@ -41,4 +41,4 @@ def proc_mount_1_35(visit: Visit) -> Violation | None:
     return None if visit.has_user_namespace else proc_mount_1_0(visit)
 
 
-CHECK = Check(_ID, "baseline", (Revision(0, proc_mount_1_0), Revision(35, proc_mount_1_35)), rare=True)
+CHECK = Check(_ID, "baseline", (Revision(0, proc_mount_1_0), Revision(35, proc_mount_1_35)))

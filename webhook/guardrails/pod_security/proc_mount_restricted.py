@@ -23,4 +23,4 @@ def proc_mount_restricted_1_35(visit: Visit) -> Violation | None:
     return None if violation is None else msgspec.structs.replace(violation, check=_ID)
 
 
-CHECK = Check(_ID, "restricted", (Revision(35, proc_mount_restricted_1_35),), overrides=("procMount",), rare=True)
+CHECK = Check(_ID, "restricted", (Revision(35, proc_mount_restricted_1_35),), overrides=("procMount",))

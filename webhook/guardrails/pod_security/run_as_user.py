@@ -39,4 +39,4 @@ def run_as_user_1_35(visit: Visit) -> Violation | None:
     return None if visit.has_user_namespace else run_as_user_1_23(visit)
 
 
-CHECK = Check(_ID, "restricted", (Revision(23, run_as_user_1_23), Revision(35, run_as_user_1_35)), rare=True)
+CHECK = Check(_ID, "restricted", (Revision(23, run_as_user_1_23), Revision(35, run_as_user_1_35)))

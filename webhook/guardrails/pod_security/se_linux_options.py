@@ -70,4 +70,4 @@ def _judge(visit: Visit, types: frozenset[str]) -> Violation | None:
     )
 
 
-CHECK = Check(_ID, "baseline", (Revision(0, se_linux_options_1_0), Revision(31, se_linux_options_1_31)), rare=True)
+CHECK = Check(_ID, "baseline", (Revision(0, se_linux_options_1_0), Revision(31, se_linux_options_1_31)))

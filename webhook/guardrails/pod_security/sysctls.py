@@ -69,5 +69,4 @@ CHECK = Check(
         Revision(32, _only(_SAFE_1_32)),
         Revision(37, _only(_SAFE_1_37)),
     ),
-    rare=True,
 )

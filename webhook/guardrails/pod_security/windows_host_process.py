@@ -36,4 +36,4 @@ def windows_host_process_1_0(visit: Visit) -> Violation | None:
     )
 
 
-CHECK = Check(_ID, "baseline", (Revision(0, windows_host_process_1_0),), rare=True)
+CHECK = Check(_ID, "baseline", (Revision(0, windows_host_process_1_0),))
