@@ -1,7 +1,9 @@
 """Memory of large bodies is given back; the figure of a serving process is in tests/cli/test_serve_under_load.py."""
 
+import asyncio
 import ctypes
 import platform
+from collections.abc import Callable
 
 import pytest
 
@@ -34,3 +36,46 @@ def test_another_allocator_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert not heap.is_known
     assert not heap.give_back()
+
+
+class Library:
+    """Counts how often free pages go back."""
+
+    def __init__(self) -> None:
+        self.trimmed = 0
+
+    def mallopt(self, _parameter: int, _value: int) -> int:
+        return 1
+
+    class _Trim:
+        argtypes: tuple[object, ...] = ()
+
+        def __init__(self, library: "Library") -> None:
+            self._library = library
+
+        def __call__(self, _pad: int) -> int:
+            self._library.trimmed += 1
+            return 1
+
+    @property
+    def malloc_trim(self) -> "Library._Trim":
+        return self._Trim(self)
+
+
+async def test_what_was_freed_since_goes_back_in_a_moment_and_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    library, clock = Library(), Clock()
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name: library)
+    heap = Heap(clock)
+    planned: list[Callable[[], None]] = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", lambda _seconds, call: planned.append(call))
+
+    for _ in range(5):
+        heap.give_back_soon()
+    assert (library.trimmed, len(planned)) == (1, 1)
+
+    clock.seconds += PAUSE_SECONDS
+    planned.pop()()
+    assert library.trimmed == 2
+
+    heap.give_back_soon()
+    assert len(planned) == 1, "there is a next time"

@@ -46,7 +46,12 @@ class Unread(NamedTuple):
 
 
 async def read(
-    message: Message | None, receive: Receive, declared: int, flight: Flight, seconds: float
+    message: Message | None,
+    receive: Receive,
+    declared: int,
+    flight: Flight,
+    seconds: float,
+    on_room: Callable[[], None] | None = None,
 ) -> Body | Unread | None:
     """Read a body.
 
@@ -56,11 +61,12 @@ async def read(
         declared: bytes that the client said it has; 0 where it did not.
         flight: where there may be room for it.
         seconds: how long it may wait for that.
+        on_room: called once there is room for a large one.
 
     Returns:
         None where the client went away.
     """
-    reading = _Reading(declared, flight, seconds)
+    reading = _Reading(declared, flight, seconds, on_room)
     try:
         async with asyncio.timeout(BODY_SECONDS):
             if message is None:
@@ -84,10 +90,11 @@ async def read(
 class _Reading:
     """One body while it arrives."""
 
-    def __init__(self, declared: int, flight: Flight, seconds: float) -> None:
+    def __init__(self, declared: int, flight: Flight, seconds: float, on_room: Callable[[], None] | None) -> None:
         self._declared = declared
         self._flight = flight
         self._seconds = seconds
+        self._on_room = on_room
         self._pieces: list[bytes] = []
         self._pages: mmap.mmap | None = None
         """What has arrived of a large body. Pieces of many bodies would leave the heap full of holes; pages are the
@@ -123,6 +130,8 @@ class _Reading:
             self.give_up(unread.OVERLOADED)
             return
         self._large = wanted
+        if self._on_room is not None:
+            self._on_room()
         arrived = b"".join(self._pieces)
         self._pieces.clear()
         self._pages = mmap.mmap(-1, max(wanted, len(arrived)))

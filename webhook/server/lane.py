@@ -29,6 +29,7 @@ from webhook.server import lag as lags
 from webhook.server.fairness import FairQueue
 from webhook.server.flight import SMALL_BODY, Flight
 from webhook.server.memory import Heap
+from webhook.server.window import OPEN
 from webhook.server.wire import (
     CLOSE,
     PROBLEMS,
@@ -158,7 +159,7 @@ class Lane:
             if len(body) <= SMALL_BODY:
                 await self._answer(scope, path, body, timeout, send)
                 return
-        found = await bodies.read(message, receive, declared, self.flight, lags.deadline(timeout))
+        found = await bodies.read(message, receive, declared, self.flight, lags.deadline(timeout), scope.get(OPEN))
         if isinstance(found, bodies.Unread):
             await self._answer_by_head(path, found, receive, send)
         elif found is not None:
@@ -169,7 +170,7 @@ class Lane:
                     self.flight.leave(found.large)
         if not isinstance(found, bodies.Body) or found.large:
             # Small bodies leave nothing behind, and come often.
-            self._heap.give_back()
+            self._heap.give_back_soon()
 
     async def _answer(self, scope: Scope, path: str, body: bytes, timeout: float | None, send: Send) -> None:  # noqa: ASYNC109  the caller's
         arrived = scope.get(lags.ARRIVED)

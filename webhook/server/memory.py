@@ -5,6 +5,7 @@ them keeps the pages. With a fixed threshold they stay pages of their own, which
 free pages of the heap go back as well, now and then after a large body was judged.
 """
 
+import asyncio
 import contextlib
 import ctypes
 import time
@@ -27,6 +28,7 @@ class Heap:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._again = float("-inf")
+        self._is_planned = False
         self._library: Any = None
         with contextlib.suppress(OSError, AttributeError):
             library = ctypes.CDLL(None)
@@ -47,3 +49,17 @@ class Heap:
         self._again = now + PAUSE_SECONDS
         self._library.malloc_trim(0)
         return True
+
+    def give_back_soon(self) -> None:
+        """Give free pages back now, or in a moment where that was done a moment ago; called in an event loop.
+
+        Who comes last of many would otherwise leave all that was freed since with the process.
+        """
+        if self._library is None or self._is_planned or self.give_back():
+            return
+        self._is_planned = True
+        asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._as_planned)
+
+    def _as_planned(self) -> None:
+        self._is_planned = False
+        self.give_back()

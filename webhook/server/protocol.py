@@ -7,12 +7,14 @@ our memory. The bounds cost nothing as long as heads arrive in one piece, and an
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from webhook.server.flight import Flight
 from webhook.server.lag import ARRIVED
+from webhook.server.window import OPEN, Window
 
 HEAD_SECONDS = 10.0
 """How long a head may take from its first byte to its last."""
@@ -40,6 +42,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_size = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._take_timer: asyncio.TimerHandle | None = None
+        self._window: Window
+        self._open_window: Callable[[], None]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin; a connection that never sends a byte is closed like one that has gone idle."""
@@ -49,6 +53,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if hasattr(transport, "set_read_buffer_limits"):
             # Of TLS: what is decrypted only once it is asked for, and waits until then beside everybody else's.
             transport.set_read_buffer_limits(high=READ_AHEAD)
+        self._window = Window(transport)
+        self._open_window = self._window.open
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -96,10 +102,14 @@ class BoundedProtocol(HttpToolsProtocol):
         """Note that the head is complete."""
         self._is_in_head = False
         self._stop_head_timer()
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # further keys are allowed, its type has none
+        scope[OPEN] = self._open_window
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Note when the request was whole: from here on it is waiting for us."""
+        if self._window.is_open:
+            self._window.close()
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # further keys are allowed, its type has none
         scope[ARRIVED] = time.monotonic()
         super().on_message_complete()
