@@ -98,3 +98,73 @@ def test_a_controller_that_is_gone_is_forgotten(clock: _Clock) -> None:
     clock.now += GRACE + timedelta(seconds=1)
     ledger.recount([])
     assert not ledger.reserve("mine-2", 120, LIMIT, MINE).accepted
+
+
+def come_and_go(ledger: MemoryLedger, controllers: int, pods: int = 4) -> None:
+    """Let controllers fill the budget one after the other, each of whose pods are gone when the next one comes."""
+    for number in range(controllers):
+        for pod in range(pods):
+            ledger.reserve(f"{number}-{pod}", 25, LIMIT, Owner(f"uid-{number}"))
+        for pod in range(pods):
+            ledger.release(f"{number}-{pod}")
+
+
+def come_back(ledger: MemoryLedger, controllers: int, pods: int = 4) -> int:
+    for number in range(controllers):
+        for pod in range(pods):
+            ledger.reserve(f"{number}-{pod}-again", 25, LIMIT, Owner(f"uid-{number}"))
+    return ledger.committed("a")
+
+
+@pytest.mark.parametrize("controllers", [2, 5, 20])
+def test_controllers_that_leave_each_other_room_are_approved_for_one_budget_together(
+    clock: _Clock, controllers: int
+) -> None:
+    ledger = MemoryLedger(clock=clock)
+    come_and_go(ledger, controllers)
+    assert come_back(ledger, controllers) == 100
+
+
+def test_who_runs_on_room_that_another_may_come_back_to_is_one_budget_more_at_most(clock: _Clock) -> None:
+    ledger = MemoryLedger(clock=clock)
+    come_and_go(ledger, 5)
+    assert all(ledger.reserve(f"last-{pod}", 25, LIMIT, Owner("uid-last")).accepted for pod in range(4))
+    assert come_back(ledger, 5) == 200
+    ledger.release("last-0")
+    assert not ledger.reserve("last-4", 25, LIMIT, Owner("uid-last")).accepted
+
+
+def test_who_was_let_in_on_promised_room_is_approved_once_both_fit(ledger: MemoryLedger, clock: _Clock) -> None:
+    theirs = Owner("uid-theirs")
+    ledger.release("theirs")
+    assert ledger.reserve("theirs-1", 50, LIMIT, theirs).accepted  # 30 run, 30 may come back.
+    running = [Booking("mine-1", 30, ("a",), "uid-mine"), Booking("theirs-1", 50, ("a",), "uid-theirs")]
+    ledger.recount(running)
+    clock.now += GRACE + timedelta(seconds=1)
+    ledger.recount(running)  # Mine has not come back in time.
+    assert ledger.reserve("other", 20, LIMIT).accepted
+    ledger.recount([running[0], Booking("other", 20, ("a",))])
+    assert ledger.reserve("mine-more", 50, [Charge("a", None)]).accepted
+    ledger.reserve("limit", 0, LIMIT)
+    assert ledger.reserve("theirs-2", 50, LIMIT, theirs).accepted
+
+
+def test_a_budget_that_refuses_nothing_approves_everything(clock: _Clock) -> None:
+    """Once it is enforced, what runs beyond it is still replaced."""
+    ledger = MemoryLedger(clock=clock)
+    for number in range(3):
+        for pod in range(4):
+            assert ledger.reserve(f"{number}-{pod}", 25, [Charge("a", None)], Owner(f"uid-{number}")).accepted
+    ledger.release("2-3")
+    assert ledger.reserve("2-4", 25, LIMIT, Owner("uid-2")).accepted
+
+
+def test_pods_that_were_admitted_elsewhere_are_approved_within_the_limit_too(clock: _Clock) -> None:
+    ledger = MemoryLedger(clock=clock)
+    ledger.limit({"a": 100})
+    for number in range(3):
+        for pod in range(4):
+            ledger.book(f"{number}-{pod}", 25, ["a"], [], f"uid-{number}")
+        for pod in range(4):
+            ledger.release(f"{number}-{pod}")
+    assert come_back(ledger, 3) == 100

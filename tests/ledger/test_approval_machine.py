@@ -1,8 +1,8 @@
 """Random days of controllers under one budget: their pods come, surge, are deleted and do not end, nodes fail, people
 scale up and down, and others take whatever money is free.
 
-However it goes, nobody without a controller comes in beyond the limit, and what a controller runs and what is leaving
-of it together never exceed twice what it was approved with.
+However it goes, nobody without a controller comes in beyond the limit, what a controller runs and what is leaving of it
+together never exceed twice what it was approved with, and what is approved for all together stays within the limit.
 """
 
 from datetime import timedelta
@@ -109,6 +109,18 @@ class Machine(RuleBasedStateMachine):
         self.left.pop(key, None)
         assert self.ledger.release(key)
 
+    @rule(owner=st.sampled_from(sorted(PRICES)))
+    def a_node_with_all_pods_of_a_controller_fails(self, owner: str) -> None:
+        for key in self._of(owner, leaving=False) + self._of(owner, leaving=True):
+            del self.pods[key]
+            self.left.pop(key, None)
+            assert self.ledger.release(key)
+
+    @rule(owner=st.sampled_from(sorted(PRICES)))
+    def a_controller_fills_the_budget(self, owner: str) -> None:
+        while self._committed() + PRICES[owner] <= LIMIT:
+            self.a_controller_creates(owner, 0)
+
     @rule(owner=st.sampled_from(sorted(PRICES)), pods=st.integers(0, 6), told=st.booleans())
     def somebody_scales(self, owner: str, pods: int, told: bool) -> None:
         self.wanted[owner] = pods
@@ -129,6 +141,12 @@ class Machine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 60, 300, 601]))
     def time_passes(self, seconds: int) -> None:
         self.clock.now += timedelta(seconds=seconds)
+
+    @invariant()
+    def what_is_approved_for_all_stays_within_the_limit(self) -> None:
+        account = self.ledger._accounts.get("a")  # no answer tells it in one figure
+        approvals = account.approvals.values() if account is not None else ()
+        assert sum(each.approved for each in approvals) <= LIMIT
 
     @invariant()
     def the_ledger_has_every_pod(self) -> None:

@@ -427,6 +427,25 @@ def test_surges_through_different_replicas_do_not_add_up(house: House) -> None:
             sync(each, pods.values())
 
 
+@pytest.mark.parametrize("asked", [0, 1], ids=["the same replica", "another replica"])
+def test_controllers_that_leave_each_other_room_are_approved_for_one_budget_together(house: House, asked: int) -> None:
+    replicas = house.open(2)
+    for number in range(3):
+        owner = Owner(f"c{number}")
+        pods = [Booking(f"{number}-{pod}", 25, ("a",), owner.uid) for pod in range(4)]
+        assert all(replicas[0].reserve(pod.key, 25, CHARGE, owner).accepted for pod in pods)
+        house.clock.now += SETTLE
+        for running in (pods, []):
+            for each in replicas:
+                sync(each, running)
+    back = [
+        replicas[asked].reserve(f"{number}-{pod}-again", 25, CHARGE, Owner(f"c{number}")).accepted
+        for number in range(3)
+        for pod in range(4)
+    ]
+    assert back.count(True) == 4
+
+
 def test_a_replacement_becomes_committed_as_soon_as_there_is_room(house: House) -> None:
     (one,) = house.open()
     web = Owner("web")

@@ -122,6 +122,7 @@ class BudgetRule(NamedTuple):
             self.reject_at,
             self.begins_on,
             self.pays_next,
+            self.mode == "enforce",
         )
 
 

@@ -46,6 +46,8 @@ class Terms(NamedTuple):
     """Day of the month, or of the week counted from Monday, on which a period begins."""
     pays_next: bool = False
     """On basis ``monthEnd``: whether a rate has to fit into the next period as well, which it goes on in."""
+    refuses: bool = True
+    """Whether pods beyond it are refused."""
 
     @property
     def hours(self) -> int:

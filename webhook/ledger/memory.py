@@ -10,13 +10,13 @@ sooner where `webhook.ledger.news` says that the pod would have been seen.
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 import msgspec
 
-from webhook.ledger.approval import Approval
-from webhook.ledger.balance import Period, Spending
+from webhook.ledger.account import NOWHERE, Account, Entry
+from webhook.ledger.balance import Period
 from webhook.ledger.news import PodNews
 from webhook.ledger.store import Booking, Charge, LedgerError, Outcome, Owner, Place, Pods
 
@@ -24,44 +24,13 @@ CAPACITY: Final = 200_000
 """Most pods that are booked at a time; Kubernetes supports 150,000 pods in a cluster."""
 
 
-_NOWHERE: Final[frozenset[str]] = frozenset()
-
-
-class _Entry(msgspec.Struct, frozen=True, gc=False):
-    """There is one of every pod of the cluster, so it is small."""
-
-    micros: int
-    budgets: tuple[str, ...]
-    at: datetime
-    is_confirmed: bool
-    owner: str = ""
-    beyond: frozenset[str] = _NOWHERE
-    """The budgets that had no room for it and let it in as a replacement."""
-    left: datetime | None = None
-    """Since when it is being deleted; its controller may replace it."""
-
-
 class Found(NamedTuple):
     """What a count has found."""
 
-    entries: Mapping[str, _Entry]
+    entries: Mapping[str, Entry]
     places: Mapping[str, Place]
     """Where controllers are found, by UID."""
     wanted: Callable[[str, Place], int | None] | None
-
-
-class _Account:
-    """The rate of one budget, and what it has spent lately."""
-
-    __slots__ = ("rate", "replacement", "spending")
-
-    def __init__(self, now: datetime) -> None:
-        self.rate = 0
-        self.replacement = 0
-        self.spending = Spending(now.astimezone(UTC))
-
-    def advance(self, now: datetime) -> None:
-        self.spending = self.spending.advanced(self.rate, now)
 
 
 class MemoryLedger:
@@ -88,10 +57,9 @@ class MemoryLedger:
         self._capacity = capacity
         self._news = news
         self._lock = threading.Lock()
-        self._entries: dict[str, _Entry] = {}
-        self._accounts: dict[str, _Account] = {}
-        self._approvals: dict[tuple[str, str], Approval] = {}
-        """By UID of the controller, and budget."""
+        self._entries: dict[str, Entry] = {}
+        self._accounts: dict[str, Account] = {}
+        self._limits: Mapping[str, int | None] = {}
         self._places: dict[str, Place] = {}
         self._unseen: dict[str, datetime] = {}
         """Pods that were booked and that no count has seen yet, and since when."""
@@ -126,7 +94,10 @@ class MemoryLedger:
             # Whoever resizes a pod is not its controller, and the pod stays that controller's.
             uid = owner.uid if owner is not None else entry.owner if entry is not None else ""
             left = entry.left if entry is not None else None
-            self._add(key, _Entry(micros, budgets, now, is_confirmed, uid, frozenset(beyond) or _NOWHERE, left), now)
+            for charge in charges:
+                self._account(charge.budget, now).limit = charge.limit
+            made = Entry(micros, budgets, now, is_confirmed, uid, frozenset(beyond) or NOWHERE, left)
+            self._add(key, made, now)
         return Outcome(accepted=True)
 
     def book(self, key: str, micros: int, budgets: Iterable[str], beyond: Iterable[str], owner: str) -> None:
@@ -146,8 +117,19 @@ class MemoryLedger:
             now = self._clock()
             self._remove(key, now)
             is_confirmed, left = (entry.is_confirmed, entry.left) if entry is not None else (False, None)
-            made = _Entry(micros, tuple(budgets), now, is_confirmed, owner, frozenset(beyond) or _NOWHERE, left)
+            made = Entry(micros, tuple(budgets), now, is_confirmed, owner, frozenset(beyond) or NOWHERE, left)
             self._add(key, made, now)
+
+    def limit(self, limits: Mapping[str, int | None]) -> None:
+        """Know what budgets can pay for, micro-units per hour: it bounds what they approve, and refuses nothing here.
+
+        Args:
+            limits: by budget; None for one that refuses nothing.
+        """
+        with self._lock:
+            self._limits = limits
+            for budget, account in self._accounts.items():
+                account.limit = limits.get(budget)
 
     def is_replacement(self, budget: str, micros: int, owner: Owner, *, without: str = "") -> bool:
         """Whether a new pod stays within what its controller was admitted with; see `LedgerStore.is_replacement`."""
@@ -165,18 +147,15 @@ class MemoryLedger:
                 return
             now = self._clock()
             self._entries[key] = msgspec.structs.replace(entry, left=now)
-            if entry.owner:
-                for budget in entry.budgets:
-                    approval = self._approvals[entry.owner, budget]
-                    approval.leave(key, entry.micros, now)
-                    approval.remove(entry.micros, now)
+            for budget in entry.budgets:
+                self._accounts[budget].leave(key, entry, now)
 
     def wants(self, uid: str, pods: int) -> None:
         """Know how many pods a controller wants; see `LedgerStore.wants`."""
         with self._lock:
             now = self._clock()
-            for budget in self._accounts:
-                approval = self._approvals.get((uid, budget))
+            for account in self._accounts.values():
+                approval = account.approvals.get(uid)
                 if approval is not None:
                     approval.want(pods, now)
 
@@ -232,7 +211,7 @@ class MemoryLedger:
         keeps the entry that it has.
         """
         now = self._clock()
-        found: dict[str, _Entry] = {}
+        found: dict[str, Entry] = {}
         places: dict[str, Place] = {}
         for pod in pods:
             known = self._entries.get(pod.key)
@@ -240,7 +219,7 @@ class MemoryLedger:
             is_plain = len(set(pod.budgets)) == len(pod.budgets)
             budgets = pod.budgets if is_plain else tuple(dict.fromkeys(pod.budgets))
             if known is None or known.budgets != budgets or not _is_true(known, pod):
-                known = _Entry(pod.micros, budgets, now, is_confirmed=True, owner=pod.owner, left=pod.left)
+                known = Entry(pod.micros, budgets, now, is_confirmed=True, owner=pod.owner, left=pod.left)
             found[pod.key] = known
             if pod.place is not None:
                 places[pod.owner] = pod.place
@@ -262,38 +241,38 @@ class MemoryLedger:
                 entry = found[key]
                 owner = _owner(entry.owner, known)
                 left = _earlier(entry.left, known.left if known is not None else None)
-                beyond = known.beyond if known is not None else _NOWHERE
+                beyond = known.beyond if known is not None else NOWHERE
                 if beyond:
                     beyond = beyond.intersection(entry.budgets)
-                confirmed = _Entry(entry.micros, entry.budgets, now, True, owner, beyond, left)
-                # What ran before the ledger knew it counts as approved; a booked pod was approved or not when it came,
-                # and takes that along where its controller was adopted by another one.
-                is_adopted = known is not None and owner != known.owner
-                if known is not None and is_adopted and known.left is None:
-                    self._hand_over(known, now)
-                self._add(key, confirmed, now, approve=known is None or is_adopted)
+                confirmed = Entry(entry.micros, entry.budgets, now, True, owner, beyond, left)
+                self._confirm(key, known, confirmed, now)
             self._places.update(count.places)
             self._settle(count.wanted, now)
 
-    def _hand_over(self, entry: _Entry, now: datetime) -> None:
-        for budget in entry.budgets:
-            approval = self._approvals.get((entry.owner, budget))
-            if approval is not None and budget not in entry.beyond:
-                approval.hand_over(entry.micros, now)
+    def _confirm(self, key: str, known: Entry | None, confirmed: Entry, now: datetime) -> None:
+        """Count a pod that a count has seen, in place of what was known of it.
+
+        What ran before the ledger knew it counts as approved. A booked pod was approved or not when it came, and takes
+        that along where another controller has adopted it.
+        """
+        self._entries[key] = confirmed
+        approved: Container[str] = confirmed.budgets if known is None else ()
+        if known is not None and known.owner != confirmed.owner and known.left is None:
+            approved = {budget for budget in known.budgets if self._accounts[budget].hand_over(known, now)}
+        for budget in confirmed.budgets:
+            self._account(budget, now).add(key, confirmed, now, "always" if budget in approved else "never")
 
     def _settle(self, wanted: Callable[[str, Place], int | None] | None, now: datetime) -> None:
         """Let what is approved fall to what is wanted, or runs; forget controllers that have nothing."""
-        owners: set[str] = set()
-        for pair, approval in list(self._approvals.items()):
-            uid = pair[0]
+
+        def pods(uid: str) -> int | None:
             place = self._places.get(uid)
-            if wanted is not None and place is not None and (pods := wanted(uid, place)) is not None:
-                approval.want(pods, now)
-            approval.settle(now)
-            if approval.is_idle:
-                del self._approvals[pair]
-            else:
-                owners.add(uid)
+            return wanted(uid, place) if wanted is not None and place is not None else None
+
+        owners: set[str] = set()
+        for account in self._accounts.values():
+            account.settle(pods, now)
+            owners.update(account.approvals)
         if len(owners) < len(self._places):
             self._places = {uid: place for uid, place in self._places.items() if uid in owners}
 
@@ -324,29 +303,26 @@ class MemoryLedger:
         return account.rate if account is not None else 0
 
     def _is_replacement(self, budget: str, owner: Owner | None, micros: int, had: int, now: datetime) -> bool:
-        approval = self._approvals.get((owner.uid, budget)) if owner is not None else None
-        return owner is not None and approval is not None and approval.has_room(micros, had, owner, now)
+        account = self._accounts.get(budget)
+        if owner is None or account is None:
+            return False
+        approval = account.approvals.get(owner.uid)
+        return approval is not None and approval.has_room(micros, had, owner, now)
 
-    def _add(self, key: str, entry: _Entry, now: datetime, *, approve: bool = True) -> None:
+    def _account(self, budget: str, now: datetime) -> Account:
+        account = self._accounts.get(budget)
+        if account is None:
+            account = self._accounts[budget] = Account(budget, now)
+            account.limit = self._limits.get(budget)
+        return account
+
+    def _add(self, key: str, entry: Entry, now: datetime) -> None:
+        """Count a pod that was admitted now."""
         self._entries[key] = entry
         if not entry.is_confirmed:
             self._unseen[key] = entry.at
         for budget in entry.budgets:
-            account = self._accounts.get(budget)
-            if account is None:
-                account = self._accounts[budget] = _Account(now)
-            account.advance(now)
-            account.rate += entry.micros
-            if budget in entry.beyond:
-                account.replacement += entry.micros
-            if entry.owner:
-                approval = self._approvals.get((entry.owner, budget))
-                if approval is None:
-                    approval = self._approvals[entry.owner, budget] = Approval()
-                if entry.left is not None:
-                    approval.leave(key, entry.micros, entry.left)
-                else:
-                    approval.add(entry.micros, now, approve=approve and budget not in entry.beyond)
+            self._account(budget, now).add(key, entry, now, "where all fit")
 
     def _remove(self, key: str, now: datetime) -> bool:
         entry = self._entries.pop(key, None)
@@ -354,32 +330,22 @@ class MemoryLedger:
             return False
         self._unseen.pop(key, None)
         for budget in entry.budgets:
-            account = self._accounts[budget]
-            account.advance(now)
-            account.rate -= entry.micros
-            if budget in entry.beyond:
-                account.replacement -= entry.micros
-            if entry.owner:
-                approval = self._approvals[entry.owner, budget]
-                if entry.left is not None:
-                    approval.gone(key)
-                else:
-                    approval.remove(entry.micros, now)
+            self._accounts[budget].remove(key, entry, now)
         return True
 
 
-def _is_true(known: _Entry, pod: Booking) -> bool:
+def _is_true(known: Entry, pod: Booking) -> bool:
     is_known_to_leave = pod.left is None or known.left is not None
     is_same = known.micros == pod.micros and known.owner == _owner(pod.owner, known)
     return known.is_confirmed and is_same and is_known_to_leave
 
 
-def _counts_for(entry: _Entry, owner: Owner) -> bool:
+def _counts_for(entry: Entry, owner: Owner) -> bool:
     """Whether a pod is among those that its controller runs."""
     return entry.owner == owner.uid and entry.left is None
 
 
-def _owner(referred: str, entry: _Entry | None) -> str:
+def _owner(referred: str, entry: Entry | None) -> str:
     """Return whose a running pod is. An owner reference is believed of pods that ran before the ledger knew them; of a
     booked pod only where its requester proved an owner then. A pod without one any more is still its old owner's, so
     that nobody makes room by taking labels off; one that another controller adopts is that one's."""

@@ -77,6 +77,8 @@ class SharedLedger:
         self.tally = self._writer.tally
         """What was done, for metrics."""
         self._yielding: set[str] = set()
+        self._terms: Mapping[str, balance.Terms] = {}
+        """Of the budgets that are followed."""
 
     # --- LedgerStore ------------------------------------------------------------------------------------------------
 
@@ -174,8 +176,20 @@ class SharedLedger:
 
     def recount(self, pods: Iterable[Booking]) -> None:
         """Know the pods that run. The ledgers follow when the leader reconciles."""
+        self._limit()
         self._local.recount(pods, self._ttl)
         self._drop_unseen()
+
+    def _limit(self) -> None:
+        """Let no replica approve more than a budget can pay for, whichever of them was asked for it."""
+        now = self._around.now()
+        self._local.memory.limit(
+            {budget: self._greatest(budget, terms, now) for budget, terms in self._terms.items() if terms.refuses}
+        )
+
+    def _greatest(self, budget: str, terms: balance.Terms, now: datetime) -> int:
+        spent = self.spent(budget, terms.period, terms.begins_on) if terms.basis == "monthEnd" else 0
+        return balance.rate_limit(terms, spent=spent, now=now)
 
     def unchanged(self) -> None:
         """Know that the pods that run are still those of the last `recount`."""
@@ -200,6 +214,8 @@ class SharedLedger:
             budgets: those in force, by name.
             kept: names of further ones whose ledgers stay as they are, such as of budgets that are malformed now.
         """
+        self._terms = dict(budgets)
+        self._limit()
         self._reconciler.follow(budgets, kept)
 
     def reconcile(self, leads: Callable[[], bool], *, seconds: float = SYNC_SECONDS) -> None:
