@@ -76,9 +76,15 @@ class Cluster:
     def __init__(self, server: FakeApiServer, policies: Path | None, writes: Rest | None = None) -> None:
         settings = Settings.build(cluster="live", policies=policies)
         self.server = server
+        self.now = NOW
         self.guard = Guard(client_of(server))
         self.parts = assembly.live(
-            settings, DecisionLog(io.BytesIO()), now=lambda: NOW, api=self.guard, writes=writes, watch_options=OPTIONS
+            settings,
+            DecisionLog(io.BytesIO()),
+            now=lambda: self.now,
+            api=self.guard,
+            writes=writes,
+            watch_options=OPTIONS,
         )
 
     @property
@@ -382,6 +388,27 @@ async def test_without_the_kind_each_replica_books_by_itself_and_says_so(server:
         assert rest.calls == []
         assert it.parts.ledger is not None
         assert it.parts.ledger.size() == 1
+
+
+@pytest.mark.parametrize("shares", [False, True], ids=["no ledger to share", "the kind is absent"])
+async def test_whoever_books_by_itself_gives_back_what_somebody_else_refused_though_no_pod_changes(
+    server: FakeApiServer, *, shares: bool
+) -> None:
+    server.absent = {PATHS["BudgetLedger"]}
+    server.apply(resource(ALPHA, "alpha", "Budget"))
+    async with running(server, writes=FakeRest() if shares else None) as it:
+        await it.ready()
+        ledger = it.parts.ledger
+        assert ledger is not None
+        assert (
+            await it.ask("/validate", factories.pod(labels={"cost-center": "alpha"}, metadata={"uid": "p"}))
+        ).allowed
+        assert ledger.committed("alpha") > 0
+        it.now += assembly.RESERVATION
+        await asyncio.sleep(0.05)
+        assert ledger.committed("alpha") > 0
+        it.now += timedelta(seconds=1)
+        await it.eventually(lambda: ledger.committed("alpha") == 0)
 
 
 async def test_nobody_waits_for_the_watch_of_ledgers(server: FakeApiServer) -> None:

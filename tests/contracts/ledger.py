@@ -1,8 +1,8 @@
 """What every ledger must do, wherever it keeps its books.
 
 A test module imports `LedgerContract`, subclasses it, and offers a fixture `desk`. It is no test module itself, so it
-runs only where it is subclassed. A desk has the ledger, a clock that a test moves, and `sync`, which brings the truth
-about running pods to the ledger, as a watch and a leader do.
+runs only where it is subclassed. A desk has the ledger, a clock that a test moves, `sync`, which brings the truth about
+running pods to the ledger, as a watch and a leader do, and `watches`, which says whether that watch is there.
 """
 
 import math
@@ -36,6 +36,15 @@ class Desk(NamedTuple):
     ledger: LedgerStore
     clock: Clock
     sync: Callable[[Iterable[Booking]], None]
+    watches: Callable[[bool], None]
+    """Tells whether news of pods come in, as they do at first."""
+
+    def passes(self, seconds: int, pods: Iterable[Booking] = ()) -> None:
+        """Let time pass while these pods run, in steps as a watch and a leader take them."""
+        running = list(pods)
+        for _ in range(seconds):
+            self.clock.now += timedelta(seconds=1)
+            self.sync(running)
 
 
 class LedgerContract:
@@ -142,6 +151,45 @@ class LedgerContract:
         assert desk.ledger.committed("a") == 60
         desk.clock.now += timedelta(seconds=1)
         desk.sync([])
+        assert desk.ledger.committed("a") == 0
+
+    @pytest.mark.parametrize("healthy", [0, 31], ids=["since just now", "for long"])
+    def test_a_pod_that_somebody_else_refuses_holds_its_money_for_half_a_minute(self, desk: Desk, healthy: int) -> None:
+        desk.passes(healthy)
+        runs = Booking("runs", 30, ("a", "b"))
+        assert desk.ledger.reserve("runs", 30, [Charge("a", 100), Charge("b", 100)]).accepted
+        assert desk.ledger.reserve("refused", 60, [Charge("a", 100), Charge("b", 100)]).accepted
+        desk.passes(30, [runs])
+        assert (desk.ledger.committed("a"), desk.ledger.committed("b")) == (90, 90)
+        assert desk.ledger.reserve("next", 11, [Charge("a", 100)]) == Outcome(False, "a", 90, 100)
+        desk.passes(1, [runs])
+        assert (desk.ledger.committed("a"), desk.ledger.committed("b")) == (30, 30)
+        assert desk.ledger.reserve("next", 70, [Charge("a", 100)]).accepted
+
+    def test_where_news_of_pods_were_away_a_reservation_waits_until_they_came_in_for_half_a_minute(
+        self, desk: Desk
+    ) -> None:
+        desk.passes(31)
+        assert desk.ledger.reserve("p", 60, [Charge("a", 100)]).accepted
+        desk.passes(20)
+        desk.watches(False)
+        desk.passes(40)
+        desk.watches(True)
+        desk.passes(30)
+        assert desk.ledger.committed("a") == 60
+        desk.passes(1)
+        assert desk.ledger.committed("a") == 0
+
+    def test_where_news_of_pods_never_come_in_for_long_a_reservation_waits_for_the_longest_time(
+        self, desk: Desk
+    ) -> None:
+        assert desk.ledger.reserve("p", 60, [Charge("a", 100)]).accepted
+        for second in range(int(TTL.total_seconds())):
+            desk.watches(second % 20 != 0)
+            desk.passes(1)
+            assert desk.ledger.committed("a") == 60
+        desk.watches(True)
+        desk.passes(1)
         assert desk.ledger.committed("a") == 0
 
     def test_a_pod_that_is_seen_is_counted_once_and_stays(self, desk: Desk) -> None:

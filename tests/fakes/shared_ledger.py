@@ -28,6 +28,10 @@ class Switches:
         self.is_absent = False
         self.sees_pods = True
 
+    def watch(self, sees_pods: bool) -> None:
+        """Say whether the watch of pods is established."""
+        self.sees_pods = sees_pods
+
 
 def replica(
     ledgers: Ledgers, clock: Clock, switches: Switches | None = None, *, seed: int = 0, is_named: bool = True

@@ -165,6 +165,11 @@ class Podgate:
             self._process.wait()
             self._process = None
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, where it runs."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
     def stop(self) -> int | None:
         """End it as a rollout does, and return its exit status; None where it does not run."""
         process, self._process = self._process, None

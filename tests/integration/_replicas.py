@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 import selectors
+import signal
 import socket
 import threading
 import time
@@ -24,6 +25,8 @@ class Balancer:
     """Sends each new connection to the next replica, as a Service does."""
 
     def __init__(self, ports: Sequence[int]) -> None:
+        self.connections = 0
+        """How many were opened so far."""
         self.use(ports)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port: int = self._listener.getsockname()[1]
@@ -39,6 +42,7 @@ class Balancer:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            self.connections += 1
             threading.Thread(target=self._carry, args=(client, next(self._next)), daemon=True).start()
 
     def _carry(self, client: socket.socket, port: int) -> None:
@@ -62,6 +66,18 @@ class Balancer:
 
     def close(self) -> None:
         self._listener.close()
+
+
+@contextlib.contextmanager
+def paused(replicas: Sequence[_admission.Podgate]) -> Iterator[None]:
+    """Keep replicas from running for as long as the block takes: what they are asked meanwhile queues up unseen."""
+    try:
+        for replica in replicas:
+            replica.signal(signal.SIGSTOP)
+        yield
+    finally:
+        for replica in replicas:
+            replica.signal(signal.SIGCONT)
 
 
 class House(NamedTuple):

@@ -1,14 +1,18 @@
 """Exactly what a budget has room for is let in, however many pods come at once and through however many replicas."""
 
+import contextlib
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.integration import _admission, _replicas
-from tests.integration._replicas import House, budget_of, create, micros
+from tests.integration._replicas import Balancer, House, budget_of, create, micros, paused
+from webhook.server import lag
 
 ROOM = 100
 AT_ONCE = 300
@@ -31,9 +35,9 @@ def full_at(house: House, namespace: str, room: int) -> int:
     return rate
 
 
-def is_settled(house: House, namespace: str, rate: int) -> bool:
+def is_settled(house: House, namespace: str, rate: int, pods: int = ROOM) -> bool:
     status = house.ledger(namespace)["status"]
-    return status["reserved"] == 0 and micros(status["committed"]) == micros(status["confirmed"]) == ROOM * rate
+    return status["reserved"] == 0 and micros(status["committed"]) == micros(status["confirmed"]) == pods * rate
 
 
 @pytest.mark.parametrize("pods", [300, 3_000])
@@ -83,6 +87,52 @@ def test_with_a_short_time_out_nobody_gets_in_beyond(house: House, count: int, s
     stop()
     assert 0 < done.outcomes[201] <= ROOM - 1, done.messages.most_common(5)
     assert max(committed) <= ROOM * rate
+
+
+@contextlib.contextmanager
+def own_line(house: House, replicas: Sequence[_admission.Podgate], seconds: int) -> Iterator[Balancer]:
+    """Let these replicas judge the cost of pods, over connections of their own that are open already."""
+    balancer = Balancer([each.port for each in replicas])
+    house.wait_for(balancer.port, seconds)
+    try:
+        yield balancer
+    finally:
+        house.wait_for(house.balancer.port, seconds=30)
+        balancer.close()
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds"), [pytest.param(3, 30, id="in time for all"), pytest.param(1, 3, id="in time for most")]
+)
+def test_who_waited_too_long_to_be_judged_is_booked_all_the_same(house: House, count: int, seconds: int) -> None:
+    namespace = house.installed.namespace(f"late-{count}-{seconds}")
+    rate = full_at(house, namespace, ROOM)
+    # The first replica goes on: pods are changed before anybody asks what they cost.
+    replicas = house.replicas[1 : 1 + count]
+    names = [f"pod-{number}" for number in range(AT_ONCE)]
+    with own_line(house, replicas, seconds) as line, ThreadPoolExecutor(1) as aside:
+        create(house, namespace, names[:50], dry_run=True, at_once=50)
+        committed: list[int] = []
+        stop = house.follow(namespace, committed)
+        before, open_already = not_judged(house), line.connections
+        with paused(replicas):
+            creating = aside.submit(create, house, namespace, names, at_once=AT_ONCE)
+            # A further connection is opened only where a review is on its way over each of the others.
+            _admission.eventually("reviews queue up", lambda: line.connections > open_already)
+            time.sleep(lag.deadline(seconds) + 0.25)
+        done = creating.result()
+        shed = not_judged(house) - before
+    print(f"{count} replicas, {seconds} s: {dict(done.outcomes)}, {shed} judged by budgets alone")
+    assert shed > 0
+    assert done.outcomes[201] <= ROOM - 1
+    if seconds == 30:
+        assert done.outcomes == {201: ROOM - 1, 403: AT_ONCE - ROOM + 1}, done.messages.most_common(5)
+    pods = 1 + done.outcomes[201]
+    _admission.eventually("just these pods are counted", lambda: is_settled(house, namespace, rate, pods), 60)
+    more = create(house, namespace, [f"more-{number}" for number in range(ROOM - pods + 5)])
+    stop()
+    assert more.outcomes == Counter({201: ROOM - pods, 403: 5})
+    assert max(committed) == ROOM * rate
 
 
 def test_a_replica_that_is_killed_in_the_middle_lets_nobody_in_beyond_and_takes_nothing_for_ever(house: House) -> None:

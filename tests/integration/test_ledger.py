@@ -33,6 +33,7 @@ class Shop:
         self.plane = plane
         self.kubectl = kubectl
         self.clock = Clock()
+        self.switches = shared_ledger.Switches()
         self._running: list[tuple[SharedLedger, Reflector[Stored], api.Client]] = []
 
     def open(
@@ -41,7 +42,7 @@ class Shop:
         made = []
         for seed in range(count):
             client = self.plane.client()
-            shared = shared_ledger.replica(wrap(BudgetLedgers(client)), self.clock, seed=seed)
+            shared = shared_ledger.replica(wrap(BudgetLedgers(client)), self.clock, self.switches, seed=seed)
             reflector = Reflector(client, budget_ledgers.RESOURCE, budget_ledgers.decode, shared.copies)
             threading.Thread(target=reflector.run, daemon=True).start()
             _admission.eventually("the ledgers are watched", lambda r=reflector: r.state().phase == "watching")  # type: ignore[misc]
@@ -115,7 +116,7 @@ class TestSharedLedgerOnARealApiServer(LedgerContract):
     @pytest.fixture
     def desk(self, shop: Shop) -> Desk:
         (shared,) = shop.open()
-        return Desk(shared, shop.clock, lambda pods: shared_ledger.sync(shared, pods))
+        return Desk(shared, shop.clock, lambda pods: shared_ledger.sync(shared, pods), shop.switches.watch)
 
 
 def storm(replicas: Sequence[SharedLedger], pods: int) -> list[bool]:

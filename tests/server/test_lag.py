@@ -17,18 +17,25 @@ class Loop:
     def __init__(self) -> None:
         self.now = 1_000.0
         self._timers: list[tuple[float, Callable[..., object], tuple[object, ...]]] = []
+        self._soon: list[tuple[Callable[..., object], tuple[object, ...]]] = []
 
     def call_later(self, seconds: float, call: Callable[..., object], *arguments: object) -> Any:  # noqa: ANN401
         timer = (self.now + seconds, call, arguments)
         self._timers.append(timer)
         return SimpleNamespace(cancel=lambda: self._timers.remove(timer))
 
+    def call_soon(self, call: Callable[..., object], *arguments: object) -> None:
+        self._soon.append((call, arguments))
+
     def away(self, seconds: float) -> None:
         """Be busy elsewhere: no timer fires meanwhile."""
         self.now += seconds
 
     def turn(self) -> None:
-        """Fire the timers that are due."""
+        """Call what was to be called soon, and fire the timers that are due."""
+        soon, self._soon = self._soon, []
+        for call, arguments in soon:
+            call(*arguments)
         due = [timer for timer in self._timers if timer[0] <= self.now]
         for timer in due:
             self._timers.remove(timer)
@@ -91,10 +98,27 @@ async def test_what_comes_when_the_loop_is_back_has_not_waited(loop: Loop) -> No
     probe = lag.LoopLag()
     async with probe.watching():
         loop.away(0.2)
-        loop.turn()
+        for _ in range(3):
+            loop.turn()
         loop.away(0.01)
 
         assert probe.waiting_since(loop.now) == loop.now
+
+
+async def test_what_a_loop_that_was_away_reads_after_its_timers_has_waited_since_it_went(loop: Loop) -> None:
+    probe = lag.LoopLag()
+    async with probe.watching():
+        went = loop.now
+        loop.away(0.3)
+        loop.turn()
+        loop.turn()
+        loop.away(0.01)
+        arrived = loop.now
+        while_it_is_read = probe.waiting_since(arrived)
+        loop.turn()
+        afterwards = probe.waiting_since(arrived)
+
+    assert while_it_is_read == afterwards == pytest.approx(went + lag.PROBE_SECONDS)
 
 
 async def test_a_real_loop_that_was_away_is_noticed() -> None:

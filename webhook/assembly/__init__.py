@@ -6,6 +6,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -41,6 +42,7 @@ from webhook.kube.pod_devices import PodResourceClaim
 from webhook.kube.rest import Rest
 from webhook.ledger import balance
 from webhook.ledger.memory import MemoryLedger
+from webhook.ledger.news import PodNews
 from webhook.ledger.opening import open_shared
 from webhook.ledger.shared import SharedLedger
 from webhook.ledger.store import LedgerStore
@@ -185,11 +187,11 @@ def live(
     resources = ResourcePolicies(check_section)
     for source in resources.sources:
         watches.add(source.resource, source.decode, source)
+    sees_pods = partial(watches.is_watching, "Pod")
     shared: SharedLedger | None = None
     if writes is not None:
-        sees_pods = partial(watches.is_watching, "Pod")
         shared = open_shared(writes, watches.add, sees_pods=sees_pods, now=now, ttl=RESERVATION)
-    ledger = shared or MemoryLedger(clock=now, ttl=RESERVATION)
+    ledger = shared or MemoryLedger(clock=now, ttl=RESERVATION, news=PodNews(sees_pods, time.monotonic))
     # A pod that ends between two recounts was never confirmed, and would keep its room for as long as one never seen.
     view.pods_by_uid.on_end = ledger.release
     view.pods_by_uid.on_leave = ledger.leave

@@ -138,8 +138,7 @@ class LiveCluster:
         if rules is None:
             return
         if self._recounted == self._countable(rules):
-            if isinstance(self.ledger, SharedLedger):
-                self.ledger.unchanged()
+            self.ledger.unchanged()
         elif time.monotonic() >= self._next_recount:
             await self._count(rules)
 

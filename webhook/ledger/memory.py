@@ -3,7 +3,8 @@
 With the embedded cluster (a directory of YAML) nothing ever reports that an admitted pod was created, so an admitted
 pod stays reserved until it is released: no time-to-live applies (``ttl=None``). Where pods are watched, a reservation
 whose pod was not seen within the time-to-live (120 s is right: longer than a request's time-out and the lag of a watch)
-is dropped by the next recount, which repairs what a later refusal by somebody else leaves behind.
+is dropped by the next recount, which repairs what a later refusal by somebody else leaves behind. It is dropped much
+sooner where `webhook.ledger.news` says that the pod would have been seen.
 """
 
 import threading
@@ -16,6 +17,7 @@ import msgspec
 
 from webhook.ledger.account import NOWHERE, Account, Entry
 from webhook.ledger.balance import Period
+from webhook.ledger.news import PodNews
 from webhook.ledger.store import Booking, Charge, LedgerError, Outcome, Owner, Place, Pods
 
 CAPACITY: Final = 200_000
@@ -35,7 +37,12 @@ class MemoryLedger:
     """A `LedgerStore` in memory. All methods may be called from any thread."""
 
     def __init__(
-        self, *, clock: Callable[[], datetime], ttl: timedelta | None = None, capacity: int = CAPACITY
+        self,
+        *,
+        clock: Callable[[], datetime],
+        ttl: timedelta | None = None,
+        capacity: int = CAPACITY,
+        news: PodNews | None = None,
     ) -> None:
         """Make an empty ledger.
 
@@ -43,10 +50,12 @@ class MemoryLedger:
             clock: gives the time, with a time zone.
             ttl: how long a reservation waits for its pod to be seen by `recount`; None means for ever.
             capacity: most pods that are booked at a time; beyond it `reserve` raises LedgerError.
+            news: whether news of pods come in, for whoever has a `ttl`; None where somebody else asks that.
         """
         self._clock = clock
         self._ttl = ttl
         self._capacity = capacity
+        self._news = news
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
         self._accounts: dict[str, Account] = {}
@@ -181,6 +190,12 @@ class MemoryLedger:
     def recount(self, pods: Iterable[Booking]) -> None:
         """Make the running pods what `pods` says; keep reservations of pods that were never seen, up to the ttl."""
         self.take(self.compare(pods))
+        self.unchanged()
+
+    def unchanged(self) -> None:
+        """Know that the pods that run are still those of the last `recount`; see `LedgerStore.unchanged`."""
+        if self._ttl is not None and self._news is not None and self._news.look():
+            self.drop_unseen(self._news.ttl(self._ttl))
 
     def drop_unseen(self, ttl: timedelta) -> None:
         """Forget pods that were booked longer ago than that and that no count has seen: they were refused elsewhere."""

@@ -174,5 +174,8 @@ class LedgerStore(Protocol):
             pods: those that run. `Pods` also tell what their controllers want, see `wants`.
         """
 
+    def unchanged(self) -> None:
+        """Know that the pods that run are still those of the last `recount`: what was booked for others grows old."""
+
     def size(self) -> int:
         """Return the number of pods that are booked, for metrics."""

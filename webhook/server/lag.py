@@ -11,8 +11,9 @@ waiting to be accepted, the handshake of a new connection, half a dozen turns of
 quarter leaves three times as much for what is not seen as for what is.
 
 **How long it has waited** is measured from its last byte, as read, and from before that where the loop was away then:
-a timer that should have fired at a certain moment and had not shows since when nothing was read. In a loop that keeps
-up this costs two looks at a clock.
+a timer that should have fired at a certain moment and had not shows since when nothing was read. A loop that was away
+may fire its timers before it reads, so what the next turn reads counts with it. In a loop that keeps up this costs two
+looks at a clock.
 """
 
 import asyncio
@@ -48,8 +49,8 @@ class LoopLag:
         """When the timer fires next; in the past while the loop is away."""
         self._was_due = float("inf")
         """When the last firing should have been."""
-        self._fired = 0.0
-        """When it was."""
+        self._caught_up = 0.0
+        """When all had been read that was there by then; in the future while it is being read."""
         self._timer: asyncio.TimerHandle | None = None
         self.worst = 0.0
         """The longest lateness since it was last asked for, see `take_worst`."""
@@ -61,7 +62,7 @@ class LoopLag:
         """
         if arrived > self._due:
             return self._due
-        if arrived <= self._fired and self._was_due < arrived:
+        if self._was_due < arrived <= self._caught_up:
             return self._was_due
         return arrived
 
@@ -87,7 +88,12 @@ class LoopLag:
         self._timer = loop.call_later(PROBE_SECONDS, self._fire, loop)
 
     def _fire(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._fired = time.monotonic()
         self._was_due = self._due
-        self.worst = max(self.worst, self._fired - self._due)
+        self.worst = max(self.worst, time.monotonic() - self._due)
+        self._caught_up = float("inf")
+        # A loop reads once between the two.
+        loop.call_soon(loop.call_soon, self._catch_up)
         self._arm(loop)
+
+    def _catch_up(self) -> None:
+        self._caught_up = time.monotonic()

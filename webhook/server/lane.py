@@ -177,10 +177,11 @@ class Lane:
         if len(body) > LARGE:
             answer = await self._ask_large(arrived, path, body, timeout)
         else:
+            since = self.lag.waiting_since(arrived) if arrived is not None else None
             waiting = self._turnstile.enter()
             if waiting is not None:
                 await waiting
-            if self._shed is not None and self._is_late(arrived, timeout):
+            if self._shed is not None and since is not None and time.monotonic() - since > lags.deadline(timeout):
                 answer = await self._ask(functools.partial(self._answer_late, self._shed), path, body, timeout)
             else:
                 answer = await self._ask(self._handler, path, body, timeout)
@@ -228,11 +229,6 @@ class Lane:
         await self._send_early(answer.status, answer.body, receive, send)
         if answer.after is not None:
             self._afterwards(answer.after)
-
-    def _is_late(self, arrived: float | None, timeout: float | None) -> bool:
-        if arrived is None:
-            return False
-        return time.monotonic() - self.lag.waiting_since(arrived) > lags.deadline(timeout)
 
     def _answer_late(self, shed: Handler, path: str, body: bytes, timeout: float | None) -> Answer | Awaitable[Answer]:
         self._tell_late(path)
