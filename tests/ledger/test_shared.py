@@ -8,12 +8,13 @@ from datetime import timedelta
 
 import pytest
 
-from tests.contracts.ledger import TTL, Clock
+from tests.contracts.ledger import START, TTL, Clock
 from tests.fakes.ledgers import FakeLedgers
-from tests.fakes.shared_ledger import Switches, lead, replica, sync, watch
+from tests.fakes.shared_ledger import TERMS, Switches, lead, replica, sync, watch
 from webhook.kube import client as api
 from webhook.kube.budget_ledgers import Stored
 from webhook.ledger import _wire
+from webhook.ledger.balance import Terms
 from webhook.ledger.shared import UNUSED, SharedLedger
 from webhook.ledger.sheet import MOST_RESERVATIONS, SETTLE, STALE, Sheet
 from webhook.ledger.store import Booking, Charge, LedgerError, Outcome, Owner
@@ -444,6 +445,27 @@ def test_controllers_that_leave_each_other_room_are_approved_for_one_budget_toge
         for pod in range(4)
     ]
     assert back.count(True) == 4
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        pytest.param(TERMS._replace(is_enforced=False), id="it only warns"),
+        pytest.param(TERMS._replace(grace_until=START.date()), id="it only warns today"),
+    ],
+)
+def test_what_a_budget_let_in_that_refuses_nothing_is_replaced_once_it_does(house: House, terms: Terms) -> None:
+    one, two = house.open(2)
+    pods = [Booking(f"{number}-{pod}", 25, ("a",), f"c{number}") for number in range(3) for pod in range(4)]
+    for each in (one, two):
+        each.follow({"a": terms})
+    for pod in pods:
+        assert one.reserve(pod.key, 25, [Charge("a", None)], Owner(pod.owner)).accepted
+    house.clock.now += SETTLE
+    for running in (pods, pods[1:]):
+        for each in (one, two):
+            sync(each, running)
+    assert two.reserve("again", 25, CHARGE, Owner(pods[0].owner)).accepted
 
 
 def test_a_replacement_becomes_committed_as_soon_as_there_is_room(house: House) -> None:

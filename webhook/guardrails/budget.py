@@ -49,7 +49,7 @@ the budget; the reservation that follows (`charge`) lets only one of them take t
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from fractions import Fraction
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -104,8 +104,9 @@ class BudgetRule(NamedTuple):
         """Return the budget as it holds at a time: in its days of grace an enforced one only warns."""
         if self.grace_until is None or self.mode != "enforce":
             return self._replace(grace_until=None)
-        is_grace = now.astimezone(UTC).date() <= self.grace_until
-        return self._replace(mode="warn") if is_grace else self._replace(grace_until=None)
+        if balance.is_grace(self.grace_until, now):
+            return self._replace(mode="warn")
+        return self._replace(grace_until=None)
 
     def begin(self, now: datetime) -> datetime:
         """Return when the period that `now` is in began."""
@@ -123,6 +124,7 @@ class BudgetRule(NamedTuple):
             self.begins_on,
             self.pays_next,
             self.mode == "enforce",
+            self.grace_until,
         )
 
 

@@ -46,13 +46,23 @@ class Terms(NamedTuple):
     """Day of the month, or of the week counted from Monday, on which a period begins."""
     pays_next: bool = False
     """On basis ``monthEnd``: whether a rate has to fit into the next period as well, which it goes on in."""
-    refuses: bool = True
-    """Whether pods beyond it are refused."""
+    is_enforced: bool = True
+    grace_until: date | None = None
+    """Last day on which an enforced budget only warns."""
 
     @property
     def hours(self) -> int:
         """Hours of one period; a month is as long as the price list says."""
         return _FIXED_HOURS.get(self.period, self.hours_per_month)
+
+    def refuses(self, now: datetime) -> bool:
+        """Whether pods beyond it are refused at a time."""
+        return self.is_enforced and not is_grace(self.grace_until, now)
+
+
+def is_grace(until: date | None, now: datetime) -> bool:
+    """Whether a budget is in its days of grace, which end with a day in UTC; None has none."""
+    return until is not None and now.astimezone(UTC).date() <= until
 
 
 class Spending(NamedTuple):

@@ -184,7 +184,7 @@ class SharedLedger:
         """Let no replica approve more than a budget can pay for, whichever of them was asked for it."""
         now = self._around.now()
         self._local.memory.limit(
-            {budget: self._greatest(budget, terms, now) for budget, terms in self._terms.items() if terms.refuses}
+            {budget: self._greatest(budget, terms, now) for budget, terms in self._terms.items() if terms.refuses(now)}
         )
 
     def _greatest(self, budget: str, terms: balance.Terms, now: datetime) -> int:
