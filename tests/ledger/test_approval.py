@@ -168,3 +168,23 @@ def test_pods_that_were_admitted_elsewhere_are_approved_within_the_limit_too(clo
         for pod in range(4):
             ledger.release(f"{number}-{pod}")
     assert come_back(ledger, 3) == 100
+
+
+def test_pods_that_are_seen_before_they_are_heard_of_are_approved_within_the_limit_too(clock: _Clock) -> None:
+    ledger = MemoryLedger(clock=clock)
+    ledger.limit({"a": 100})
+    ledger.recount([Booking("first", 1, ("a",), "uid-first")])
+    for number in range(3):
+        ledger.recount([Booking(f"{number}-{pod}", 25, ("a",), f"uid-{number}") for pod in range(4)])
+        ledger.recount([])
+    assert come_back(ledger, 3) == 100
+
+
+def test_what_a_new_budget_finds_running_is_approved_although_it_is_beyond(clock: _Clock) -> None:
+    ledger = MemoryLedger(clock=clock)
+    ledger.limit({"a": 100, "b": 1_000})
+    running = [Booking(f"{number}-{pod}", 25, ("b",), f"uid-{number}") for number in range(3) for pod in range(4)]
+    ledger.recount(running)
+    ledger.recount([pod._replace(budgets=("a", "b")) for pod in running])
+    ledger.recount([pod._replace(budgets=("a", "b")) for pod in running[:-1]])
+    assert ledger.reserve("again", 25, LIMIT, Owner("uid-2")).accepted

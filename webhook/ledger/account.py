@@ -12,8 +12,8 @@ from webhook.ledger.balance import Spending
 NOWHERE: Final[frozenset[str]] = frozenset()
 
 Approves = Literal["always", "where all fit", "never"]
-"""When a pod that is added raises what its controller is approved: one that ran before the ledger knew it always does,
-a new one where the budget can pay for it and for all that may come back, one that was judged before never."""
+"""When a pod that is added raises what its controller is approved; the second, where the budget can pay for it and for
+all that may come back."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -36,7 +36,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 class Account:
     """The pods that one budget pays for. Not safe under threads: the ledger holds its lock."""
 
-    __slots__ = ("_awaited", "approvals", "limit", "name", "rate", "replacement", "spending")
+    __slots__ = ("_awaited", "approvals", "is_counted", "limit", "name", "rate", "replacement", "spending")
 
     def __init__(self, name: str, now: datetime) -> None:
         """Args:
@@ -51,6 +51,8 @@ class Account:
         self.spending = Spending(now.astimezone(UTC))
         self.limit: int | None = None
         """Its greatest rate, as far as it is known; None where it refuses nothing."""
+        self.is_counted = False
+        """Whether the pods that run were counted for it once."""
         self.approvals: dict[str, Approval] = {}
         """By UID of the controller."""
         self._awaited = Awaited()

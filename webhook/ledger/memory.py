@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from webhook.ledger.account import NOWHERE, Account, Entry
+from webhook.ledger.account import NOWHERE, Account, Approves, Entry
 from webhook.ledger.balance import Period
 from webhook.ledger.news import PodNews
 from webhook.ledger.store import Booking, Charge, LedgerError, Outcome, Owner, Place, Pods
@@ -246,21 +246,29 @@ class MemoryLedger:
                     beyond = beyond.intersection(entry.budgets)
                 confirmed = Entry(entry.micros, entry.budgets, now, True, owner, beyond, left)
                 self._confirm(key, known, confirmed, now)
+            for account in self._accounts.values():
+                account.is_counted = True
             self._places.update(count.places)
             self._settle(count.wanted, now)
 
     def _confirm(self, key: str, known: Entry | None, confirmed: Entry, now: datetime) -> None:
         """Count a pod that a count has seen, in place of what was known of it.
 
-        What ran before the ledger knew it counts as approved. A booked pod was approved or not when it came, and takes
-        that along where another controller has adopted it.
+        What ran before its budget was counted for the first time is approved. What comes later unannounced is so where
+        the budget can pay for it, as if it were booked now: it may have been, by a replica that has not said so yet. A
+        booked pod was approved or not when it came, and takes that along where another controller has adopted it.
         """
         self._entries[key] = confirmed
-        approved: Container[str] = confirmed.budgets if known is None else ()
+        budgets = known.budgets if known is not None else ()
+        handed: Container[str] = ()
         if known is not None and known.owner != confirmed.owner and known.left is None:
-            approved = {budget for budget in known.budgets if self._accounts[budget].hand_over(known, now)}
+            handed = {budget for budget in budgets if self._accounts[budget].hand_over(known, now)}
         for budget in confirmed.budgets:
-            self._account(budget, now).add(key, confirmed, now, "always" if budget in approved else "never")
+            account = self._account(budget, now)
+            approves: Approves = "always" if budget in handed else "never"
+            if budget not in budgets:
+                approves = "where all fit" if account.is_counted else "always"
+            account.add(key, confirmed, now, approves)
 
     def _settle(self, wanted: Callable[[str, Place], int | None] | None, now: datetime) -> None:
         """Let what is approved fall to what is wanted, or runs; forget controllers that have nothing."""
