@@ -98,6 +98,16 @@ def test_one_place_alone_reads_the_clock() -> None:
         assert not calls & WALL_CLOCK or words(path) == "webhook/assembly/__init__.py", words(path)
 
 
+def test_every_cache_of_the_process_is_in_the_registry() -> None:
+    """So each is bounded, and tells its size."""
+    found = [
+        path
+        for path in sorted((ROOT / "webhook").rglob("*.py"))
+        if "lru_cache" in path.read_text(encoding="utf-8") and path.name != "caches.py"
+    ]
+    assert found == []
+
+
 def test_the_repository_speaks_of_itself_alone() -> None:
     for path in (*SOURCE, *modules("tests")):
         text = path.read_text().lower()

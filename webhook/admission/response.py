@@ -6,12 +6,12 @@ carries too), ``verdict``, ``would``, ``findings``, ``patch`` (held back by warn
 ``exempt``, ``error``.
 """
 
-from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from webhook.admission.decision import Cost, Decision, bounded
+from webhook.kube.caches import remembered
 from webhook.pricing import money
 
 
@@ -76,7 +76,7 @@ def annotations(uid: str, decision: Decision, currency: str) -> dict[str, str]:
     return notes
 
 
-@lru_cache(maxsize=4096)
+@remembered("cost_texts", 4096)
 def cost_text(cost: Cost, currency: str) -> str:
     """Return a cost as JSON: monthly amounts as decimal strings. Pods of one workload ask again and again."""
     fields: dict[str, object] = {

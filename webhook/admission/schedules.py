@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
 from cronsim import CronSim, CronSimError
+
+from webhook.kube.caches import remembered
 
 _NAMED: Final = {
     "@yearly": "0 0 1 1 *",
@@ -69,7 +70,7 @@ def rhythm(schedule: str) -> Rhythm | None:
     return _rhythm(text)
 
 
-@lru_cache(maxsize=512)
+@remembered("schedules", 512)
 def _rhythm(text: str) -> Rhythm | None:
     if text.startswith(_EVERY):
         seconds = parse_duration(text.removeprefix(_EVERY).strip())

@@ -36,7 +36,7 @@ from webhook.cluster.live import LiveView
 from webhook.cluster.metrics import WatchCollector
 from webhook.cluster.snapshot import Snapshot
 from webhook.cluster.watches import Watches
-from webhook.kube import client
+from webhook.kube import caches, client
 from webhook.kube.objects import OwnerReference
 from webhook.kube.pod_devices import PodResourceClaim
 from webhook.kube.rest import Rest
@@ -148,6 +148,7 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
             "ledger_pods": ledger.size(),
             **journal.sizes(),
             **engine.sizes(),
+            **caches.sizes(),
         }
 
     registry.register(SizeCollector(sizes))
@@ -219,6 +220,7 @@ def live(
             "ledger_pods": ledger.size(),
             **journal.sizes(),
             **engine.sizes(),
+            **caches.sizes(),
         }
 
     registry.register(SizeCollector(sizes))

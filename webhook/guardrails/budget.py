@@ -51,11 +51,11 @@ the budget; the reservation that follows (`charge`) lets only one of them take t
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
 from fractions import Fraction
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from webhook.guardrails import _money
 from webhook.guardrails._contract import Context, Finding, WorkloadScale, moves
+from webhook.kube.caches import remembered
 from webhook.kube.quantity import QuantityError
 from webhook.ledger import balance
 from webhook.ledger.store import Charge
@@ -284,7 +284,7 @@ def quiet_rate(rule: BudgetRule, hours_per_month: int) -> int:
     return min(below_refusal, below_warning)
 
 
-@lru_cache(maxsize=1024)
+@remembered("budget_limits", 1024)
 def _run_rate_limit(terms: balance.Terms) -> int:
     """The limit of a run rate knows no time, so it is computed once a budget."""
     return balance.rate_limit(terms)

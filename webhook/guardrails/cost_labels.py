@@ -31,12 +31,12 @@ Source
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import re2
 
 from webhook.guardrails._contract import Context, Finding, Guardrail, is_creation
+from webhook.kube.caches import remembered
 from webhook.kube.patch import Draft
 from webhook.policy.cost_labels import CostLabelsSection
 
@@ -196,7 +196,7 @@ def _problem(label: RequiredLabel, value: str) -> str | None:
     return None
 
 
-_known_problem = lru_cache(maxsize=4096)(_problem)
+_known_problem = remembered("label_values", 4096)(_problem)
 
 
 def _value_cure(label: RequiredLabel) -> str:

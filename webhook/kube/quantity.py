@@ -10,9 +10,9 @@ the rounding are those of ``apimachinery/pkg/api/resource``; where its parser is
 """
 
 import re
-from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
+from webhook.kube.caches import remembered
 from webhook.kube.objects import RawQuantity
 
 Format = Literal["BinarySI", "DecimalSI", "DecimalExponent"]
@@ -134,14 +134,14 @@ def shown(text: str) -> str:
     return ascii(text if len(text) <= 40 else text[:37] + "...")
 
 
-@lru_cache(maxsize=_CACHE)
+@remembered("quantities", _CACHE)
 def parse(text: str) -> Quantity:
     """Read a quantity.
 
     Raises:
         QuantityError: the text is no quantity; white space around it counts as wrong (`of` trims it).
     """
-    # Failures are not cached (lru_cache keeps results only), and whatever is long fails: the cache stays small.
+    # Failures are not cached (results are kept, errors are not), and whatever is long fails: the cache stays small.
     if len(text) > MAX_TEXT:
         raise _too_long(text)
     match = _SHAPE.fullmatch(text)
@@ -214,13 +214,13 @@ def of(raw: RawQuantity | None) -> Quantity:
     return parse(str(raw))
 
 
-@lru_cache(maxsize=_CACHE)
+@remembered("cpu_quantities", _CACHE)
 def cpu_milli(raw: RawQuantity | None) -> int:
     """Return millicores, rounded up (away from zero). Raises QuantityError as `parse`."""
     return of(raw).milli()
 
 
-@lru_cache(maxsize=_CACHE)
+@remembered("memory_quantities", _CACHE)
 def memory_bytes(raw: RawQuantity | None) -> int:
     """Return bytes, rounded up (away from zero). Raises QuantityError as `parse`."""
     return of(raw).value()

@@ -7,12 +7,12 @@ The object itself is at hand, so the key is found in it: the first that holds wh
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from webhook.kube.caches import remembered
 from webhook.kube.places import Places
 
 Step = str | int
@@ -165,7 +165,7 @@ def _line(origin: str, path: tuple[Step, ...]) -> str:
     return f" (line {line})" if line != at else ""
 
 
-@lru_cache(maxsize=1)
+@remembered("error_places", 1)
 def _places(file: Path, _changed: int, size: int) -> Places:
     """Return the places of a file, of which one is remembered: it may hold many objects with the same mistake."""
     text = file.read_text(encoding="utf-8-sig") if size <= _MOST_BYTES else ""

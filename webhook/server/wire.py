@@ -1,7 +1,6 @@
 """HTTP around the admission paths: which calls are none of ours, and what is said to them."""
 
 import asyncio
-import functools
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
@@ -9,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from webhook.admission import unread
+from webhook.kube.caches import remembered
 from webhook.server import bodies
 
 Scope = MutableMapping[str, Any]
@@ -99,7 +99,7 @@ _UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "
 _DURATION_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 
 
-@functools.lru_cache(maxsize=64)
+@remembered("http_timeouts", 64)
 def parse_timeout(query: bytes) -> float | None:
     """Return the seconds of ``timeout=`` in a query string, a Go duration such as ``10s`` or ``1m30s``.
 

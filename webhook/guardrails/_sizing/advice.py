@@ -14,6 +14,7 @@ from webhook.cluster.view import ContainerPolicy, ContainerRecommendation, Verti
 from webhook.guardrails._contract import Finding
 from webhook.guardrails._sizing.rule import MEMORY, RESOURCES, Recommendation
 from webhook.kube import quantity
+from webhook.kube.caches import BoundedCache
 from webhook.kube.objects import ResourceMap
 
 Pair = tuple[int | None, int | None]
@@ -23,7 +24,6 @@ LARGEST: Final = 2**63 - 1
 """Above it a number is no quantity to Kubernetes."""
 
 _READERS: Final = (quantity.cpu_milli, quantity.memory_bytes)
-_CACHE_SIZE: Final = 4096
 _DEFAULT_POLICY: Final = ContainerPolicy(container_name="*")
 
 
@@ -55,7 +55,9 @@ class Advised(NamedTuple):
     containers: dict[str, Advice]
 
 
-_cache: dict[tuple[int, Recommendation], tuple[VerticalPodAutoscaler, Advised]] = {}
+_cache: Final[BoundedCache[tuple[int, Recommendation], tuple[VerticalPodAutoscaler, Advised]]] = BoundedCache(
+    "recommendations", 4096
+)
 
 
 def advised(vpa: VerticalPodAutoscaler, recommendation: Recommendation) -> Advised:
@@ -65,9 +67,7 @@ def advised(vpa: VerticalPodAutoscaler, recommendation: Recommendation) -> Advis
     if known is not None and known[0] is vpa:
         return known[1]
     result = _read(vpa, recommendation)
-    if len(_cache) >= _CACHE_SIZE:
-        _cache.clear()
-    _cache[key] = (vpa, result)
+    _cache.remember(key, (vpa, result))
     return result
 
 

@@ -14,10 +14,10 @@ from typing import Final, NamedTuple
 
 from webhook.cluster.view import LimitRangeItem
 from webhook.kube import quantity
+from webhook.kube.caches import BoundedCache
 from webhook.kube.objects import ResourceMap
 
 _UNITS: Final = (("cpu", 1_000_000), ("memory", 1_000_000_000))
-_CACHE_SIZE: Final = 1024
 
 
 class Bounds(NamedTuple):
@@ -67,7 +67,9 @@ class Ranges(NamedTuple):
     """Whether an item of type Pod names the resource."""
 
 
-_cache: dict[tuple[int, ...], tuple[Sequence[LimitRangeItem], Ranges]] = {}
+_cache: Final[BoundedCache[tuple[int, ...], tuple[Sequence[LimitRangeItem], Ranges]]] = BoundedCache(
+    "limit_ranges", 1024
+)
 
 
 def merge(items: Sequence[LimitRangeItem]) -> Ranges:
@@ -79,9 +81,7 @@ def merge(items: Sequence[LimitRangeItem]) -> Ranges:
     container = _merged(items, "Container")
     pod = _merged(items, "Pod")
     ranges = Ranges(container, pod, (pod[0] != NO_BOUNDS, pod[1] != NO_BOUNDS))
-    if len(_cache) >= _CACHE_SIZE:
-        _cache.clear()
-    _cache[key] = (tuple(items), ranges)
+    _cache.remember(key, (tuple(items), ranges))
     return ranges
 
 

@@ -29,6 +29,7 @@ from webhook.guardrails._sizing.limit_range import NO_BOUNDS, Ranges
 from webhook.guardrails._sizing.rooms import Room
 from webhook.guardrails._sizing.rule import CPU, RESOURCES, RightSizingRule
 from webhook.guardrails._sizing.written import Plan
+from webhook.kube.caches import BoundedCache
 from webhook.kube.containers import is_crowded
 from webhook.kube.objects import Pod, PodSpec
 
@@ -80,9 +81,7 @@ def plan(
         return known.plan
     result, is_small = _plan(around, spec, text, exempt)
     if is_small:
-        if len(_memory) >= _MEMORY_SIZE:
-            _memory.clear()
-        _memory[key] = _Known((rule, vpa, nodes, *hpas, *limit_ranges, *quotas), result)
+        _memory.remember(key, _Known((rule, vpa, nodes, *hpas, *limit_ranges, *quotas), result))
     return result
 
 
@@ -106,8 +105,7 @@ class _Known(NamedTuple):
     plan: Plan
 
 
-_memory: dict[tuple[object, ...], _Known] = {}
-_MEMORY_SIZE: Final = 2048
+_memory: Final[BoundedCache[tuple[object, ...], _Known]] = BoundedCache("sizing_plans", 2048)
 _LARGEST_KEY: Final = 4096
 """Characters of names and of the annotation; whoever sends more is not worth remembering."""
 

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from webhook.cluster.view import Node
 from webhook.kube import quantity
+from webhook.kube.caches import BoundedCache
 
 
 class Room(NamedTuple):
@@ -24,8 +25,7 @@ class Room(NamedTuple):
 
 
 _NONE: Final[tuple[Room, ...]] = ()
-_KEPT: Final = 8
-_known: dict[int, tuple[Sequence[Node], tuple[Room, ...]]] = {}
+_known: Final[BoundedCache[int, tuple[Sequence[Node], tuple[Room, ...]]]] = BoundedCache("node_sizes", 8)
 """By identity of the nodes, which are held so that no others take it."""
 
 
@@ -38,9 +38,7 @@ def of(nodes: Sequence[Node]) -> tuple[Room, ...]:
         return known[1]
     found = _largest(nodes)
     found = next((each for _, each in _known.values() if each == found), found)
-    if len(_known) >= _KEPT:
-        del _known[next(iter(_known))]
-    _known[id(nodes)] = nodes, found
+    _known.remember(id(nodes), (nodes, found))
     return found
 
 

@@ -1,6 +1,5 @@
 """What a plan writes: values as canonical text, and the annotation with what stood there before."""
 
-from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from webhook.guardrails._contract import Finding
@@ -9,9 +8,13 @@ from webhook.guardrails._sizing.cells import Member
 from webhook.guardrails._sizing.originals import Entries, Field, Original
 from webhook.guardrails._sizing.rule import RESOURCES
 from webhook.kube import quantity
+from webhook.kube.caches import remembered
 from webhook.kube.objects import RawQuantity
 
-_TEXTS: Final = (lru_cache(maxsize=8192)(quantity.format_cpu), lru_cache(maxsize=8192)(quantity.format_memory))
+_TEXTS: Final = (
+    remembered("cpu_texts", 8192)(quantity.format_cpu),
+    remembered("memory_texts", 8192)(quantity.format_memory),
+)
 
 
 class Change(NamedTuple):

@@ -5,11 +5,11 @@ in a bounded table by the six values, so that a namespace is parsed once and ask
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from webhook.guardrails.pod_security._registry import Level, Plan, plan
 from webhook.guardrails.pod_security._text import go_quote
+from webhook.kube.caches import remembered
 from webhook.policy.pod_security import LATEST, minor_of
 
 PREFIX: Final = "pod-security.kubernetes.io/"
@@ -73,7 +73,7 @@ def policies_of(labels: Mapping[str, str], defaults: Policies) -> Policies:
     return _policies(tuple([labels.get(key) for key in KEYS]), defaults)
 
 
-@lru_cache(maxsize=4096)
+@remembered("pod_security_labels", 4096)
 def _policies(values: tuple[str | None, ...], defaults: Policies) -> Policies:
     errors: list[str] = []
     standards: list[Standard] = []

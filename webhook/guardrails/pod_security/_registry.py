@@ -8,11 +8,11 @@ import importlib
 import itertools
 import pkgutil
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from webhook.guardrails.pod_security._check import Check, CheckFunction
+from webhook.kube.caches import remembered
 from webhook.policy import pod_security as policy
 
 Level = Literal["privileged", "baseline", "restricted"]
@@ -128,7 +128,7 @@ def discover() -> list[Check]:
 REGISTRY = build(discover())
 
 
-@lru_cache(maxsize=128)
+@remembered("pod_security_plans", 128)
 def plan(level: Level, version: str) -> Plan:
     """Return the checks of a level at ``latest`` or ``v1.N``, remembered for the versions in use.
 
