@@ -1,5 +1,7 @@
 """The parts of pods that Pod Security alone reads, as typed structs; see `webhook.kube.objects` for the others."""
 
+from typing import Any
+
 from webhook.kube._object import Object
 
 
@@ -38,6 +40,8 @@ class SecurityContext(Object):
     seccomp_profile: TypedProfile | None = None
     app_armor_profile: TypedProfile | None = None
     windows_options: WindowsOptions | None = None
+    ulimits: Any = None
+    """A list or an object, since the API is not settled; whether it is there is all that counts."""
 
 
 class Sysctl(Object):

@@ -11,37 +11,7 @@ from webhook.guardrails.pod_security._registry import REGISTRY, Level, RegistryE
 from webhook.guardrails.pod_security._visitor import Visit
 from webhook.policy.pod_security import CHECK_IDS
 
-BASELINE_1_33 = (
-    "appArmorProfile",
-    "capabilities_baseline",
-    "hostNamespaces",
-    "hostPathVolumes",
-    "hostPorts",
-    "privileged",
-    "procMount",
-    "seLinuxOptions",
-    "seccompProfile_baseline",
-    "sysctls",
-    "windowsHostProcess",
-)
-RESTRICTED_LATEST = (
-    "appArmorProfile",
-    "hostNamespaces",
-    "hostPorts",
-    "hostProbesAndHostLifecycle",
-    "privileged",
-    "seLinuxOptions",
-    "sysctls",
-    "windowsHostProcess",
-    "allowPrivilegeEscalation",
-    "capabilities_restricted",
-    "procMount_restricted",
-    "restrictedVolumes",
-    "runAsNonRoot",
-    "runAsUser",
-    "seccompProfile_restricted",
-)
-RESTRICTED_1_0 = (*[name for name in BASELINE_1_33 if name != "hostPathVolumes"], "restrictedVolumes", "runAsNonRoot")
+VERSIONS = ["latest", "v1.99", f"v1.{2**63 - 1}", *(f"v1.{minor}" for minor in range(REGISTRY.latest_minor + 1))]
 
 
 def test_policies_know_every_check_by_name() -> None:
@@ -59,24 +29,41 @@ def test_every_check_is_a_file_with_its_manual() -> None:
             assert part in manual, (module, part)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_baseline_checks_speak_before_restricted_ones_and_each_in_the_order_of_their_bytes(version: str) -> None:
+    baseline, restricted = plan("baseline", version).ids, plan("restricted", version).ids
+    assert baseline == tuple(sorted(baseline, key=str.encode))
+    assert {REGISTRY.checks[name].level for name in baseline} == {"baseline"}
+    assert restricted == tuple(
+        sorted(restricted, key=lambda name: (REGISTRY.checks[name].level == "restricted", name.encode()))
+    )
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_restricted_demands_all_of_baseline_or_what_overrides_it(version: str) -> None:
+    restricted = plan("restricted", version).ids
+    overridden = {name for check in restricted for name in REGISTRY.checks[check].overrides}
+    assert set(plan("baseline", version).ids) - set(restricted) == overridden & set(plan("baseline", version).ids)
+
+
+@pytest.mark.parametrize("version", ["v1.0", "v1.35", "latest"])
+def test_privileged_demands_nothing(version: str) -> None:
+    assert plan("privileged", version).ids == ()
+
+
 @pytest.mark.parametrize(
-    ("level", "version", "expected"),
+    ("level", "since", "come"),
     [
-        ("privileged", "latest", ()),
-        ("baseline", "v1.0", BASELINE_1_33),
-        ("baseline", "v1.33", BASELINE_1_33),
-        ("baseline", "v1.34", (*BASELINE_1_33[:5], "hostProbesAndHostLifecycle", *BASELINE_1_33[5:])),
-        ("restricted", "v1.0", RESTRICTED_1_0),
-        ("restricted", "v1.7", RESTRICTED_1_0),
-        ("restricted", "v1.8", (*RESTRICTED_1_0[:10], "allowPrivilegeEscalation", *RESTRICTED_1_0[10:])),
-        ("restricted", "v1.35", RESTRICTED_LATEST),
-        ("restricted", "latest", RESTRICTED_LATEST),
-        ("restricted", "v1.99", RESTRICTED_LATEST),
-        ("restricted", f"v1.{2**63 - 1}", RESTRICTED_LATEST),
+        ("baseline", 34, "hostProbesAndHostLifecycle"),
+        ("restricted", 8, "allowPrivilegeEscalation"),
+        ("restricted", 19, "seccompProfile_restricted"),
+        ("restricted", 23, "runAsUser"),
     ],
 )
-def test_checks_speak_in_the_fixed_order(level: Level, version: str, expected: tuple[str, ...]) -> None:
-    assert plan(level, version).ids == expected
+def test_a_check_speaks_from_its_first_version_on(level: Level, since: int, come: str) -> None:
+    assert come not in plan(level, f"v1.{since - 1}").ids
+    assert come in plan(level, f"v1.{since}").ids
+    assert come in plan(level, "latest").ids
 
 
 @pytest.mark.parametrize(
