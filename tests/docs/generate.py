@@ -300,7 +300,7 @@ author, and **a bad edit opens no door**:
 
 What is in force is in `status.lastAccepted` of each object, so replicas that start later answer like those that saw it.
 The condition `Accepted` says what is wrong and which generation is in force. See
-[operations](operations.md#what-came-of-each-policy).
+[conditions](running.md#what-came-of-each-policy).
 
 Lists and maps of a custom resource hold at most 256 entries.
 """

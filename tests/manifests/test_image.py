@@ -9,7 +9,8 @@ from tests.manifests import _rendered
 from webhook import settings
 
 CONTAINERFILE = _rendered.MANIFESTS / "Containerfile"
-PAGE = _rendered.ROOT / "docs" / "operations.md"
+PAGES = [_rendered.ROOT / "docs" / f"{name}.md" for name in ("install", "certificates", "running", "runbooks")]
+TEXT = "\n".join(page.read_text() for page in PAGES)
 
 
 def _instructions() -> list[tuple[str, str]]:
@@ -68,25 +69,25 @@ def test_the_entry_point_is_the_console_command() -> None:
     assert yaml.safe_load(given["CMD"]) == [_rendered.container(_rendered.rendered("base"))["args"][0]]
 
 
-@pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL))
+@pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL))
 def test_yaml_on_the_page_is_yaml(block: str) -> None:
     assert isinstance(yaml.safe_load(block), dict)
 
 
 def test_paths_on_the_page_exist() -> None:
-    paths = set(re.findall(r"(?:manifests|policies|docs)/[-\w./]*\w", PAGE.read_text())) - {"podgate/manifests/base"}
+    paths = set(re.findall(r"(?:manifests|policies|docs)/[-\w./]*\w", TEXT)) - {"podgate/manifests/base"}
     assert paths
     assert [path for path in paths if not (_rendered.ROOT / path).exists()] == []
 
 
 def test_flags_on_the_page_exist() -> None:
-    mentioned = set(re.findall(r"`(--[a-z-]+)", PAGE.read_text()))
+    mentioned = set(re.findall(r"`(--[a-z-]+)", TEXT))
     assert mentioned
     assert mentioned <= {option.flag for option in settings.OPTIONS}
 
 
 def test_objects_that_are_deleted_first_are_the_ones_that_are_installed() -> None:
-    commands = re.findall(r"^kubectl delete (\S*webhookconfiguration\S*) (\S+)$", PAGE.read_text(), re.MULTILINE)
+    commands = re.findall(r"^kubectl delete (\S*webhookconfiguration\S*) (\S+)$", TEXT, re.MULTILINE)
     assert commands
     installed = {
         (entry["kind"].lower(), entry["metadata"]["name"])

@@ -22,7 +22,7 @@ from webhook.kube.aside import beside
 REASONS: Final = {
     "no_certificate": (
         "callers showed no client certificate; "
-        "give one to every API server, or remove --client-ca (docs/operations.md, Only the API server may call)"
+        "give one to every API server, or remove --client-ca (docs/certificates.md, Only the API server may call)"
     ),
     "untrusted": (
         "callers showed a certificate that the authority of --client-ca does not vouch for; "
