@@ -33,7 +33,7 @@ class Bundle(NamedTuple):
         return tuple(entry for entry in self.certificates if checks.validity_problem(entry, now) is None)
 
 
-class Pair(NamedTuple):
+class KeyPair(NamedTuple):
     """A serving certificate with its intermediates, and its key, as they are handed to a TLS server."""
 
     chain: tuple[x509.Certificate, ...]
@@ -82,12 +82,12 @@ def parse_key(text: bytes | None) -> leaf.PrivateKey | None:
     return key if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey) else None
 
 
-def parse_pair(chain: bytes | None, key: bytes | None) -> Pair | None:
+def parse_pair(chain: bytes | None, key: bytes | None) -> KeyPair | None:
     """Read a serving certificate and its key; None where either is missing, or they do not belong together."""
     certificates, private = parse(chain).certificates, parse_key(key)
     if not certificates or private is None or checks.pair_problem(certificates[0], private) is not None:
         return None
-    return Pair(certificates, private)
+    return KeyPair(certificates, private)
 
 
 def encode(certificates: Iterable[x509.Certificate]) -> bytes:
@@ -100,7 +100,7 @@ def same(one: Iterable[x509.Certificate], other: Iterable[x509.Certificate]) -> 
     return set(one) == set(other)
 
 
-def problem(pair: Pair, live: Sequence[bytes], name: str, now: dt.datetime) -> str | None:
+def problem(pair: KeyPair, live: Sequence[bytes], name: str, now: dt.datetime) -> str | None:
     """Say why a client that trusts any one of the `live` bundles would refuse `pair`, or None where all accept it.
 
     Args:
@@ -123,7 +123,7 @@ def problem(pair: Pair, live: Sequence[bytes], name: str, now: dt.datetime) -> s
     return None
 
 
-def trust_ends(pair: Pair, live: Sequence[bytes]) -> dt.datetime | None:
+def trust_ends(pair: KeyPair, live: Sequence[bytes]) -> dt.datetime | None:
     """Return when the first of the `live` bundles stops vouching for `pair`, whatever the end of the pair itself.
 
     None where there is no bundle, or one that does not vouch for it at all.

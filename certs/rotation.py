@@ -83,7 +83,7 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RotationPlan:
     """What to do next."""
 
     step: Write | Publish | None = None
@@ -95,7 +95,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _StoredSecret:
     """The Secret as it was read, and what the live bundles trust."""
 
     anchors: tuple[x509.Certificate, ...]
@@ -104,7 +104,7 @@ class _Found:
     """Whether ``ca.crt`` holds these and nothing else."""
     signer: authorities.Authority | None
     following: authorities.Authority | None
-    pair: bundle.Pair | None
+    pair: bundle.KeyPair | None
     since: dt.datetime | None
     live: tuple[tuple[x509.Certificate, ...], ...]
     """One entry a live bundle: what has not ended."""
@@ -115,7 +115,7 @@ class _Found:
         return tuple(dict.fromkeys(entry for entries in self.live for entry in entries))
 
 
-def plan(data: Data | None, live: Sequence[bytes], names: Sequence[str], now: dt.datetime) -> Plan:
+def plan(data: Data | None, live: Sequence[bytes], names: Sequence[str], now: dt.datetime) -> RotationPlan:
     """Say what has to happen next.
 
     Args:
@@ -135,7 +135,7 @@ def plan(data: Data | None, live: Sequence[bytes], names: Sequence[str], now: dt
         # In the middle of a rotation the time is that of the announcement, which this does not change.
         if found.following is None:
             data[SINCE] = _stamp(now)
-        return Plan(Write(data, f"adopted {len(extra)} authorities that the live webhook objects trust"))
+        return RotationPlan(Write(data, f"adopted {len(extra)} authorities that the live webhook objects trust"))
     if found.following is not None:
         return _go_on(data or {}, found, found.following, names, now)
     assert found.signer is not None  # noqa: S101  one of both is there
@@ -167,42 +167,50 @@ def expiries(data: Data | None, live: Sequence[bytes]) -> dict[str, dt.datetime]
 # --- no authority that could sign -----------------------------------------------------------------------------------
 
 
-def _begin(data: Data, found: _Found, names: Sequence[str], now: dt.datetime) -> Plan:
+def _begin(data: Data, found: _StoredSecret, names: Sequence[str], now: dt.datetime) -> RotationPlan:
     made = authorities.create(now)
     key = checks.encode_key(made.key)
     reason = "it was missing" if not data else "the Secret holds no authority with its key"
     if not found.trusted:
         # Nobody trusts anything yet: there is nothing to be careful about.
         content = {CA_CRT: bundle.encode([made.certificate]), CA_KEY: key, **_leaf(made, names, now)}
-        return Plan(Write(content, f"made an authority and a serving certificate: {reason}"))
+        return RotationPlan(Write(content, f"made an authority and a serving certificate: {reason}"))
     kept = tuple(dict.fromkeys([*found.anchors, *found.trusted]))
     content = {CA_CRT: bundle.encode([*kept, made.certificate]), NEXT_CA_KEY: key}
     if found.pair is not None and checks.path_problem(found.pair.chain, kept, now) is None:
         content |= {TLS_CRT: data[TLS_CRT], TLS_KEY: data[TLS_KEY]}
-    return Plan(Write(content, f"announced a new authority: {reason}"))
+    return RotationPlan(Write(content, f"announced a new authority: {reason}"))
 
 
 # --- between two authorities ----------------------------------------------------------------------------------------
 
 
-def _go_on(data: Data, found: _Found, following: authorities.Authority, names: Sequence[str], now: dt.datetime) -> Plan:
+def _go_on(
+    data: Data, found: _StoredSecret, following: authorities.Authority, names: Sequence[str], now: dt.datetime
+) -> RotationPlan:
     if found.signer is not None:
         # A rotation may be held up for long, by a permission that is missing for instance; the certificate is not.
         reason = _leaf_problem(found.pair, found.signer, names, now)
         if reason is not None and now >= found.signer.certificate.not_valid_before_utc:
-            return Plan(Write(_with(data, _leaf(found.signer, names, now)), f"made a serving certificate: {reason}"))
+            return RotationPlan(
+                Write(_with(data, _leaf(found.signer, names, now)), f"made a serving certificate: {reason}")
+            )
     if not found.is_tidy:
-        return Plan(Write(_with(data, {CA_CRT: bundle.encode(found.anchors)}), "removed what is no valid authority"))
+        return RotationPlan(
+            Write(_with(data, {CA_CRT: bundle.encode(found.anchors)}), "removed what is no valid authority")
+        )
     if any(not bundle.same(entries, found.anchors) for entries in found.live):
         if found.since is not None:
             # The live bundles did hold it and no longer do: the wait begins anew.
-            return Plan(Write(_without(data, SINCE), "a live caBundle has lost the announced authority"))
-        return Plan(Publish(bundle.encode(found.anchors), "the announced authority is to be trusted"))
+            return RotationPlan(Write(_without(data, SINCE), "a live caBundle has lost the announced authority"))
+        return RotationPlan(Publish(bundle.encode(found.anchors), "the announced authority is to be trusted"))
     if found.since is None or found.since > now + TOLERANCE:
-        return Plan(Write(_with(data, {SINCE: _stamp(now)}), "every live caBundle holds the announced authority"))
+        return RotationPlan(
+            Write(_with(data, {SINCE: _stamp(now)}), "every live caBundle holds the announced authority")
+        )
     due = found.since + SETTLE
     if now < due:
-        return Plan(due=due)
+        return RotationPlan(due=due)
     others = [entry for entry in found.anchors if entry != following.certificate]
     content = {
         CA_CRT: bundle.encode([following.certificate, *others]),
@@ -210,44 +218,54 @@ def _go_on(data: Data, found: _Found, following: authorities.Authority, names: S
         SINCE: _stamp(now),
         **_leaf(following, names, now),
     }
-    return Plan(Write(content, "the announced authority signs from now on"))
+    return RotationPlan(Write(content, "the announced authority signs from now on"))
 
 
 # --- one authority signs --------------------------------------------------------------------------------------------
 
 
-def _keep(data: Data, found: _Found, signer: authorities.Authority, names: Sequence[str], now: dt.datetime) -> Plan:
+def _keep(
+    data: Data, found: _StoredSecret, signer: authorities.Authority, names: Sequence[str], now: dt.datetime
+) -> RotationPlan:
     begin = signer.certificate.not_valid_before_utc
     if now < begin:
-        return Plan(problem=f"the authority is not valid before {begin:%Y-%m-%d %H:%M} UTC; set the clocks right")
+        return RotationPlan(
+            problem=f"the authority is not valid before {begin:%Y-%m-%d %H:%M} UTC; set the clocks right"
+        )
     others = [entry for entry in found.anchors if entry != signer.certificate]
     is_over = bool(others) and found.since is not None and now >= found.since + OVERLAP
     wanted = (signer.certificate,) if is_over else found.anchors
     if any(not set(wanted) <= set(entries) for entries in found.live):
-        return Plan(Publish(bundle.encode(wanted), "a live caBundle does not trust the authority that signs"))
+        return RotationPlan(Publish(bundle.encode(wanted), "a live caBundle does not trust the authority that signs"))
     reason = _leaf_problem(found.pair, signer, names, now)
     if reason is not None:
-        return Plan(Write(_with(data, _leaf(signer, names, now)), f"made a serving certificate: {reason}"))
+        return RotationPlan(Write(_with(data, _leaf(signer, names, now)), f"made a serving certificate: {reason}"))
     if not found.is_tidy:
-        return Plan(Write(_with(data, {CA_CRT: bundle.encode(found.anchors)}), "removed what is no valid authority"))
+        return RotationPlan(
+            Write(_with(data, {CA_CRT: bundle.encode(found.anchors)}), "removed what is no valid authority")
+        )
     if any(not bundle.same(entries, wanted) for entries in found.live):
-        return Plan(Publish(bundle.encode(wanted), "an authority that signs no more is not to be trusted any longer"))
+        return RotationPlan(
+            Publish(bundle.encode(wanted), "an authority that signs no more is not to be trusted any longer")
+        )
     if is_over:
         content = _without(_with(data, {CA_CRT: bundle.encode(wanted)}), SINCE)
-        return Plan(Write(content, "removed the authority that signs no more"))
+        return RotationPlan(Write(content, "removed the authority that signs no more"))
     if others and (found.since is None or found.since > now + TOLERANCE):
-        return Plan(Write(_with(data, {SINCE: _stamp(now)}), "an authority that signs no more is to be retired"))
+        return RotationPlan(
+            Write(_with(data, {SINCE: _stamp(now)}), "an authority that signs no more is to be retired")
+        )
     due = authorities.renewal_reason(signer.certificate, now)
     if due is not None:
         made = authorities.create(now)
         content = _with(data, {CA_CRT: bundle.encode([*found.anchors, made.certificate])})
         content[NEXT_CA_KEY] = checks.encode_key(made.key)
-        return Plan(Write(_without(content, SINCE), f"announced a new authority: {due}"))
-    return Plan(due=found.since + OVERLAP if others and found.since is not None else None)
+        return RotationPlan(Write(_without(content, SINCE), f"announced a new authority: {due}"))
+    return RotationPlan(due=found.since + OVERLAP if others and found.since is not None else None)
 
 
 def _leaf_problem(
-    pair: bundle.Pair | None, signer: authorities.Authority, names: Sequence[str], now: dt.datetime
+    pair: bundle.KeyPair | None, signer: authorities.Authority, names: Sequence[str], now: dt.datetime
 ) -> str | None:
     if pair is None:
         return "there was none that belongs to its key"
@@ -269,7 +287,7 @@ def _is_foreign(data: Data) -> bool:
     return not any(str(name.value).startswith(OUR_PREFIX) for name in given)
 
 
-def _foreign(data: Data, live: Sequence[bytes], names: Sequence[str], now: dt.datetime) -> Plan:
+def _foreign(data: Data, live: Sequence[bytes], names: Sequence[str], now: dt.datetime) -> RotationPlan:
     pair = bundle.parse_pair(data.get(TLS_CRT), data.get(TLS_KEY))
     assert pair is not None  # noqa: S101  that is what made it foreign
     anchors = bundle.parse(data.get(CA_CRT)).valid(now)
@@ -283,22 +301,22 @@ def _foreign(data: Data, live: Sequence[bytes], names: Sequence[str], now: dt.da
     if problem is None and not any(leaf.is_covered(name, leaf.names_of(pair.chain[0])) for name in names):
         problem, cure = f"it carries none of {', '.join(names)}", "have it issued for the name that is called"
     if problem is not None:
-        return Plan(problem=f"the certificate in the Secret is not ours: {problem}; {cure}")
+        return RotationPlan(problem=f"the certificate in the Secret is not ours: {problem}; {cure}")
     if any(not bundle.same(bundle.parse(text).certificates, anchors) for text in live):
-        return Plan(Publish(bundle.encode(anchors), "the authority in the Secret is to be trusted"))
-    return Plan()
+        return RotationPlan(Publish(bundle.encode(anchors), "the authority in the Secret is to be trusted"))
+    return RotationPlan()
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def _read(data: Data, live: Sequence[bytes], now: dt.datetime) -> _Found:
+def _read(data: Data, live: Sequence[bytes], now: dt.datetime) -> _StoredSecret:
     stored = bundle.parse(data.get(CA_CRT))
     anchors = _lasting(stored, now)
     following = _authority(data.get(NEXT_CA_KEY), anchors)
     if following is not None and now < following.certificate.not_valid_before_utc - TOLERANCE:
         following = None
-    return _Found(
+    return _StoredSecret(
         anchors=anchors,
         is_tidy=not stored.broken and len(anchors) == len(stored.certificates),
         signer=_authority(data.get(CA_KEY), anchors),

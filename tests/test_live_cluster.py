@@ -88,7 +88,7 @@ class Cluster:
         )
 
     @property
-    def live(self) -> assembly.LiveCluster:
+    def live(self) -> assembly.PolicySync:
         assert self.parts.cluster is not None
         return self.parts.cluster
 
@@ -429,7 +429,7 @@ async def test_the_leader_keeps_ledgers_for_the_budgets_in_force(server: FakeApi
         assert isinstance(ledger, SharedLedger)
         registry = CollectorRegistry()
         registry.register(ledgers.LedgerCollector(ledger))
-        registry.register(ledgers.BudgetCollector(ledger, partial(assembly.budget_terms, it.parts), lambda: NOW))
+        registry.register(ledgers.LedgerBudgetCollector(ledger, partial(assembly.budget_terms, it.parts), lambda: NOW))
         is_leading = False
         async with ledgers.LedgerKeeper(ledger, lambda: is_leading).watching(0.01):
             await asyncio.sleep(0.05)

@@ -198,7 +198,7 @@ class Settings:
         values = {
             option.name: option.default if raw.get(option.name) is None else raw[option.name] for option in OPTIONS
         }
-        reader = _Reader(values)
+        reader = _RawValues(values)
         mode: Cap = "audit" if reader.choice("mode") == "audit" else "enforce"
         settings = cls(
             policies=reader.policies(),
@@ -245,7 +245,7 @@ def _words(given: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for text in texts for part in str(text).split()))
 
 
-class _Reader:
+class _RawValues:
     """Reads raw values and collects what is wrong with them."""
 
     def __init__(self, values: Mapping[str, object]) -> None:

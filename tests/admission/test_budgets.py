@@ -10,7 +10,7 @@ import pytest
 
 from tests import factories
 from webhook.ledger.memory import MemoryLedger
-from webhook.ledger.store import LedgerError, Outcome
+from webhook.ledger.store import LedgerError, ReservationOutcome
 
 CLUSTER = [factories.namespace("team-alpha", {"cost-center": "alpha"})]
 QUIET = factories.policy("mode: audit\ncostCeiling: {podMonthly: '100000'}")
@@ -92,7 +92,7 @@ def ledger_that(**methods: Any) -> MemoryLedger:  # noqa: ANN401  what a method 
 
 
 def test_who_comes_a_moment_too_late_is_told_so() -> None:
-    raced = ledger_that(reserve=Outcome(accepted=False, budget="alpha", committed=5 * RATE, limit=5 * RATE))
+    raced = ledger_that(reserve=ReservationOutcome(accepted=False, budget="alpha", committed=5 * RATE, limit=5 * RATE))
     answer = world(budget("500"), ledger=raced).validate(factories.pod())
     assert not answer.allowed
     # As if it had come later: how much is committed of what; a retry would not help.
@@ -103,7 +103,9 @@ def test_who_comes_a_moment_too_late_is_told_so() -> None:
 
 
 def test_who_lost_every_race_is_told_how_much_is_committed_and_to_retry() -> None:
-    lost = Outcome(False, "alpha", 1_500_000, 2_000_000, "7 times others booked at the same moment, and were faster")
+    lost = ReservationOutcome(
+        False, "alpha", 1_500_000, 2_000_000, "7 times others booked at the same moment, and were faster"
+    )
     answer = world(budget("500"), ledger=ledger_that(reserve=lost)).validate(factories.pod())
     assert answer.message == (
         "policy alpha, budget: 7 times others booked at the same moment, and were faster (1.500000 of 2.000000 an hour "

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tests import factories
-from webhook.admission.decision import Decision, Outcome, one_line, summary
+from webhook.admission.decision import Decision, GuardrailResult, one_line, summary
 
 SPOT = {"key": "example.com/spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
 SPOT_WORDS = "example.com/spot=true:NoSchedule"
@@ -105,7 +105,7 @@ def test_a_denial_that_quotes_line_breaks_is_one_line() -> None:
 
 
 def test_what_is_told_of_a_decision_follows_every_change_of_it() -> None:
-    outcome = Outcome("team", "spot", "enforce", "passed", "enforce")
+    outcome = GuardrailResult("team", "spot", "enforce", "passed", "enforce")
     first = Decision(allowed=True, outcomes=(outcome,))
     assert first.series == (("team", "spot", "enforce", "passed"),)
     assert (first.unusual, first.audit_notes["verdict"]) == ((), "allowed")

@@ -11,7 +11,7 @@ import pytest
 from tests import factories
 from tests.factories import World, deployment, pod, policy, review, stored
 from webhook.ledger.memory import MemoryLedger
-from webhook.ledger.store import LedgerError, Outcome
+from webhook.ledger.store import LedgerError, ReservationOutcome
 
 SECURITY = "mode: {mode}\npodSecurity: {{level: restricted{fault}}}"
 CEILING = "mode: {mode}\ncostCeiling: {{podMonthly: '1'{fault}}}"
@@ -138,7 +138,7 @@ def test_a_dry_run_books_nothing() -> None:
 @pytest.mark.parametrize(("fault", "allowed"), [("", True), ("\nonFault: allow", True), ("\nonFault: deny", False)])
 def test_where_the_booking_fails_on_fault_decides(fault: str, *, allowed: bool) -> None:
     class Broken(MemoryLedger):
-        def reserve(self, *_: object, **__: object) -> Outcome:
+        def reserve(self, *_: object, **__: object) -> ReservationOutcome:
             raise LedgerError("the API server does not answer")
 
     world = World(budget(more=fault), ledger=Broken(clock=lambda: factories.NOON))

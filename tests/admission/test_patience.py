@@ -25,7 +25,7 @@ class Caches:
         self.claims: list[str] = []
         self.now = 0.0
         self.engine = self._engine()
-        self.patience = patience.Patience(self.lacks, clock=lambda: self.now, sleep=self.sleep)
+        self.patience = patience.CacheWait(self.lacks, clock=lambda: self.now, sleep=self.sleep)
 
     def _engine(self) -> Engine:
         world = factories.World(POLICY)

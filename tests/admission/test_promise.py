@@ -13,7 +13,7 @@ from webhook.admission.decision import Decision
 from webhook.admission.promise import MOST_SECONDS, commit_later
 from webhook.admission.subject import Subject, of
 from webhook.cluster.snapshot import Snapshot
-from webhook.ledger.store import Charge, LedgerError, Outcome, Owner
+from webhook.ledger.store import Charge, LedgerError, ProvenOwner, ReservationOutcome
 
 DECISION = Decision(allowed=True, rate=7, charges=(Charge("alpha", 10),), deny_on_fault=("alpha",))
 
@@ -21,21 +21,21 @@ DECISION = Decision(allowed=True, rate=7, charges=(Charge("alpha", 10),), deny_o
 class Later:
     """A ledger that answers from another thread, or never."""
 
-    def __init__(self, answer: Outcome | LedgerError | None) -> None:
+    def __init__(self, answer: ReservationOutcome | LedgerError | None) -> None:
         self.answer = answer
-        self.last_word: Outcome | LedgerError = LedgerError("the API server did not answer in time")
-        self.asked: list[tuple[str, int, tuple[Charge, ...], Owner | None, float]] = []
+        self.last_word: ReservationOutcome | LedgerError = LedgerError("the API server did not answer in time")
+        self.asked: list[tuple[str, int, tuple[Charge, ...], ProvenOwner | None, float]] = []
 
     def begin(
         self,
         key: str,
         micros: int,
         charges: Sequence[Charge],
-        owner: Owner | None,
+        owner: ProvenOwner | None,
         *,
         seconds: float,
-        done: Callable[[Outcome | LedgerError], None],
-    ) -> Callable[[], Outcome | LedgerError]:
+        done: Callable[[ReservationOutcome | LedgerError], None],
+    ) -> Callable[[], ReservationOutcome | LedgerError]:
         self.asked.append((key, micros, tuple(charges), owner, seconds))
         answer = self.answer
         if answer is not None:
@@ -51,13 +51,13 @@ def subject(uid: str = "pod-uid") -> Subject:
 
 
 async def test_a_pod_that_is_booked_is_let_in_as_it_was() -> None:
-    later = Later(Outcome(accepted=True))
+    later = Later(ReservationOutcome(accepted=True))
     assert await commit_later(DECISION, subject(), later, "review", 10.0) is DECISION
     assert later.asked == [("pod-uid", 7, (Charge("alpha", 10, "team-alpha"),), None, 4.0)]
 
 
 async def test_a_pod_that_found_the_money_gone_is_refused() -> None:
-    decision = await commit_later(DECISION, subject(), Later(Outcome(False, "alpha", 9, 10)), "review", 10.0)
+    decision = await commit_later(DECISION, subject(), Later(ReservationOutcome(False, "alpha", 9, 10)), "review", 10.0)
     assert not decision.allowed
     assert "0.000009 of 0.000010 an hour are committed" in decision.message
     assert "retry" not in decision.message
@@ -65,7 +65,7 @@ async def test_a_pod_that_found_the_money_gone_is_refused() -> None:
 
 async def test_who_waits_in_vain_hears_the_ledgers_last_word() -> None:
     later = Later(None)
-    later.last_word = Outcome(False, "alpha", 10, 10)
+    later.last_word = ReservationOutcome(False, "alpha", 10, 10)
     allowing = msgspec.structs.replace(DECISION, deny_on_fault=())
     decision = await commit_later(allowing, subject(), later, "review", 0.1)
     assert not decision.allowed, "a full budget is no fault"
@@ -73,7 +73,9 @@ async def test_who_waits_in_vain_hears_the_ledgers_last_word() -> None:
 
 
 async def test_a_refusal_that_is_not_for_money_says_so() -> None:
-    later = Later(Outcome(False, "alpha", 9, 10, "2000 pods that it pays for are being created at this moment"))
+    later = Later(
+        ReservationOutcome(False, "alpha", 9, 10, "2000 pods that it pays for are being created at this moment")
+    )
     decision = await commit_later(DECISION, subject(), later, "review", 10.0)
     assert decision.message == (
         "policy alpha, budget: 2000 pods that it pays for are being created at this moment (0.000009 of 0.000010 an "
@@ -90,14 +92,14 @@ async def test_what_cannot_be_booked_is_decided_by_the_budget(answer: LedgerErro
 
 @pytest.mark.parametrize(("patience", "seconds"), [(3.0, 1.2), (30.0, 12.0), (None, MOST_SECONDS)])
 async def test_a_booking_takes_a_part_of_the_callers_time(patience: float | None, seconds: float) -> None:
-    later = Later(Outcome(accepted=True))
+    later = Later(ReservationOutcome(accepted=True))
     await commit_later(DECISION, subject(), later, "review", patience)
     assert later.asked[0][4] == pytest.approx(seconds)
 
 
 async def test_many_wait_at_a_time_and_the_loop_goes_on() -> None:
     waiting = [
-        asyncio.create_task(commit_later(DECISION, subject(), Later(Outcome(accepted=True)), "review", 10.0))
+        asyncio.create_task(commit_later(DECISION, subject(), Later(ReservationOutcome(accepted=True)), "review", 10.0))
         for _ in range(50)
     ]
     assert all(decision.allowed for decision in await asyncio.gather(*waiting))

@@ -26,7 +26,7 @@ def about(document: dict[str, Any] | None = None, **request: Any) -> dict[str, A
     return factories.review(BROKEN if document is None else document, **request)
 
 
-def by_head(world: World, path: str, why: unread.Unread, **request: Any) -> factories.Answer:  # noqa: ANN401
+def by_head(world: World, path: str, why: unread.UnreadReview, **request: Any) -> factories.Answer:  # noqa: ANN401
     """Answer a review of which only its head is known."""
     head = Head(json.dumps(about(**request)).encode())
     assert head.is_review
@@ -171,7 +171,7 @@ def test_updates_of_pods_are_refused_by_those_who_look_at_them(
 
 
 @pytest.mark.parametrize("why", [unread.OVERLOADED, unread.WAITED, unread.too_slow(10)], ids=lambda why: why.what)
-def test_want_of_room_or_time_is_decided_by_on_fault(why: unread.Unread) -> None:
+def test_want_of_room_or_time_is_decided_by_on_fault(why: unread.UnreadReview) -> None:
     denying = World(policy("mode: enforce\npodSecurity: {level: restricted}"))
     letting = World(policy("mode: enforce\npodSecurity: {level: restricted, onFault: allow}"))
 
@@ -188,7 +188,7 @@ def test_want_of_room_or_time_is_decided_by_on_fault(why: unread.Unread) -> None
 @pytest.mark.parametrize("fault", ["", "\nonFault: allow", "\nonFault: deny"])
 @pytest.mark.parametrize(("mode", "refuses"), [("enforce", True), ("warn", False), ("audit", False)])
 def test_nobody_spends_unbooked_for_want_of_room_or_time(
-    why: unread.Unread, fault: str, mode: str, *, refuses: bool
+    why: unread.UnreadReview, fault: str, mode: str, *, refuses: bool
 ) -> None:
     paid = World(policy(BUDGET.format(mode) + fault, "all", "Budget"))
 

@@ -12,7 +12,7 @@ from webhook.admission.ruleset import check_section
 from webhook.audit import scan as scanning
 from webhook.audit import world as worlds
 from webhook.audit.judge import Judge
-from webhook.audit.report import Report
+from webhook.audit.report import AuditReport
 from webhook.cluster.snapshot import Snapshot
 from webhook.ledger.memory import MemoryLedger
 from webhook.policy import _loader
@@ -83,11 +83,11 @@ def write(directory: Path, *documents: Object, name: str = "objects.json") -> No
     (directory / name).write_bytes(msgspec.json.encode({"apiVersion": "v1", "kind": "List", "items": documents}))
 
 
-def report(directory: Path, *documents: str, clock: Callable[[], dt.datetime] = now) -> Report:
+def report(directory: Path, *documents: str, clock: Callable[[], dt.datetime] = now) -> AuditReport:
     """Scan a directory."""
     world = worlds.of_directory(directory, policies(*documents), clock)
     return scanning.scan(world, title="audit", source="a directory", now=clock)
 
 
-def owners(found: Report) -> Iterable[str]:
+def owners(found: AuditReport) -> Iterable[str]:
     return [f"{row.owner.kind}/{row.owner.name}" for row in found.rows]

@@ -10,7 +10,7 @@ from tests import factories
 from tests.admission.test_recorded import ROOT, _reviews, _rules, _view
 from webhook import assembly
 from webhook.admission.bookings import bookings
-from webhook.audit.fold import Record, Verdict
+from webhook.audit.fold import ObjectResult, Verdict
 from webhook.audit.judge import Judge, Skipped
 from webhook.audit.render.words import exact
 from webhook.audit.world import load_policies
@@ -104,7 +104,7 @@ def test_the_audit_and_the_webhook_in_audit_mode_agree_on_every_recorded_object(
             # Made by a controller that is not there: about to be created, or about to be removed.
             assert isinstance(found, Skipped), request["object"]["metadata"]
             continue
-        assert isinstance(found, Record), (found, request["object"]["metadata"])
+        assert isinstance(found, ObjectResult), (found, request["object"]["metadata"])
         expected, entry = said
         assert _of_audit(found.verdict) == expected, request["object"]["metadata"]
         # What is refused for a budget alone is a question of new pods, which an audit asks of nothing that runs.

@@ -10,7 +10,7 @@ from tests import factories
 from tests.audit import _scene
 from tests.fakes.reports import FakeLister, FakeReports
 from webhook.audit import background
-from webhook.audit.background import BackgroundScan, Basis, Interrupted
+from webhook.audit.background import BackgroundScan, Interrupted, ScanBasis
 from webhook.cluster.snapshot import Snapshot
 from webhook.kube import client
 from webhook.ledger.memory import MemoryLedger
@@ -31,7 +31,7 @@ class Scene:
         self.set_cluster(_scene.team(), *_scene.deployment())
         self.policies = _scene.policies(_scene.LABELLED)
         self.scan = BackgroundScan(
-            lambda: Basis(self.policies, self.view, self.ledger, ("podgate",)),
+            lambda: ScanBasis(self.policies, self.view, self.ledger, ("podgate",)),
             self.lister,
             self.rest,
             leads=lambda: self.leads,
@@ -215,7 +215,7 @@ def test_judging_takes_a_part_of_the_time_of_one_core() -> None:
     given = _scene.policies(_scene.LABELLED)
     slept: list[float] = []
     scan = BackgroundScan(
-        lambda: Basis(given, view, ledger, ()),
+        lambda: ScanBasis(given, view, ledger, ()),
         lister,
         FakeReports(),
         leads=lambda: True,

@@ -9,20 +9,29 @@ from hypothesis import strategies as st
 from tests import factories
 from tests.audit import _scene
 from webhook.audit import fold
-from webhook.audit.fold import Interner, Note, Part, Record, Row, Tally, Unjudged, Verdict
-from webhook.audit.journal import Owner
+from webhook.audit.fold import (
+    EqualValues,
+    FoldedFinding,
+    FoldedResult,
+    ObjectResult,
+    Totals,
+    UnjudgedSummary,
+    Verdict,
+    WorkloadSummary,
+)
+from webhook.audit.journal import DecisionOwner
 
 
 def verdict(before: int = 100, after: int = 60, *, refused: bool = False, policy: str = "team") -> Verdict:
     outcome = "would_refuse" if refused else "would_change"
-    note = Note(policy, "podSecurity", "r", "would violate", "mend it", refuses=refused)
-    part = Part(policy, "podSecurity", outcome, before - after)
+    note = FoldedFinding(policy, "podSecurity", "r", "would violate", "mend it", refuses=refused)
+    part = FoldedResult(policy, "podSecurity", outcome, before - after)
     return Verdict((part,), (note,), b'[{"op":"add","path":"/spec/a","value":1}]', before, after, refused)
 
 
-def record(kind: str = "Pod", owner: str | Owner = "shop", **changes: object) -> Record:
-    of = owner if isinstance(owner, Owner) else Owner("team-alpha", "Deployment", owner)
-    made = Record(of, kind, of.name, "", "alpha", "shops", verdict())
+def record(kind: str = "Pod", owner: str | DecisionOwner = "shop", **changes: object) -> ObjectResult:
+    of = owner if isinstance(owner, DecisionOwner) else DecisionOwner("team-alpha", "Deployment", owner)
+    made = ObjectResult(of, kind, of.name, "", "alpha", "shops", verdict())
     return made._replace(**changes)  # type: ignore[arg-type]  # the fields are the caller's affair
 
 
@@ -41,7 +50,7 @@ def test_a_workload_that_runs_no_pod_counts_what_it_declares() -> None:
 
 @pytest.mark.parametrize("kind", ["Job", "CronJob"])
 def test_what_runs_to_an_end_counts_what_it_declares_whether_it_runs_now_or_not(kind: str) -> None:
-    owner = Owner("team-alpha", kind, "import")
+    owner = DecisionOwner("team-alpha", kind, "import")
     declared = record(kind, owner=owner, verdict=verdict(before=7, after=5))
     (between,) = fold.fold([declared])
     (during,) = fold.fold([record(owner=owner), declared, record(owner=owner)])
@@ -52,13 +61,13 @@ def test_what_runs_to_an_end_counts_what_it_declares_whether_it_runs_now_or_not(
 
 
 def test_a_job_that_nobody_knows_counts_its_pods() -> None:
-    (row,) = fold.fold([record(owner=Owner("team-alpha", "Job", "import"))])
+    (row,) = fold.fold([record(owner=DecisionOwner("team-alpha", "Job", "import"))])
     assert (row.basis, row.tally.before) == ("pods", 100)
 
 
 def test_a_workload_that_would_be_refused_as_a_whole_refuses_all_of_its_pods() -> None:
-    note = Note("team", "costCeiling", "workloadMonthly", "costs too much", "", refuses=True, of_workload=True)
-    whole = verdict(refused=True)._replace(notes=(note,), parts=(Part("team", "costCeiling", "would_refuse"),))
+    note = FoldedFinding("team", "costCeiling", "workloadMonthly", "costs too much", "", refuses=True, of_workload=True)
+    whole = verdict(refused=True)._replace(notes=(note,), parts=(FoldedResult("team", "costCeiling", "would_refuse"),))
     (row,) = fold.fold([record(), record(), record("Deployment", verdict=whole)])
     assert (row.tally.objects, row.tally.refused, row.tally.refused_money) == (2, 2, 120)
     assert row.shares["team", "costCeiling"].refused == 2
@@ -73,7 +82,7 @@ def test_a_workload_that_would_be_refused_as_a_whole_refuses_all_of_its_pods() -
 )
 def test_rows_add_up_to_their_records(given_: list[tuple[str, int, int, bool]]) -> None:
     records = [record(owner=name, verdict=verdict(b, a, refused=r)) for name, b, a, r in given_]
-    total = Tally()
+    total = Totals()
     for row in fold.fold(records):
         total.add(row.tally)
         assert sum(share.saved for share in row.shares.values()) == row.tally.saved
@@ -84,7 +93,7 @@ def test_rows_add_up_to_their_records(given_: list[tuple[str, int, int, bool]]) 
 
 
 def test_what_is_kept_of_a_row_is_bounded_and_the_rest_is_counted() -> None:
-    row = Row(Owner("a", "Pod", "b"))
+    row = WorkloadSummary(DecisionOwner("a", "Pod", "b"))
     for number in range(100):
         odd = verdict(policy=f"p{number}")._replace(patch=b"[%d]" % number)
         row.take(record(verdict=odd))
@@ -95,25 +104,25 @@ def test_what_is_kept_of_a_row_is_bounded_and_the_rest_is_counted() -> None:
 
 
 def test_equal_verdicts_are_one_object() -> None:
-    intern = Interner()
+    intern = EqualValues()
     assert intern(verdict()) is intern(verdict())
-    small = Interner(most=1)
+    small = EqualValues(most=1)
     small(verdict())
     small(verdict(1))
     assert len(small) == 1
 
 
 def test_what_is_not_judged_is_counted_and_its_reasons_are_bounded() -> None:
-    unjudged = Unjudged()
-    for number in range(2 * Unjudged.MOST):
+    unjudged = UnjudgedSummary()
+    for number in range(2 * UnjudgedSummary.MOST):
         unjudged.add("Pod", f"ns-{number}", "is being deleted", "x")
         unjudged.add("Pod", "ns-0", "is being deleted", "y")
     healthy = unjudged.has_failures
     unjudged.add("file", "", "no YAML", "a.yaml", is_failure=True)
     assert (healthy, unjudged.has_failures) == (False, True)
     listed = list(unjudged)
-    assert len(listed) == Unjudged.MOST + 1
-    assert sum(each.times for each in listed) == 4 * Unjudged.MOST + 1
+    assert len(listed) == UnjudgedSummary.MOST + 1
+    assert sum(each.times for each in listed) == 4 * UnjudgedSummary.MOST + 1
 
 
 def test_a_directory_folds_pods_by_their_owners(tmp_path: Path) -> None:

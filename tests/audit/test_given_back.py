@@ -6,7 +6,7 @@ import pytest
 
 from tests import factories
 from tests.audit import _scene
-from webhook.audit.fold import Record
+from webhook.audit.fold import ObjectResult
 
 SIZED = "mode: enforce\nrightSizing: {recommendation: target, when: always, limitHeadroom: {cpu: 2, memory: 2}}"
 VPA = {
@@ -33,7 +33,7 @@ def quota(used: str, **spec: Any) -> dict[str, Any]:  # noqa: ANN401  fields of 
     }
 
 
-def audited(*cluster: dict[str, Any], limits: str = "500m", request: str = "250m") -> Record:
+def audited(*cluster: dict[str, Any], limits: str = "500m", request: str = "250m") -> ObjectResult:
     """Audit one of two pods that were sized as the recommendation says."""
     resources = {"requests": {"cpu": request, "memory": "256Mi"}, "limits": {"cpu": limits, "memory": "512Mi"}}
     owner = {**factories.deployment(name="web", uid="owner-uid", namespace="team-a"), "kind": "StatefulSet"}
@@ -43,7 +43,7 @@ def audited(*cluster: dict[str, Any], limits: str = "500m", request: str = "250m
     )
     rules = factories.policy(SIZED)
     found = _scene.judge(_scene.policies(rules), owner, VPA, pod, *cluster).judge(pod, "web-0")
-    assert isinstance(found, Record)
+    assert isinstance(found, ObjectResult)
     return found
 
 

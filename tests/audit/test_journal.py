@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from tests import factories
 from tests.audit import _scene
-from webhook.admission.decision import ALLOWED, Cost, Decision, Outcome, OutcomeName
+from webhook.admission.decision import ALLOWED, Cost, Decision, GuardrailResult, OutcomeName
 from webhook.admission.recorder import Recorded, Recorder
 from webhook.admission.subject import Subject
 from webhook.audit import journal as journals
-from webhook.audit.journal import Journal, Money
+from webhook.audit.journal import Journal, MonthlyMoney
 from webhook.cluster.view import Controller
 from webhook.guardrails._contract import Finding, Requester
 from webhook.kube.objects import Pod
@@ -43,7 +43,7 @@ def recorded(
         message=message,
         would_allow=not refused,
         operations=({"op": "add", "path": "/a", "value": 1},) if changed else (),
-        outcomes=(Outcome("team", "podSecurity", "enforce", outcome, "enforce", findings),),
+        outcomes=(GuardrailResult("team", "podSecurity", "enforce", outcome, "enforce", findings),),
         cost=cost,
     )
     subject = Subject("Pod", "shop-x", namespace, "CREATE", "", dry_run, Requester("jane"), Pod())
@@ -111,15 +111,19 @@ def test_counts_beyond_their_bound_are_booked_under_other(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("told", "money"),
     [
-        pytest.param(recorded(path="/mutate", changed=True, cost=Cost(9, 4, 1, "", 100)), Money(saved=500), id="saved"),
-        pytest.param(recorded(path="/mutate", cost=Cost(9, 4, 1, "", 100)), Money(held_back=500), id="held back"),
-        pytest.param(recorded(message="no", cost=Cost(9, 4, 1, "", 100)), Money(refused=400), id="refused"),
+        pytest.param(
+            recorded(path="/mutate", changed=True, cost=Cost(9, 4, 1, "", 100)), MonthlyMoney(saved=500), id="saved"
+        ),
+        pytest.param(
+            recorded(path="/mutate", cost=Cost(9, 4, 1, "", 100)), MonthlyMoney(held_back=500), id="held back"
+        ),
+        pytest.param(recorded(message="no", cost=Cost(9, 4, 1, "", 100)), MonthlyMoney(refused=400), id="refused"),
         pytest.param(recorded(cost=Cost(9, 4, 1, "", 100)), None, id="let in"),
         pytest.param(recorded(path="/mutate", cost=Cost(4, 9, 1, "", 100)), None, id="dearer"),
         pytest.param(recorded(message="no", cost=Cost(9, 4, 1, "", 100), dry_run=True), None, id="dry run"),
     ],
 )
-def test_money_is_that_of_new_pods(told: Recorded, money: Money | None) -> None:
+def test_money_is_that_of_new_pods(told: Recorded, money: MonthlyMoney | None) -> None:
     journal = Journal()
     journal.told(told)
     assert journal.money.get("team-alpha") == money
@@ -168,19 +172,23 @@ Changes = tuple[tuple[str, OutcomeName], ...]
 @pytest.mark.parametrize(
     ("changes", "names", "money"),
     [
-        ((("rightSizing", "changed"),), "rightSizing", Money(saved=500)),
-        ((("spot", "would_change"),), "spot", Money(held_back=500)),
-        ((("spot", "changed"), ("rightSizing", "changed")), "rightSizing and spot", Money(saved=500)),
-        ((("spot", "would_change"), ("rightSizing", "changed")), "rightSizing and spot", Money(held_back=500)),
+        ((("rightSizing", "changed"),), "rightSizing", MonthlyMoney(saved=500)),
+        ((("spot", "would_change"),), "spot", MonthlyMoney(held_back=500)),
+        ((("spot", "changed"), ("rightSizing", "changed")), "rightSizing and spot", MonthlyMoney(saved=500)),
+        ((("spot", "would_change"), ("rightSizing", "changed")), "rightSizing and spot", MonthlyMoney(held_back=500)),
         # Labels are applied, and cost nothing; what would lower the price is held back.
-        ((("costLabels", "changed"), ("rightSizing", "would_change")), "rightSizing", Money(held_back=500)),
-        ((("costLabels", "changed"),), "other", Money(saved=500)),
+        ((("costLabels", "changed"), ("rightSizing", "would_change")), "rightSizing", MonthlyMoney(held_back=500)),
+        ((("costLabels", "changed"),), "other", MonthlyMoney(saved=500)),
     ],
 )
-def test_gains_are_told_by_the_guardrails_that_a_price_follows(changes: Changes, names: str, money: Money) -> None:
+def test_gains_are_told_by_the_guardrails_that_a_price_follows(
+    changes: Changes, names: str, money: MonthlyMoney
+) -> None:
     journal = Journal()
     told = recorded(path="/mutate", changed=True, cost=Cost(9, 4, 1, "", 100))
-    outcomes = tuple(Outcome("team", guardrail, "enforce", outcome, "enforce") for guardrail, outcome in changes)
+    outcomes = tuple(
+        GuardrailResult("team", guardrail, "enforce", outcome, "enforce") for guardrail, outcome in changes
+    )
     journal.told(told._replace(decision=msgspec.structs.replace(told.decision, outcomes=outcomes)))
     assert journal.gains == {names: money}
     assert journal.money == {"team-alpha": money}

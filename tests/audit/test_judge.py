@@ -8,7 +8,7 @@ import pytest
 
 from tests import factories
 from tests.audit import _scene
-from webhook.audit.fold import Record
+from webhook.audit.fold import ObjectResult
 from webhook.audit.judge import Skipped
 
 BINDING = """
@@ -23,12 +23,12 @@ LEASE = {
 }
 
 
-def record(found: Record | Skipped) -> Record:
-    assert isinstance(found, Record), found
+def record(found: ObjectResult | Skipped) -> ObjectResult:
+    assert isinstance(found, ObjectResult), found
     return found
 
 
-def reason(found: Record | Skipped) -> str:
+def reason(found: ObjectResult | Skipped) -> str:
     assert isinstance(found, Skipped), found
     return found.reason
 

@@ -12,7 +12,7 @@ from tests.audit import _scene
 from webhook.admission.recorder import Recorder
 from webhook.audit import entries, from_log, why
 from webhook.audit.entries import Bad
-from webhook.audit.report import Report
+from webhook.audit.report import AuditReport
 
 ENFORCED = factories.policy("""
 mode: enforce
@@ -47,7 +47,7 @@ def owned(made: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def report(world: factories.World) -> Report:
+def report(world: factories.World) -> AuditReport:
     return from_log.of_entries(entries.read(world.lines), "log", factories.NOON)
 
 

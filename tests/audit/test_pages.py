@@ -5,7 +5,7 @@ from typing import Any
 from tests.audit import _scene
 from tests.fakes.reports import FakeLister
 from webhook.audit import pages
-from webhook.audit.pages import Found, Pace, Unlisted, Walk
+from webhook.audit.pages import Pager, RateLimiter, ScannedObject, Unlisted
 from webhook.kube import client
 
 PODS = "/api/v1/pods"
@@ -24,8 +24,8 @@ class Clock:
 
 def walk(lister: FakeLister, clock: Clock | None = None) -> tuple[list[str], list[Unlisted]]:
     clock = clock or Clock()
-    found = list(Walk(lister, Pace(clock.now, clock.sleep), page=2))
-    names = [each.document()["metadata"]["name"] for each in found if isinstance(each, Found)]
+    found = list(Pager(lister, RateLimiter(clock.now, clock.sleep), page=2))
+    names = [each.document()["metadata"]["name"] for each in found if isinstance(each, ScannedObject)]
     return names, [each for each in found if isinstance(each, Unlisted)]
 
 
@@ -40,7 +40,9 @@ def test_every_object_comes_once_and_says_its_kind() -> None:
     assert unlisted == []
     assert [token for path, token in lister.reads if path == PODS] == ["", "2", "4"]
     (found,) = [
-        each for each in Walk(FakeLister(pods(1)[0]), Pace(Clock().now, Clock().sleep)) if isinstance(each, Found)
+        each
+        for each in Pager(FakeLister(pods(1)[0]), RateLimiter(Clock().now, Clock().sleep))
+        if isinstance(each, ScannedObject)
     ]
     assert (found.document()["kind"], found.document()["apiVersion"]) == ("Pod", "v1")
 

@@ -9,22 +9,22 @@ from hypothesis import strategies as st
 
 from tests import factories
 from webhook.audit import policy_reports
-from webhook.audit.fold import Note, Part, Record, Row, Verdict, fold
-from webhook.audit.journal import Owner
+from webhook.audit.fold import FoldedFinding, FoldedResult, ObjectResult, Verdict, WorkloadSummary, fold
+from webhook.audit.journal import DecisionOwner
 from webhook.audit.policy_reports import DIALECTS, contents
 
 
-def rows(records: Iterable[Record]) -> list[Row]:
+def rows(records: Iterable[ObjectResult]) -> list[WorkloadSummary]:
     return fold(records)
 
 
 def record(
     name: str, outcome: str = "would_refuse", *, namespace: str = "team-alpha", text: str = "no", cost: int = 100
-) -> Record:
+) -> ObjectResult:
     refuses = outcome == "would_refuse"
-    notes = (Note("team", "podSecurity", "r", text, "mend it", refuses=refuses),) if refuses else ()
-    verdict = Verdict((Part("team", "podSecurity", outcome),), notes, b"", cost, cost, refuses)
-    return Record(Owner(namespace, "Deployment", name), "Pod", name, "", "", "", verdict)
+    notes = (FoldedFinding("team", "podSecurity", "r", text, "mend it", refuses=refuses),) if refuses else ()
+    verdict = Verdict((FoldedResult("team", "podSecurity", outcome),), notes, b"", cost, cost, refuses)
+    return ObjectResult(DecisionOwner(namespace, "Deployment", name), "Pod", name, "", "", "", verdict)
 
 
 def size(document: object) -> int:

@@ -11,9 +11,9 @@ import pytest
 from tests import factories
 from tests.audit import _scene
 from webhook.audit.render import charts, document
-from webhook.audit.render.charts import Pair, Segment
+from webhook.audit.render.charts import BeforeAfter, Segment
 from webhook.audit.render.html import as_html
-from webhook.audit.report import Report
+from webhook.audit.report import AuditReport
 
 EVIL = '<script>alert("x")</script>'
 DATA = Path(__file__).parents[1] / "data" / "formats"
@@ -31,7 +31,7 @@ spec:
 
 
 @pytest.fixture
-def report(tmp_path: Path) -> Report:
+def report(tmp_path: Path) -> AuditReport:
     exempt = _scene.running("legacy", made=factories.pod(labels={"app": "legacy"}))
     odd = factories.pod(factories.container(EVIL))
     _scene.write(
@@ -79,14 +79,14 @@ class Reader(HTMLParser):
         self.text += data
 
 
-def read(report: Report) -> Reader:
+def read(report: AuditReport) -> Reader:
     reader = Reader()
     reader.feed(as_html(report))
     assert reader.open == []
     return reader
 
 
-def test_the_html_is_one_file_without_script_or_request(report: Report) -> None:
+def test_the_html_is_one_file_without_script_or_request(report: AuditReport) -> None:
     page = as_html(report)
     reader = read(report)
     assert not re.search(r"(?i)https?://|url\(|@import|<script|<link|<iframe|\son\w+=", page.replace(EVIL, ""))
@@ -96,7 +96,7 @@ def test_the_html_is_one_file_without_script_or_request(report: Report) -> None:
     assert str(policy[0]["content"]).startswith("default-src 'none'")
 
 
-def test_the_html_can_be_read_by_everybody(report: Report) -> None:
+def test_the_html_can_be_read_by_everybody(report: AuditReport) -> None:
     reader = read(report)
     tags = [tag for tag, _ in reader.tags]
     assert dict(reader.tags)["html"]["lang"] == "en"
@@ -113,12 +113,12 @@ def test_the_html_can_be_read_by_everybody(report: Report) -> None:
     assert targets <= set(identities)
 
 
-def test_what_people_wrote_stays_text(report: Report) -> None:
+def test_what_people_wrote_stays_text(report: AuditReport) -> None:
     assert EVIL not in as_html(report)
     assert EVIL in read(report).text
 
 
-def test_the_html_says_what_would_be_refused_why_and_how_it_is_mended(report: Report) -> None:
+def test_the_html_says_what_would_be_refused_why_and_how_it_is_mended(report: AuditReport) -> None:
     text = read(report).text
     assert "Deployment team-alpha/shop" in text
     assert "To fix:" in text
@@ -126,13 +126,13 @@ def test_the_html_says_what_would_be_refused_why_and_how_it_is_mended(report: Re
     assert "broken.yaml" in text
 
 
-def test_exceptions_are_told_with_their_state_and_use(report: Report) -> None:
+def test_exceptions_are_told_with_their_state_and_use(report: AuditReport) -> None:
     told = {each.name: (each.state, each.uses) for each in report.exceptions}
     assert told == {"legacy": ("active", 1), "unused": ("expires soon", 0), "old": ("expired", 0)}
     assert {each.name for each in report.overdue} == {"unused", "old"}
 
 
-def test_the_json_has_everything_and_exact_patches(report: Report) -> None:
+def test_the_json_has_everything_and_exact_patches(report: AuditReport) -> None:
     found = json.loads(document.as_json(report))
     assert found["total"]["wouldRefuse"] == report.total.refused == 2
     assert found["total"]["monthlyBefore"] == "600.00"
@@ -144,7 +144,7 @@ def test_the_json_has_everything_and_exact_patches(report: Report) -> None:
 
 
 @pytest.mark.parametrize("name", ["sarif", "junit", "markdown"])
-def test_the_formats_for_programs_name_every_workload(report: Report, name: str) -> None:
+def test_the_formats_for_programs_name_every_workload(report: AuditReport, name: str) -> None:
     text = document.as_format(report, name)
     assert "shop" in text
     if name == "sarif":
@@ -165,7 +165,7 @@ def test_a_bar_never_leaves_its_track() -> None:
 
 
 def test_a_chart_tells_its_numbers_to_readers_of_text() -> None:
-    drawn = charts.pairs([Pair("team-alpha", 10, 5, "$10.00", "$5.00")], "Cost", ("today", "after"))
+    drawn = charts.pairs([BeforeAfter("team-alpha", 10, 5, "$10.00", "$5.00")], "Cost", ("today", "after"))
     assert "<desc" in drawn
     assert "team-alpha $10.00 today, $5.00 after" in drawn
     assert charts.pairs([], "Cost", ("a", "b")) == ""

@@ -7,7 +7,7 @@ import pytest
 
 from tests import factories
 from tests.audit import _scene
-from webhook.audit.report import Report
+from webhook.audit.report import AuditReport
 from webhook.kube.objects import ObjectMeta
 
 ALL = factories.policy("mode: warn\nscope: {cluster: true}\namount: '1000'\ncurrency: USD", "all", "Budget")
@@ -37,7 +37,9 @@ CEILING = factories.policy("mode: audit\ncostCeiling: {podMonthly: '150'}", "cei
 TOLERATING = {"tolerations": [{"key": "kubernetes.io/spot", "value": "true"}]}
 
 
-def told(directory: Path, *policies: str, pods: list[dict[str, Any]], more: tuple[dict[str, Any], ...] = ()) -> Report:
+def told(
+    directory: Path, *policies: str, pods: list[dict[str, Any]], more: tuple[dict[str, Any], ...] = ()
+) -> AuditReport:
     _scene.write(directory, _scene.team(), *map(node, NODES), *more, *pods)
     return _scene.report(directory, ALL, POOL, *policies)
 

@@ -14,7 +14,7 @@ from tests.fakes.apiserver import PATHS, FakeApiServer
 from tests.fakes.live import client_of
 from webhook.audit import scan as scanning
 from webhook.audit import world as worlds
-from webhook.audit.report import Report
+from webhook.audit.report import AuditReport
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def server() -> Iterator[FakeApiServer]:
         yield made
 
 
-def audit(server: FakeApiServer, *documents: str, seconds: float = 20.0, is_default: bool = False) -> Report:
+def audit(server: FakeApiServer, *documents: str, seconds: float = 20.0, is_default: bool = False) -> AuditReport:
     given = _scene.policies(*documents) if documents else None
     world = worlds.of_api(
         client_of(server),

@@ -15,7 +15,7 @@ def main() -> None:
     answer = lane.Answer(200, baseline.ANSWER)
     health = ops.Health()
     operations = ops.application(health, prometheus_client.CollectorRegistry())
-    served = lane.Lane(lambda _path, _body, _timeout: answer, operations)
+    served = lane.AdmissionApp(lambda _path, _body, _timeout: answer, operations)
     admission = listener.Admission(served, tls.ServerTls(Path(certificate), Path(key)), "127.0.0.1", int(port))
     site = listener.Site("operations", "--ops-port", operations, "127.0.0.1", 0)
     listener.serve(admission, [site], health)

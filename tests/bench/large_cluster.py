@@ -8,7 +8,7 @@ import msgspec
 from tests.fakes.apiserver import Object
 from webhook.ledger import _wire
 from webhook.ledger.balance import Spending
-from webhook.ledger.sheet import Reservation, Sheet
+from webhook.ledger.sheet import LedgerState, Reservation
 
 PODS = 100_000
 WORKLOADS = 5_000
@@ -168,7 +168,7 @@ def ledger(n: int) -> Object:
     now = dt.datetime.now(dt.UTC)
     paid = range(RESERVATIONS) if n == 0 else range(n - 1, CENTERS * RESERVATIONS, CENTERS)
     entries = {_pod_uid(each): Reservation(10_000, now, f"rs000000-8f14-4e9b-b0a2-{each:012d}") for each in paid}
-    sheet = Sheet(10_000_000, 0, entries, Spending(now))
+    sheet = LedgerState(10_000_000, 0, entries, Spending(now))
     metadata = {"name": budgets()[n], "uid": f"bl000000-8f14-4e9b-b0a2-{n:012d}", "resourceVersion": str(1000 + n)}
     return {"metadata": metadata, "status": msgspec.Raw(_wire.encode(sheet, now))}
 

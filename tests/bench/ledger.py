@@ -34,10 +34,10 @@ from tests.integration import _control_plane
 from webhook.kube import budget_ledgers, client
 from webhook.kube.budget_ledgers import BudgetLedgers, Ledgers
 from webhook.kube.reflector import Reflector
-from webhook.ledger.balance import Terms
+from webhook.ledger.balance import BudgetTerms
 from webhook.ledger.shared import SharedLedger
-from webhook.ledger.store import Charge, LedgerError, Outcome
-from webhook.ledger.writer import Surroundings
+from webhook.ledger.store import Charge, LedgerError, ReservationOutcome
+from webhook.ledger.writer import Dependencies
 from webhook.server.ledgers import LOOK_SECONDS
 
 REPLICAS: Final = 3
@@ -116,7 +116,7 @@ def _reserve(
     ledgers: Ledgers, name: str, work: Work, start: Callable[[], object], watch: Callable[[SharedLedger], object]
 ) -> Share:
     """Keep so many reviews in flight for so long."""
-    around = Surroundings(
+    around = Dependencies(
         now=lambda: datetime.now(UTC),
         monotonic=time.monotonic,
         sleep=time.sleep,
@@ -136,8 +136,8 @@ def _reserve(
         key = f"{work.number:08}-0000-4000-8000-{next(numbers):012}"
         began = time.monotonic()
 
-        def done(answer: Outcome | LedgerError) -> None:
-            answered.put((time.monotonic() - began, isinstance(answer, Outcome) and answer.accepted))
+        def done(answer: ReservationOutcome | LedgerError) -> None:
+            answered.put((time.monotonic() - began, isinstance(answer, ReservationOutcome) and answer.accepted))
 
         shared.begin(key, 1_000, [Charge(name, 10**15, f"team-{work.number}")], None, seconds=10, done=done)
 
@@ -167,7 +167,7 @@ def _count(shared: SharedLedger, name: str) -> None:
     shared.flush()
     for key in copy.sheet.reservations if copy is not None and copy.sheet is not None else ():
         shared.release(key)
-    shared.follow({name: Terms(amount=10**18)})
+    shared.follow({name: BudgetTerms(amount=10**18)})
     shared.recount([])
     shared.reconcile(lambda: True)
 

@@ -217,7 +217,7 @@ def _reconcile(ledger: object) -> None:
     assert ledger.tally.writes["written"] == large_cluster.CENTERS + 1, ledger.notices()
 
 
-async def _review(parts: assembly.Parts) -> None:
+async def _review(parts: assembly.Services) -> None:
     """Fill the review cache, which keeps what comes a second time, and the journal."""
     for n in range(REVIEWS):
         body = large_cluster.review_of(n)
@@ -227,7 +227,7 @@ async def _review(parts: assembly.Parts) -> None:
                 await answered
 
 
-async def _put_in_force(watcher: DirectoryWatcher, cluster: assembly.LiveCluster) -> None:
+async def _put_in_force(watcher: DirectoryWatcher, cluster: assembly.PolicySync) -> None:
     await watcher.refresh()
     await cluster.look()
 

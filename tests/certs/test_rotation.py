@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import certs
 from certs import authority, bundle, checks, leaf, rotation
-from certs.rotation import Plan, Publish, Write, plan
+from certs.rotation import Publish, RotationPlan, Write, plan
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -34,10 +34,10 @@ class World:
         self.live = [b""] * live
         self.done: list[str] = []
 
-    def plan(self) -> Plan:
+    def plan(self) -> RotationPlan:
         return plan(self.data, self.live, NAMES, self.now)
 
-    def step(self) -> Plan:
+    def step(self) -> RotationPlan:
         planned = self.plan()
         if isinstance(planned.step, Write):
             self.data = dict(planned.step.data)
@@ -54,13 +54,13 @@ class World:
                 return self.done
         raise AssertionError(f"it never comes to rest: {self.done}")
 
-    def pair(self) -> bundle.Pair:
+    def pair(self) -> bundle.KeyPair:
         data = self.data or {}
         pair = bundle.parse_pair(data.get(rotation.TLS_CRT), data.get(rotation.TLS_KEY))
         assert pair is not None
         return pair
 
-    def is_trusted(self, pair: bundle.Pair) -> bool:
+    def is_trusted(self, pair: bundle.KeyPair) -> bool:
         return bundle.problem(pair, self.live, CALLED, self.now) is None
 
     @property
@@ -442,7 +442,7 @@ class Cluster(RuleBasedStateMachine):
         self.versions = [0, 0]
         self.halves: list[tuple[list[bytes], list[int]] | None] = [None, None]
         self.looks: list[Looked | None] = [None, None]
-        self.served: list[bundle.Pair | None] = [None, None]
+        self.served: list[bundle.KeyPair | None] = [None, None]
         self.backups: list[dict[str, bytes]] = []
         self.lead(0, 3)
         self.serve(0)

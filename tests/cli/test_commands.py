@@ -12,7 +12,7 @@ import yaml
 from tests import factories
 from webhook import cli
 from webhook.cli import replay
-from webhook.cli._fault import Fault
+from webhook.cli._fault import InputError
 
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -120,7 +120,7 @@ def test_a_log_file_that_cannot_be_written_is_one_line(
 def test_map_takes_pairs() -> None:
     assert replay.parse_map(("a=b", "c=d")) == {"a": "b", "c": "d"}
     for wrong in ("a", "=b", "a=", ""):
-        with pytest.raises(Fault, match="is no pair; write FROM=TO"):
+        with pytest.raises(InputError, match="is no pair; write FROM=TO"):
             replay.parse_map((wrong,))
 
 

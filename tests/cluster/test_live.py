@@ -13,7 +13,7 @@ from tests.fakes.apiserver import PATHS, FakeApiServer
 from tests.fakes.live import NOW, Live, eventually, live
 from webhook.cluster.live import LiveView
 from webhook.cluster.projections import LimitRange, workload
-from webhook.cluster.view import Controller, LimitRangeItem, Share, View
+from webhook.cluster.view import Controller, LimitRangeItem, PodShare, View
 from webhook.kube.objects import OwnerReference, Workload
 from webhook.kube.pod_devices import PodResourceClaim
 from webhook.kube.watch_wire import Meta
@@ -266,14 +266,14 @@ def test_a_disruption_budget_is_followed_as_it_is_edited_and_goes(running: Live)
         return [(each.name, each.max_unavailable) for each in running.view.disruption_budgets(NS, {"app": app})]
 
     running.server.apply(disruption_budget("web", maxUnavailable=0))
-    eventually(lambda: found("web") == [("b", Share(0))])
+    eventually(lambda: found("web") == [("b", PodShare(0))])
     running.server.apply(disruption_budget("api", maxUnavailable=2))
-    eventually(lambda: found("api") == [("b", Share(2))])
+    eventually(lambda: found("api") == [("b", PodShare(2))])
     assert found("web") == []
     running.server.apply(disruption_budget("api", maxUnavailable="some"))
     running.server.apply(obj("Namespace", "after"))
     eventually(lambda: sum(each.state.errors.get("malformed", 0) for each in running.watches.report()) == 1)
-    assert found("api") == [("b", Share(2))], "its last good version"
+    assert found("api") == [("b", PodShare(2))], "its last good version"
     running.server.delete(disruption_budget("api"))
     eventually(lambda: found("api") == [])
     assert running.view.sizes()["disruptionBudgets"] == 0

@@ -9,7 +9,7 @@ import pytest
 from webhook.cluster.pod_records import PodProjection
 from webhook.cluster.pod_store import PodStore
 from webhook.cluster.projections import reader, workload
-from webhook.cluster.shared import Shared
+from webhook.cluster.shared import Interner
 from webhook.kube.watch_wire import Malformed, meta_of
 
 
@@ -23,7 +23,7 @@ def pod(n: int, cpu: str = "1") -> msgspec.Raw:
 
 
 def test_equal_contents_are_one_object_until_nobody_uses_them() -> None:
-    shared: Shared[list[bytes]] = Shared()
+    shared: Interner[list[bytes]] = Interner()
     first = shared.get(b"x", lambda content: [content])
     assert shared.get(b"x", lambda content: [content]) is first
     shared.get(b"y", lambda content: [content])

@@ -10,7 +10,7 @@ import msgspec
 
 from tests.conformance._cases import STORED, CaseFile, Json, compare, read_lines
 from webhook.kube import device_claims, pod_resources
-from webhook.kube.device_claims import ClaimSpec
+from webhook.kube.device_claims import ResourceClaimSpec
 from webhook.kube.device_classes import IMPLICIT
 from webhook.kube.objects import ObjectMeta, PodSpec, controller_of
 from webhook.pricing import book
@@ -57,7 +57,7 @@ def _of_claim(row: Json) -> dict[str, int]:
     resources = row.get("extendedResourceNames", _CLASSES)
     elsewhere = _counted_with_the_pod(row)
     usage = {"count/resourceclaims.resource.k8s.io": 1}
-    requests = device_claims.read(msgspec.convert(claim["spec"], ClaimSpec))
+    requests = device_claims.read(msgspec.convert(claim["spec"], ResourceClaimSpec))
     for device_class, devices in device_claims.counted(requests).items():
         usage[f"{device_class}.deviceclass.resource.k8s.io/devices"] = devices
         for resource in (IMPLICIT + device_class, resources.get(device_class, "")):

@@ -56,7 +56,7 @@ def of_limit_range(row: Json) -> list[str]:
     return found
 
 
-def _is_above_limit(cell: cells.Cell) -> bool:
+def _is_above_limit(cell: cells.ResourcePlan) -> bool:
     return cell.request is not None and cell.limit is not None and cell.request > cell.limit
 
 

@@ -11,7 +11,7 @@ from tests import factories as make
 from tests.conformance._cases import CaseError, CaseFile, Json, Reason, compare, existing, read_lines
 from webhook.admission.ruleset import ALWAYS_EXCLUDED
 from webhook.guardrails import pod_security
-from webhook.guardrails.pod_security._namespace_labels import Policies, Standard, policies_of
+from webhook.guardrails.pod_security._namespace_labels import NamespaceLevels, Standard, policies_of
 from webhook.guardrails.pod_security._registry import Level
 from webhook.kube.defaults import apply_pod_defaults
 from webhook.kube.objects import Pod, PodSpec
@@ -117,7 +117,7 @@ def of_admission(row: Json) -> list[str]:
 
 
 def _of_labels(row: Json) -> list[str]:
-    defaults = Policies(**{mode: _standard(text) for mode, text in (row.get("defaults") or {}).items()})
+    defaults = NamespaceLevels(**{mode: _standard(text) for mode, text in (row.get("defaults") or {}).items()})
     found = policies_of(row["labels"], defaults)
     expect = row["expect"]
     differences = compare("errors", list(found.errors), expect["errors"])

@@ -14,7 +14,7 @@ from tests.guardrails import _api_rules as api
 from tests.guardrails import _sizing_world as world
 from webhook.cluster.snapshot import Snapshot
 from webhook.guardrails._sizing import advice, cells, limit_range, vpa_capping
-from webhook.guardrails._sizing.cells import Member
+from webhook.guardrails._sizing.cells import ContainerPlan
 from webhook.kube.objects import ObjectMeta, OwnerReference, Pod, PodSpec, controller_of
 
 _NAMES: Final = ("cpu", "memory")
@@ -168,7 +168,7 @@ def of_effective(row: Json) -> list[str]:
     """Compare what a container asks for."""
     spec = world.DECODER.decode(msgspec.json.encode(row["pod"])).spec or PodSpec()
     is_init = row["input"]["init"]
-    chosen: list[Member] = [
+    chosen: list[ContainerPlan] = [
         member
         for member in cells.read(spec, {}, None)
         if member.name == row["input"]["container"] and (member.kind != "regular") is is_init

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from webhook.ledger.store import Booking, Charge, LedgerStore, Outcome, Owner
+from webhook.ledger.store import Booking, Charge, LedgerStore, ProvenOwner, ReservationOutcome
 
 START = datetime(2026, 11, 11, tzinfo=UTC)
 TTL = timedelta(seconds=120)
@@ -54,17 +54,17 @@ class LedgerContract:
         assert (desk.ledger.committed("a"), desk.ledger.spent("a", "monthly"), desk.ledger.size()) == (0, 0, 0)
 
     def test_a_pod_is_booked_against_all_of_its_budgets(self, desk: Desk) -> None:
-        assert desk.ledger.reserve("p", 40, [Charge("a", 100), Charge("b", None)]) == Outcome(accepted=True)
+        assert desk.ledger.reserve("p", 40, [Charge("a", 100), Charge("b", None)]) == ReservationOutcome(accepted=True)
         assert [desk.ledger.committed(name) for name in ("a", "b", "other")] == [40, 40, 0]
 
     def test_exactly_the_limit_is_within(self, desk: Desk) -> None:
         assert desk.ledger.reserve("p", 100, [Charge("a", 100)]).accepted
-        assert desk.ledger.reserve("q", 1, [Charge("a", 100)]) == Outcome(False, "a", 100, 100)
+        assert desk.ledger.reserve("q", 1, [Charge("a", 100)]) == ReservationOutcome(False, "a", 100, 100)
 
     def test_one_budget_that_refuses_leaves_all_untouched_and_says_why(self, desk: Desk) -> None:
         desk.ledger.reserve("p", 70, [Charge("b", 100)])
         outcome = desk.ledger.reserve("q", 40, [Charge("a", 100), Charge("b", 100)])
-        assert outcome == Outcome(accepted=False, budget="b", committed=70, limit=100)
+        assert outcome == ReservationOutcome(accepted=False, budget="b", committed=70, limit=100)
         _eventually(lambda: desk.ledger.committed("a") == 0)
         assert desk.ledger.committed("b") == 70
 
@@ -86,7 +86,7 @@ class LedgerContract:
         desk.ledger.reserve("p", 60, [Charge("a", 100)])
         desk.ledger.reserve("q", 20, [Charge("a", 100)])
         assert desk.ledger.reserve("p", 80, [Charge("a", 100)]).accepted
-        assert desk.ledger.reserve("p", 81, [Charge("a", 100)]) == Outcome(False, "a", 20, 100)
+        assert desk.ledger.reserve("p", 81, [Charge("a", 100)]) == ReservationOutcome(False, "a", 20, 100)
         assert desk.ledger.committed("a") == 100
         assert desk.ledger.reserve("p", 50, [Charge("a", 10)]).accepted
         assert desk.ledger.committed("a") == 70
@@ -94,7 +94,7 @@ class LedgerContract:
     def test_a_running_pod_that_is_resized_is_booked_once(self, desk: Desk) -> None:
         desk.sync([Booking("p", 50, ("a",))])
         assert desk.ledger.reserve("p", 70, [Charge("a", 100)]).accepted
-        assert desk.ledger.reserve("p", 101, [Charge("a", 100)]) == Outcome(False, "a", 0, 100)
+        assert desk.ledger.reserve("p", 101, [Charge("a", 100)]) == ReservationOutcome(False, "a", 0, 100)
         assert desk.ledger.committed("a") == 70
         desk.clock.now += timedelta(seconds=10)
         desk.sync([Booking("p", 70, ("a",))])
@@ -161,7 +161,7 @@ class LedgerContract:
         assert desk.ledger.reserve("refused", 60, [Charge("a", 100), Charge("b", 100)]).accepted
         desk.passes(30, [runs])
         assert (desk.ledger.committed("a"), desk.ledger.committed("b")) == (90, 90)
-        assert desk.ledger.reserve("next", 11, [Charge("a", 100)]) == Outcome(False, "a", 90, 100)
+        assert desk.ledger.reserve("next", 11, [Charge("a", 100)]) == ReservationOutcome(False, "a", 90, 100)
         desk.passes(1, [runs])
         assert (desk.ledger.committed("a"), desk.ledger.committed("b")) == (30, 30)
         assert desk.ledger.reserve("next", 70, [Charge("a", 100)]).accepted
@@ -205,7 +205,7 @@ class LedgerContract:
         desk.ledger.reserve("p", 60, [Charge("a", 100)])
         desk.sync([Booking("q", 30, ("a", "b"))])
         assert (desk.ledger.committed("a"), desk.ledger.committed("b")) == (90, 30)
-        assert desk.ledger.reserve("r", 11, [Charge("a", 100)]) == Outcome(False, "a", 90, 100)
+        assert desk.ledger.reserve("r", 11, [Charge("a", 100)]) == ReservationOutcome(False, "a", 90, 100)
 
     def test_spending_follows_the_rate_and_begins_anew_each_period(self, desk: Desk) -> None:
         desk.ledger.reserve("p", 60, [Charge("a", None)])
@@ -229,7 +229,7 @@ class LedgerContract:
         assert desk.ledger.spent("a", "weekly", yesterday.isoweekday()) == seconds
 
     def test_what_replaces_a_pod_is_no_budget_question(self, desk: Desk) -> None:
-        owner = Owner("web", surge=10)
+        owner = ProvenOwner("web", surge=10)
         for name in ("p", "q"):
             assert desk.ledger.reserve(name, 10, [Charge("a", 100)], owner).accepted
         assert desk.ledger.reserve("big", 80, [Charge("a", 100)]).accepted

@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 
-from webhook.cluster.view import Claim, ClaimUser, Controller, DeviceClaim, QuotaScope, RuntimeClass, Share, View
+from webhook.cluster.view import (
+    ClaimUser,
+    Controller,
+    DeviceClaim,
+    PodShare,
+    QuotaScope,
+    RuntimeClass,
+    StorageClaim,
+    View,
+)
 from webhook.kube.device_claims import Alternative, DeviceRequest
 from webhook.kube.objects import OwnerReference
 
@@ -359,8 +368,8 @@ class ViewContract:
         assert [each.name for each in view.disruption_budgets(NS, {})] == ["all"]
         assert not view.disruption_budgets("elsewhere", {"app": "web"})
         _, front, found = view.disruption_budgets(NS, {"app": "web", "tier": "front"})
-        assert (found.min_available, found.max_unavailable) == (Share(50, is_percent=True), None)
-        assert (front.min_available, front.max_unavailable) == (None, Share(1))
+        assert (found.min_available, found.max_unavailable) == (PodShare(50, is_percent=True), None)
+        assert (front.min_available, front.max_unavailable) == (None, PodShare(1))
 
     @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "ReplicaSet"])
     def test_replicas_of_a_workload_are_told(self, make_view: MakeView, kind: str) -> None:
@@ -424,9 +433,9 @@ class ViewContract:
         waiting, grown = obj("PersistentVolumeClaim", "waiting", asked), obj("PersistentVolumeClaim", "grown", asked)
         grown["status"] = {"capacity": {"storage": "20Gi"}}
         view = make_view([waiting, grown, obj("PersistentVolumeClaim", "bare")])
-        assert view.claim(NS, "waiting") == Claim(NS, "waiting", "10Gi", "gp3")
-        assert view.claim(NS, "grown") == Claim(NS, "grown", "20Gi", "gp3")
-        assert view.claim(NS, "bare") == Claim(NS, "bare", None, "")
+        assert view.claim(NS, "waiting") == StorageClaim(NS, "waiting", "10Gi", "gp3")
+        assert view.claim(NS, "grown") == StorageClaim(NS, "grown", "20Gi", "gp3")
+        assert view.claim(NS, "bare") == StorageClaim(NS, "bare", None, "")
         assert view.claim("elsewhere", "grown") is None
         assert view.sizes()["persistentVolumeClaims"] == 3
 

@@ -12,8 +12,8 @@ from webhook.audit.journal import Journal
 from webhook.cluster.watches import WatchReport
 from webhook.dashboard import facts as telling
 from webhook.dashboard import sources
-from webhook.dashboard.facts import Facts
-from webhook.dashboard.sources import Policies, Sources
+from webhook.dashboard.facts import Overview
+from webhook.dashboard.sources import CurrentPolicies, Sources
 from webhook.policy import _loader
 from webhook.policy._base import Mode
 from webhook.policy._problems import PolicyProblem
@@ -79,7 +79,7 @@ class Scene(factories.World):
             journal=self.journal,
             ledger=self.ledger,
             rules=lambda: self.engine.rules,
-            policies=lambda: Policies(loaded, problems, 3, factories.NOON),
+            policies=lambda: CurrentPolicies(loaded, problems, 3, factories.NOON),
             sizes=self.journal.sizes,
             watches=lambda: watches,
             schedulers=lambda: {"bin-packing-scheduler": False},
@@ -91,7 +91,7 @@ class Scene(factories.World):
             started=started,
         )
 
-    def facts(self) -> Facts:
+    def facts(self) -> Overview:
         """Return what the overview tells now."""
         return telling.tell(sources.take(self.sources), self.sources)
 

@@ -9,19 +9,19 @@ from tests import factories
 from webhook.dashboard import budgets
 from webhook.dashboard.budgets import BudgetFact
 from webhook.guardrails.budget import BudgetRule, compile_budget
-from webhook.ledger.balance import Terms
+from webhook.ledger.balance import BudgetTerms
 from webhook.ledger.memory import MemoryLedger
 from webhook.ledger.standing import standing_of
 from webhook.ledger.store import Booking, LedgerError
 from webhook.policy import _loader
-from webhook.policy._envelope import Document
+from webhook.policy._envelope import PolicyDocument
 from webhook.policy.budget import BudgetSpec
 
 NOON = factories.NOON
 MICRO = 1_000_000
 
 
-def loaded(spec: str = "", scope: str = "{cluster: true}") -> Sequence[Document[BudgetSpec]]:
+def loaded(spec: str = "", scope: str = "{cluster: true}") -> Sequence[PolicyDocument[BudgetSpec]]:
     text = factories.policy(
         f'mode: enforce\nscope: {scope}\namount: "1000"\ncurrency: USD\n{spec}', name="all", kind="Budget"
     )
@@ -99,7 +99,7 @@ def test_a_ledger_that_cannot_be_read_is_said_and_hides_no_other_budget() -> Non
 
 
 def test_an_amount_below_the_smallest_unit_divides_by_nothing() -> None:
-    stands = standing_of(Terms(amount=0, warn_at=(80,)), 1, 0, datetime(2026, 11, 20, tzinfo=UTC))
+    stands = standing_of(BudgetTerms(amount=0, warn_at=(80,)), 1, 0, datetime(2026, 11, 20, tzinfo=UTC))
     assert (stands.percent, stands.reached) == (100, (80, 100))
     assert told(1)._replace(amount=0).state == "used up"
 

@@ -6,12 +6,12 @@ import pytest
 
 from tests import factories
 from tests.dashboard._scene import POLICY, Scene, exception
-from webhook.audit.journal import Money, Owner
+from webhook.audit.journal import DecisionOwner, MonthlyMoney
 from webhook.cluster.watches import WatchReport
 from webhook.dashboard import facts as telling
 from webhook.dashboard import sources
-from webhook.dashboard.sources import Policies
-from webhook.kube.reflector import Phase, WatchState
+from webhook.dashboard.sources import CurrentPolicies
+from webhook.kube.reflector import ReflectorPhase, WatchState
 from webhook.policy._problems import PolicyProblem
 
 NOON = factories.NOON
@@ -51,7 +51,7 @@ def test_budgets_count_what_was_admitted() -> None:
 
 def test_without_policies_in_force_nothing_is_made_up() -> None:
     scene = Scene(checks=[("policies", "none are loaded")])
-    source = scene.sources._replace(rules=lambda: None, policies=lambda: Policies(None, [], 0, None))
+    source = scene.sources._replace(rules=lambda: None, policies=lambda: CurrentPolicies(None, [], 0, None))
     facts = telling.tell(sources.take(source), source)
     assert (facts.in_force, facts.is_ready, facts.documents.total, facts.budgets.total) == (False, False, 0, 0)
 
@@ -61,7 +61,7 @@ def test_every_list_is_bounded_and_says_what_it_leaves_out() -> None:
     scene = Scene(problems=problems)
     for number in range(1_000):
         scene.journal.counts[f"ns-{number}", f"policy-{number}", "spot", "changed"] = number
-        scene.journal.money[f"ns-{number}"] = Money(saved=number)
+        scene.journal.money[f"ns-{number}"] = MonthlyMoney(saved=number)
     facts = scene.facts()
     for some in (facts.problems, facts.by_policy, facts.by_namespace):
         assert (len(some.shown), some.total, some.more) == (telling.MOST, 1_000, 1_000 - telling.MOST)
@@ -107,7 +107,7 @@ def test_certificates_are_told_in_days(seconds: float, days: int, state: str) ->
     assert certificate == ("serving certificate", days, state)
 
 
-def watch(phase: Phase, *, synced: bool = True, age: float | None = 3.0, reason: str = "") -> WatchReport:
+def watch(phase: ReflectorPhase, *, synced: bool = True, age: float | None = 3.0, reason: str = "") -> WatchReport:
     state = WatchState(phase, synced, None, reason, 1, {})
     return WatchReport("pods", state, age)
 
@@ -131,7 +131,7 @@ def test_a_watch_says_what_is_wrong_with_it(report: WatchReport, state: str) -> 
 
 def test_savings_are_told_by_the_guardrail_that_made_them() -> None:
     scene = Scene()
-    scene.journal.gains = {"spot": Money(saved=5), "rightSizing": Money(saved=1, held_back=9)}
+    scene.journal.gains = {"spot": MonthlyMoney(saved=5), "rightSizing": MonthlyMoney(saved=1, held_back=9)}
     assert scene.facts().savings == [("rightSizing", 1, 9), ("spot", 5, 0)]
 
 
@@ -145,5 +145,5 @@ def test_the_last_day_is_what_the_journal_remembers() -> None:
 
 def test_the_newest_lines_are_those_of_the_owner_that_was_told_of_last() -> None:
     newest = Scene().busy().journal.newest()
-    assert newest[0][0] == Owner("team-alpha", "Deployment", "shop")
+    assert newest[0][0] == DecisionOwner("team-alpha", "Deployment", "shop")
     assert all(len(lines) <= 2 for _, lines in newest)

@@ -14,10 +14,10 @@ import pytest
 
 from tests import factories
 from tests.dashboard._scene import BUDGET, HOSTILE, POLICY, Scene, exception
-from webhook.audit.journal import Money, Owner
+from webhook.audit.journal import DecisionOwner, MonthlyMoney
 from webhook.audit.render.style import CSS
 from webhook.dashboard import pages, workloads
-from webhook.dashboard.facts import Facts
+from webhook.dashboard.facts import Overview
 from webhook.policy._problems import PolicyProblem
 
 NOON = factories.NOON
@@ -188,7 +188,7 @@ def is_closed(text: str) -> bool:
 
 
 def test_hostile_texts_stay_texts_in_every_field_of_the_overview() -> None:
-    facts: Facts = spoiled(full_scene().facts())
+    facts: Overview = spoiled(full_scene().facts())
     assert sum(HOSTILE in text for text in texts(facts)) > 40
     text = pages.overview(facts)
     assert is_closed(text)
@@ -204,7 +204,7 @@ def test_hostile_texts_stay_texts_in_the_list_and_in_a_workload() -> None:
     assert HOSTILE in Reader(text).words
     for owner, _ in scene.journal.newest():
         decided = spoiled(workloads.decisions(scene.journal.of(*owner)))
-        text = pages.workload(Owner(HOSTILE, HOSTILE, HOSTILE), decided, NOON)
+        text = pages.workload(DecisionOwner(HOSTILE, HOSTILE, HOSTILE), decided, NOON)
         assert is_closed(text)
         assert HOSTILE in Reader(text).words
     assert is_closed(pages.problem(HOSTILE, HOSTILE, NOON))
@@ -265,5 +265,5 @@ def test_text_has_enough_contrast_in_both_schemes(scheme: str) -> None:
 
 def test_amounts_of_nothing_are_a_dash_with_a_name() -> None:
     scene = Scene().busy()
-    scene.journal.money["team-zero"] = Money()
+    scene.journal.money["team-zero"] = MonthlyMoney()
     assert 'aria-label="nothing"' in pages.overview(scene.facts())

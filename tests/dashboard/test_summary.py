@@ -8,7 +8,7 @@ import msgspec
 
 from tests import factories
 from tests.dashboard._scene import BUDGET, POLICY, Scene, exception
-from webhook.audit.journal import Owner
+from webhook.audit.journal import DecisionOwner
 from webhook.dashboard import summary
 from webhook.policy._problems import PolicyProblem
 
@@ -59,7 +59,7 @@ def test_uses_that_are_not_counted_are_null() -> None:
 def test_a_workload_is_told_by_the_lines_of_the_decision_log() -> None:
     scene = Scene()
     scene.mutate(factories.safe_pod(metadata={"name": "shop"}))
-    owner = Owner("team-alpha", "Pod", "shop")
+    owner = DecisionOwner("team-alpha", "Pod", "shop")
     document = json.loads(msgspec.json.encode(summary.workload(owner, scene.journal.of(*owner))))
     assert (document["namespace"], document["kind"], document["name"]) == owner
     assert document["decisions"][0]["entry"] == json.loads(scene.lines[0])

@@ -6,7 +6,7 @@ import pytest
 
 from tests import factories
 from tests.dashboard._scene import Scene
-from webhook.audit.journal import VERDICTS, Owner
+from webhook.audit.journal import VERDICTS, DecisionOwner
 from webhook.dashboard import workloads
 from webhook.dashboard.workloads import Query
 
@@ -107,4 +107,4 @@ def test_the_newest_decision_comes_first(scene: Scene) -> None:
 
 
 def test_a_workload_that_was_never_told_of_has_nothing() -> None:
-    assert workloads.decisions(Scene().journal.of(*Owner("a", "b", "c"))) == []
+    assert workloads.decisions(Scene().journal.of(*DecisionOwner("a", "b", "c"))) == []

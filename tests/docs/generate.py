@@ -39,9 +39,9 @@ _TYPES: dict[str, Any] = {
     "name": _names.DnsLabel,
     "name with dots": _names.DnsSubdomain,
     "service account": _names.ServiceAccount,
-    "exact name": _names.Subject,
+    "exact name": _names.SubjectName,
     "quantity": _base.QuantityText,
-    "decimal string": _base.Money,
+    "decimal string": _base.MoneyAmount,
     "day of the month, or weekday": budget.ResetDay,
 }
 _TYPE_OF_PATTERN = {TypeAdapter(kind).json_schema()["pattern"]: words for words, kind in _TYPES.items()}

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from webhook.kube import client as api
-from webhook.kube.budget_ledgers import Stored
+from webhook.kube.budget_ledgers import StoredLedger
 from webhook.ledger import _wire
-from webhook.ledger.sheet import Sheet
+from webhook.ledger.sheet import LedgerState
 
 T = TypeVar("T")
 
@@ -20,17 +20,17 @@ class FakeLedgers:
     """`webhook.kube.budget_ledgers.Ledgers` in memory."""
 
     def __init__(self) -> None:
-        self.stored: dict[str, Stored] = {}
-        self.history: list[Stored] = []
+        self.stored: dict[str, StoredLedger] = {}
+        self.history: list[StoredLedger] = []
         """All versions of all ledgers, in order."""
-        self.edited: set[Stored] = set()
+        self.edited: set[StoredLedger] = set()
         """Those of them that were edited by hand."""
         self.calls: list[str] = []
         self.before: Callable[[str], None] | None = None
         """Called before each call with its verb; it may change things, or raise an `ApiError`."""
         self.after: Callable[[str], None] | None = None
         """Called after each call was done; what it raises is a lost answer."""
-        self.listeners: list[Callable[[str, Stored], None]] = []
+        self.listeners: list[Callable[[str, StoredLedger], None]] = []
         """Watches: told each change as ``put`` or ``drop``."""
         self._lock = threading.RLock()
         self._version = 0
@@ -40,24 +40,24 @@ class FakeLedgers:
         """The newest version of anything."""
         return self._version
 
-    def read(self, name: str) -> Stored | None:
+    def read(self, name: str) -> StoredLedger | None:
         """Return a ledger."""
         return self._call("read", lambda: self.stored.get(name))
 
-    def create(self, name: str) -> Stored:
+    def create(self, name: str) -> StoredLedger:
         """Create a ledger that says nothing."""
 
-        def work() -> Stored:
+        def work() -> StoredLedger:
             if name in self.stored:
                 raise api.ConflictError(f"{name} exists", 409)
             return self.put(name, b"", uid=f"uid-{self._version}")
 
         return self._call("create", work)
 
-    def write(self, before: Stored, status: bytes) -> Stored:
+    def write(self, before: StoredLedger, status: bytes) -> StoredLedger:
         """Replace a status under its version."""
 
-        def work() -> Stored:
+        def work() -> StoredLedger:
             found = self.stored.get(before.name)
             if found is None or (found.uid, found.version) != (before.uid, before.version):
                 raise api.ConflictError(f"{before.name} has been modified", 409)
@@ -65,7 +65,7 @@ class FakeLedgers:
 
         return self._call("write", work)
 
-    def delete(self, before: Stored) -> None:
+    def delete(self, before: StoredLedger) -> None:
         """Delete a ledger under its version."""
 
         def work() -> None:
@@ -75,11 +75,11 @@ class FakeLedgers:
 
         self._call("delete", work)
 
-    def put(self, name: str, status: bytes, uid: str = "uid") -> Stored:
+    def put(self, name: str, status: bytes, uid: str = "uid") -> StoredLedger:
         """Store a ledger, as somebody who may do anything does."""
         with self._lock:
             self._version += 1
-            made = Stored(name, uid, str(self._version), status)
+            made = StoredLedger(name, uid, str(self._version), status)
             self.stored[name] = made
             self.history.append(made)
             self._say("put", made)
@@ -98,11 +98,11 @@ class FakeLedgers:
             made = self.put(name, json.dumps({**json.loads(found.status), **fields}).encode(), found.uid)
             self.edited.add(made)
 
-    def sheet(self, name: str) -> Sheet:
+    def sheet(self, name: str) -> LedgerState:
         """Return what a ledger says."""
         return _wire.decode(self.stored[name].status)
 
-    def sheets(self, name: str) -> list[Sheet]:
+    def sheets(self, name: str) -> list[LedgerState]:
         """Return what the writers of a ledger have ever written."""
         return [
             _wire.decode(each.status)
@@ -110,7 +110,7 @@ class FakeLedgers:
             if each.name == name and each.status and each not in self.edited
         ]
 
-    def _say(self, what: str, stored: Stored) -> None:
+    def _say(self, what: str, stored: StoredLedger) -> None:
         for listener in tuple(self.listeners):
             listener(what, stored)
 

@@ -8,16 +8,16 @@ from datetime import timedelta
 
 from tests.contracts.ledger import TTL, Clock
 from tests.fakes.ledgers import FakeLedgers
-from webhook.kube.budget_ledgers import Ledgers, Stored
+from webhook.kube.budget_ledgers import Ledgers, StoredLedger
 from webhook.ledger import balance
 from webhook.ledger.escrow import ACTIVE_SECONDS
 from webhook.ledger.shared import SharedLedger
 from webhook.ledger.store import Booking
-from webhook.ledger.writer import Surroundings
+from webhook.ledger.writer import Dependencies
 
 _HOLDERS = itertools.count()
 
-TERMS = balance.Terms(amount=100 * 730)
+TERMS = balance.BudgetTerms(amount=100 * 730)
 """At most 100 micro-units per hour."""
 
 
@@ -44,7 +44,7 @@ def replica(
         slept[0] += seconds
         time.sleep(seconds / 10)
 
-    around = Surroundings(
+    around = Dependencies(
         now=clock,
         monotonic=lambda: clock.now.timestamp() + slept[0],
         sleep=sleep,
@@ -61,7 +61,7 @@ def replica(
 def watch(ledgers: FakeLedgers, shared: SharedLedger) -> None:
     """Let a replica hear of every change from now on, at once."""
 
-    def hear(what: str, stored: Stored) -> None:
+    def hear(what: str, stored: StoredLedger) -> None:
         if what == "put":
             shared.copies.put(f"/{stored.name}", stored)
         else:

@@ -73,7 +73,7 @@ class InProcess:
         self._runner = asyncio.Runner()
         assert self._parts.watcher is not None
         self._runner.run(self._parts.watcher.refresh())
-        self._lane = lane.Lane(
+        self._lane = lane.AdmissionApp(
             partial(serve._answer, self._parts),
             ops.bare_application(""),
             shed=partial(serve._answer_overloaded, self._parts),

@@ -7,7 +7,16 @@ from typing import Any, cast
 import msgspec
 
 from webhook.cluster.snapshot import Snapshot
-from webhook.cluster.view import Claim, ClusterPod, Controller, LimitRangeItem, Namespace, Node, RuntimeClass, View
+from webhook.cluster.view import (
+    ClusterPod,
+    Controller,
+    LimitRangeItem,
+    Namespace,
+    Node,
+    RuntimeClass,
+    StorageClaim,
+    View,
+)
 from webhook.guardrails._contract import Context, WorkloadScale
 from webhook.kube.objects import ClaimTemplate, OwnerReference, Pod, Workload
 from webhook.pricing import book
@@ -29,7 +38,7 @@ class World:
         self,
         items: Sequence[LimitRangeItem] = (),
         nodes: Sequence[Node] = (),
-        claims: Sequence[Claim] = (),
+        claims: Sequence[StorageClaim] = (),
         payers: Mapping[str, str] | None = None,
         stateful_set: Workload | None = None,
         runtime_classes: Sequence[RuntimeClass] = (),
@@ -55,7 +64,7 @@ class World:
         """Return the node."""
         return self.nodes.get(name)
 
-    def claim(self, namespace: str, name: str) -> Claim | None:
+    def claim(self, namespace: str, name: str) -> StorageClaim | None:
         """Return the claim."""
         return self.claims.get(name) if namespace == "team" else None
 

@@ -9,7 +9,6 @@ import jsonpatch
 import msgspec
 
 from webhook.cluster.view import (
-    Claim,
     ClaimUser,
     ClusterPod,
     ContainerPolicy,
@@ -24,6 +23,7 @@ from webhook.cluster.view import (
     QuotaScope,
     ResourceQuota,
     RuntimeClass,
+    StorageClaim,
     VerticalPodAutoscaler,
 )
 from webhook.guardrails import right_sizing
@@ -241,7 +241,7 @@ class World:
     def node(self, name: str) -> Node | None:
         return None
 
-    def claim(self, namespace: str, name: str) -> Claim | None:
+    def claim(self, namespace: str, name: str) -> StorageClaim | None:
         return None
 
     def claim_payer(self, namespace: str, name: str) -> str | None:

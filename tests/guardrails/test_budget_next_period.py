@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests import factories
 from tests.admission.test_budgets import CLUSTER, QUIET, budget
 from webhook.ledger import balance
-from webhook.ledger.balance import Basis, Period, Terms
+from webhook.ledger.balance import BudgetBasis, BudgetPeriod, BudgetTerms
 from webhook.ledger.memory import MemoryLedger
 
 LAST_HOUR = datetime(2026, 11, 30, 23, tzinfo=UTC)
@@ -68,9 +68,9 @@ def test_a_workload_that_goes_on_is_told_and_a_job_that_ends_is_not() -> None:
     ],
 )
 def test_the_next_period_is_as_long_as_the_calendar_says(
-    period: Period, begins_on: int, now: datetime, hours: int
+    period: BudgetPeriod, begins_on: int, now: datetime, hours: int
 ) -> None:
-    assert balance.next_hours(Terms(1, period, "monthEnd", begins_on=begins_on), now) == hours
+    assert balance.next_hours(BudgetTerms(1, period, "monthEnd", begins_on=begins_on), now) == hours
 
 
 @settings(max_examples=150, deadline=None)
@@ -82,10 +82,10 @@ def test_the_next_period_is_as_long_as_the_calendar_says(
     st.integers(0, 40 * 86_400),
 )
 def test_no_limit_is_above_what_the_next_period_pays(
-    amount: int, period: Period, basis: Basis, spent: int, seconds: int
+    amount: int, period: BudgetPeriod, basis: BudgetBasis, spent: int, seconds: int
 ) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-    free = Terms(amount, period, basis)
+    free = BudgetTerms(amount, period, basis)
     bound = free._replace(pays_next=True)
     limit = balance.rate_limit(bound, spent=spent, now=now)
     assert limit <= balance.rate_limit(free, spent=spent, now=now)

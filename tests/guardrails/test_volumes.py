@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tests.guardrails._money_world import PRICES, World, context, pod
-from webhook.cluster.view import Claim, ClusterPod
+from webhook.cluster.view import ClusterPod, StorageClaim
 from webhook.guardrails import _money
 from webhook.guardrails._contract import Context, WorkloadScale
 from webhook.kube.objects import ClaimTemplate, OwnerReference, Pod, Workload
@@ -60,7 +60,7 @@ def test_without_prices_of_storage_volumes_are_not_even_looked_at() -> None:
     assert _cost(context(pod(volumes=[_ephemeral("lots"), *_mounts("data")]))) == 0
 
 
-_DATA = Claim("team", "data", "20Gi", "fast")
+_DATA = StorageClaim("team", "data", "20Gi", "fast")
 
 
 def _of(judged: Pod, uid: str) -> Pod:
@@ -112,7 +112,7 @@ def test_a_stateful_set_pays_for_the_claims_that_it_makes_and_not_for_those_it_n
     templates = msgspec.convert([_template("5Gi"), _template("1Gi", "fast", "logs")], list[ClaimTemplate])
     judged = context(
         pod(volumes=_mounts("shared")),
-        world=World(claims=[Claim("team", "shared", "100Gi")]),
+        world=World(claims=[StorageClaim("team", "shared", "100Gi")]),
         prices=STORED,
         scale=WorkloadScale("StatefulSet", 3, "3 replicas"),
         claim_templates=templates,

@@ -15,12 +15,12 @@ from tests.fakes import shared_ledger
 from tests.integration import _admission, _control_plane
 from webhook.kube import budget_ledgers
 from webhook.kube import client as api
-from webhook.kube.budget_ledgers import BudgetLedgers, Stored
+from webhook.kube.budget_ledgers import BudgetLedgers, StoredLedger
 from webhook.kube.reflector import Reflector
 from webhook.ledger import _wire
 from webhook.ledger.shared import SharedLedger
-from webhook.ledger.sheet import Sheet
-from webhook.ledger.store import Booking, Charge, LedgerError, Outcome
+from webhook.ledger.sheet import LedgerState
+from webhook.ledger.store import Booking, Charge, LedgerError, ReservationOutcome
 
 ROOT = Path(__file__).parents[2]
 CHARGE = [Charge("a", 100)]
@@ -34,7 +34,7 @@ class Shop:
         self.kubectl = kubectl
         self.clock = Clock()
         self.switches = shared_ledger.Switches()
-        self._running: list[tuple[SharedLedger, Reflector[Stored], api.Client]] = []
+        self._running: list[tuple[SharedLedger, Reflector[StoredLedger], api.Client]] = []
 
     def open(
         self, count: int = 1, wrap: Callable[[BudgetLedgers], BudgetLedgers] = lambda each: each
@@ -58,12 +58,12 @@ class Shop:
         self._running.clear()
         self.kubectl.must("delete", "budgetledgers", "--all", "--wait")
 
-    def stored(self, name: str = "a") -> Stored:
+    def stored(self, name: str = "a") -> StoredLedger:
         found = BudgetLedgers(self.plane.client()).read(name)
         assert found is not None
         return found
 
-    def sheet(self, name: str = "a") -> Sheet:
+    def sheet(self, name: str = "a") -> LedgerState:
         return _wire.decode(self.stored(name).status)
 
 
@@ -71,7 +71,7 @@ class History:
     """Every version of every ledger, as a watcher of one's own sees them."""
 
     def __init__(self, plane: _control_plane.ControlPlane) -> None:
-        self.sheets: list[Sheet] = []
+        self.sheets: list[LedgerState] = []
         self.versions: list[str] = []
         client = plane.client()
         listed = json.loads(client.get(budget_ledgers.PATH))["metadata"]["resourceVersion"]
@@ -87,7 +87,7 @@ class History:
                 self.versions.append(stored.version)
                 self.sheets.append(_wire.decode(stored.status))
 
-    def until(self, stored: Stored) -> None:
+    def until(self, stored: StoredLedger) -> None:
         """Wait until it has seen a version."""
         _admission.eventually("the watcher has seen it", lambda: stored.version in self.versions)
         self._stream.close()
@@ -124,8 +124,8 @@ def storm(replicas: Sequence[SharedLedger], pods: int) -> list[bool]:
     answers: list[bool] = []
     is_done = threading.Semaphore(0)
 
-    def done(answer: Outcome | LedgerError) -> None:
-        answers.append(isinstance(answer, Outcome) and answer.accepted)
+    def done(answer: ReservationOutcome | LedgerError) -> None:
+        answers.append(isinstance(answer, ReservationOutcome) and answer.accepted)
         is_done.release()
 
     def create(number: int) -> None:
@@ -154,7 +154,7 @@ class _Conflicting(BudgetLedgers):
 
     chance = random.Random(3)  # noqa: S311
 
-    def write(self, before: Stored, status: bytes) -> Stored:
+    def write(self, before: StoredLedger, status: bytes) -> StoredLedger:
         if self.chance.random() < 0.5:
             raise api.ConflictError("told to conflict", 409)
         return super().write(before, status)
@@ -167,7 +167,7 @@ class _Losing(BudgetLedgers):
         super().__init__(inner._rest)
         self._writes = 0
 
-    def write(self, before: Stored, status: bytes) -> Stored:
+    def write(self, before: StoredLedger, status: bytes) -> StoredLedger:
         stored = super().write(before, status)
         self._writes += 1
         if self._writes % 2:
@@ -195,7 +195,7 @@ class _Dying(BudgetLedgers):
         super().__init__(inner._rest)
         self.is_dead = threading.Event()
 
-    def write(self, before: Stored, status: bytes) -> Stored:
+    def write(self, before: StoredLedger, status: bytes) -> StoredLedger:
         super().write(before, status)
         self.is_dead.set()
         threading.Event().wait()
@@ -231,7 +231,7 @@ def test_a_ledger_that_was_edited_or_deleted_by_hand_is_made_anew(shop: Shop) ->
     shared_ledger.sync(shared, running, ["a"])
     patch = {"status": {"committed": "0.000000", "confirmed": "0.000000"}}
     shop.kubectl.must("patch", "budgetledger", "a", "--subresource=status", "--type=merge", "-p", json.dumps(patch))
-    assert shared.reserve("q", 41, CHARGE) == Outcome(False, "a", 60, 100)
+    assert shared.reserve("q", 41, CHARGE) == ReservationOutcome(False, "a", 60, 100)
     assert shared.reserve("q", 40, CHARGE).accepted
     found = shop.kubectl.get("budgetledger", "a")["status"]
     assert found["committed"] == "0.000100"

@@ -7,7 +7,7 @@ import pytest
 from tests.fakes.objects import FakeRest
 from webhook.kube import budget_ledgers
 from webhook.kube import client as api
-from webhook.kube.budget_ledgers import PATH, BudgetLedgers, Stored, decode, is_newer
+from webhook.kube.budget_ledgers import PATH, BudgetLedgers, StoredLedger, decode, is_newer
 from webhook.kube.watch_wire import Malformed, Meta
 
 
@@ -62,12 +62,12 @@ def test_one_that_is_gone_is_a_conflict_to_write_and_none_to_delete(rest: FakeRe
 @pytest.mark.parametrize("status", ['"status":{},', '"status":null,', ""])
 def test_a_ledger_that_says_nothing_has_no_status(status: str) -> None:
     document = f'{{{status}"metadata":{{"name":"a","uid":"u","resourceVersion":"7"}}}}'
-    assert decode(document.encode()) == Stored("a", "u", "7", b"")
+    assert decode(document.encode()) == StoredLedger("a", "u", "7", b"")
 
 
 def test_what_a_watch_brings_is_read_alike() -> None:
     raw = b'{"metadata":{"name":"a"},"status":{"seal":"x"}}'
-    assert decode(raw, Meta(name="a", uid="u", resource_version="8")) == Stored("a", "u", "8", b'{"seal":"x"}')
+    assert decode(raw, Meta(name="a", uid="u", resource_version="8")) == StoredLedger("a", "u", "8", b'{"seal":"x"}')
 
 
 def test_what_is_no_object_is_malformed(rest: FakeRest) -> None:
@@ -82,4 +82,4 @@ def test_what_is_no_object_is_malformed(rest: FakeRest) -> None:
     ("one", "other", "newer"), [("10", "9", True), ("9", "10", False), ("9", "9", False), ("x", "9", False)]
 )
 def test_versions_are_compared_as_numbers(one: str, other: str, newer: bool) -> None:
-    assert is_newer(Stored("a", "u", one, b""), Stored("a", "u", other, b"")) is newer
+    assert is_newer(StoredLedger("a", "u", one, b""), StoredLedger("a", "u", other, b"")) is newer

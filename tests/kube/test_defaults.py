@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from webhook.kube.defaults import apply_pod_defaults
-from webhook.kube.objects import Container, Pod, PodSpec, Volume
+from webhook.kube.objects import Container, Pod, PodSpec, PodVolume
 
 KEY = "container.apparmor.security.beta.kubernetes.io/"
 
@@ -26,7 +26,7 @@ def stored(document: dict[str, Any], *, template: bool = False) -> tuple[PodSpec
 def test_a_volume_without_a_source_becomes_an_empty_directory(template: bool) -> None:
     sources: list[dict[str, Any]] = [{"name": "a"}, {"name": "b", "secret": {}}, {"name": "c", "nfs": None}]
     spec, _ = stored({"spec": {"volumes": sources}}, template=template)
-    volumes: list[Volume] = spec.volumes or []
+    volumes: list[PodVolume] = spec.volumes or []
     assert [volume.empty_dir is not None for volume in volumes] == [True, False, True]
 
 

@@ -6,14 +6,14 @@ import msgspec
 import pytest
 
 from webhook.kube import device_claims, device_classes
-from webhook.kube.device_claims import Alternative, ClaimSpec, ClaimStatus, DeviceRequest
-from webhook.kube.device_classes import ClassSpec, DeviceClass, Pool
+from webhook.kube.device_claims import Alternative, ClaimStatus, DeviceRequest, ResourceClaimSpec
+from webhook.kube.device_classes import ClassSpec, DeviceClass, DevicePool
 
 Json = dict[str, Any]
 
 
 def _read(*requests: Json, results: list[Json] | None = None) -> tuple[DeviceRequest, ...]:
-    spec = msgspec.convert({"devices": {"requests": list(requests)}}, ClaimSpec)
+    spec = msgspec.convert({"devices": {"requests": list(requests)}}, ResourceClaimSpec)
     status = None
     if results is not None:
         status = msgspec.convert({"allocation": {"devices": {"results": results}}}, ClaimStatus)
@@ -69,7 +69,7 @@ def test_a_request_is_read(request_: Json, expected: tuple[DeviceRequest, ...]) 
 
 def test_nothing_is_asked_for_by_an_empty_claim() -> None:
     assert device_claims.read(None) == ()
-    assert device_claims.read(ClaimSpec()) == ()
+    assert device_claims.read(ResourceClaimSpec()) == ()
     assert _read() == ()
 
 
@@ -161,7 +161,13 @@ def test_all_devices_are_as_many_as_one_node_can_have_and_never_more_than_a_clai
         DeviceClass("any"),
         DeviceClass("x", driver="x"),
     ]
-    pools = [Pool("g", "a", 8), Pool("g", "b", 2), Pool("g", "b", 3), Pool("n", "", 40), Pool("n", "a", 1)]
+    pools = [
+        DevicePool("g", "a", 8),
+        DevicePool("g", "b", 2),
+        DevicePool("g", "b", 3),
+        DevicePool("n", "", 40),
+        DevicePool("n", "a", 1),
+    ]
     inventory = device_classes.inventory(classes, pools)
     every = {name: inventory.every(name) for name in ("gpu", "nic", "any", "x", "no-such-class")}
     assert every == {"gpu": 8, "nic": 32, "any": 32, "x": 32, "no-such-class": 32}

@@ -6,12 +6,12 @@ import pytest
 
 from tests.fakes.objects import FakeRest
 from webhook.kube import client, events
-from webhook.kube.events import Involved, Told
+from webhook.kube.events import EventText, Involved
 
 NOW = dt.datetime(2026, 11, 22, 12, 0, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(minutes=5)
 SHOP = Involved("Deployment", "team-alpha", "shop", "apps/v1", "uid-1")
-REFUSED = Told("PodRefused", "policy team, podSecurity: violates runAsNonRoot")
+REFUSED = EventText("PodRefused", "policy team, podSecurity: violates runAsNonRoot")
 PATH = f"/api/v1/namespaces/team-alpha/events/{events.name_of(SHOP, 'PodRefused')}"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from webhook.kube.places import Places, in_object
+from webhook.kube.places import SourceMap, in_object
 
 TEXT = """\
 # a comment
@@ -41,15 +41,15 @@ items:
     ],
 )
 def test_a_field_has_a_line(at: int, path: str, line: int) -> None:
-    assert Places(TEXT, {2, 16}).line(at, path) == line
+    assert SourceMap(TEXT, {2, 16}).line(at, path) == line
 
 
 def test_json_has_lines_too() -> None:
-    assert Places('{"kind": "Pod",\n "spec": {\n  "hostPID": true}}', {1}).line(1, "spec.hostPID") == 3
+    assert SourceMap('{"kind": "Pod",\n "spec": {\n  "hostPID": true}}', {1}).line(1, "spec.hostPID") == 3
 
 
 def test_documents_before_a_broken_one_have_lines() -> None:
-    assert Places(TEXT + "---\na: [", {2}).line(2, "spec.hostNetwork") == 5
+    assert SourceMap(TEXT + "---\na: [", {2}).line(2, "spec.hostNetwork") == 5
 
 
 @pytest.mark.parametrize(

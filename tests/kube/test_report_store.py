@@ -10,7 +10,7 @@ from tests.fakes.objects import FakeRest
 from tests.fakes.reports import FakeReports
 from webhook.audit.policy_reports import DIALECTS
 from webhook.kube import client, report_store
-from webhook.kube.report_store import Stored, Wanted
+from webhook.kube.report_store import StoredReport, Wanted
 
 REPORTS = DIALECTS[0]
 MANAGED = {"app.kubernetes.io/managed-by": "podgate"}
@@ -30,7 +30,7 @@ def wanted(namespace: str, digest: str = "new") -> Wanted:
     return Wanted(REPORTS.collection(namespace), "podgate", digest, lambda: document)
 
 
-def known(rest: FakeReports) -> dict[str, Stored]:
+def known(rest: FakeReports) -> dict[str, StoredReport]:
     return report_store.stored(rest, REPORTS, "podgate", MANAGED, DIGEST, nothing)
 
 

@@ -16,10 +16,10 @@ from tests.fakes.ledgers import FakeLedgers
 from tests.fakes.shared_ledger import TERMS
 from tests.fakes.steps import Steps
 from webhook.kube import client as api
-from webhook.kube.budget_ledgers import Stored
+from webhook.kube.budget_ledgers import StoredLedger
 from webhook.ledger.shared import SharedLedger
-from webhook.ledger.store import Booking, Charge, LedgerError, Outcome
-from webhook.ledger.writer import Surroundings
+from webhook.ledger.store import Booking, Charge, LedgerError, ReservationOutcome
+from webhook.ledger.writer import Dependencies
 
 T = TypeVar("T")
 
@@ -53,19 +53,19 @@ class _Way:
     def __init__(self, cluster: "Cluster") -> None:
         self._cluster = cluster
 
-    def read(self, name: str) -> Stored | None:
+    def read(self, name: str) -> StoredLedger | None:
         return self._call(partial(self._cluster.ledgers.read, name))
 
-    def create(self, name: str) -> Stored:
+    def create(self, name: str) -> StoredLedger:
         return self._call(partial(self._cluster.ledgers.create, name))
 
-    def write(self, before: Stored, status: bytes) -> Stored:
+    def write(self, before: StoredLedger, status: bytes) -> StoredLedger:
         self._cluster.steps.pause()
         if self._cluster.happens(self._cluster.faults.conflicts):
             raise api.ConflictError("told to conflict", 409)
         return self._call(partial(self._cluster.ledgers.write, before, status))
 
-    def delete(self, before: Stored) -> None:
+    def delete(self, before: StoredLedger) -> None:
         self._call(partial(self._cluster.ledgers.delete, before))
 
     def _call(self, work: Callable[[], T]) -> T:
@@ -87,9 +87,9 @@ class _Replica:
         steps = cluster.steps
         self.name = name
         self.is_alive = True
-        self.news: deque[tuple[str, Stored]] = deque()
+        self.news: deque[tuple[str, StoredLedger]] = deque()
         self.seen: set[str] = set()
-        around = Surroundings(
+        around = Dependencies(
             now=lambda: START + timedelta(seconds=steps.now),
             monotonic=lambda: steps.now,
             sleep=steps.pause,
@@ -119,7 +119,7 @@ class Cluster:
         self.pods: dict[str, Booking] = {}
         """Those that exist."""
         self.accepted: dict[str, Booking] = {}
-        self.answers: dict[str, Outcome | LedgerError | None] = {}
+        self.answers: dict[str, ReservationOutcome | LedgerError | None] = {}
         """The last word on each pod; None while there is none."""
         self._open = 0
         """Pods that have no answer yet."""
@@ -170,7 +170,7 @@ class Cluster:
         replica = self.steps.random.choice(alive)
         is_told: list[bool] = []
 
-        def told(answer: Callable[[], Outcome | LedgerError]) -> None:
+        def told(answer: Callable[[], ReservationOutcome | LedgerError]) -> None:
             if is_told:
                 return
             is_told.append(True)
@@ -180,17 +180,17 @@ class Cluster:
                 return
             self._answer(pod, answer())
 
-        def done(answer: Outcome | LedgerError) -> None:
+        def done(answer: ReservationOutcome | LedgerError) -> None:
             self.steps.call(partial(told, lambda: answer))
 
         charges = [Charge(budget, ROOM) for budget in pod.budgets]
         give_up = replica.shared.begin(pod.key, pod.micros, charges, None, seconds=seconds, done=done)
         self.steps.call(partial(told, give_up), after=seconds)
 
-    def _answer(self, pod: Booking, answer: Outcome | LedgerError) -> None:
+    def _answer(self, pod: Booking, answer: ReservationOutcome | LedgerError) -> None:
         self.answers[pod.key] = answer
         self._open -= 1
-        if not isinstance(answer, Outcome) or not answer.accepted:
+        if not isinstance(answer, ReservationOutcome) or not answer.accepted:
             return
         self.accepted[pod.key] = pod
         self.check()
@@ -207,7 +207,7 @@ class Cluster:
         for each in self.replicas:
             self.steps.call(partial(each.seen.add, pod.key), after=self.steps.random.uniform(0, self.LAG))
 
-    def _say(self, what: str, stored: Stored) -> None:
+    def _say(self, what: str, stored: StoredLedger) -> None:
         for each in self.replicas:
             each.news.append((what, stored))
             self.steps.call(partial(self._hear, each), each.name, after=self.steps.random.uniform(0, 0.05))

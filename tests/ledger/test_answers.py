@@ -12,7 +12,7 @@ from tests.fakes.shared_ledger import replica, watch
 from webhook.kube import client as api
 from webhook.ledger.answers import SILENT_SECONDS, Answers
 from webhook.ledger.shared import SharedLedger
-from webhook.ledger.store import Charge, LedgerError, Outcome
+from webhook.ledger.store import Charge, LedgerError, ReservationOutcome
 
 CHARGE = [Charge("a", 100)]
 LATE = api.LateError("PUT a: no answer in time")
@@ -37,12 +37,12 @@ class Desk:
 
         self.ledgers.before = before
 
-    def asks(self, key: str) -> Outcome | LedgerError:
+    def asks(self, key: str) -> ReservationOutcome | LedgerError:
         """Ask for room and wait for the answer."""
-        answers: list[Outcome | LedgerError] = []
+        answers: list[ReservationOutcome | LedgerError] = []
         is_done = threading.Event()
 
-        def done(answer: Outcome | LedgerError) -> None:
+        def done(answer: ReservationOutcome | LedgerError) -> None:
             answers.append(answer)
             is_done.set()
 
@@ -59,8 +59,8 @@ def desk() -> Iterator[Desk]:
     made.shared.close()
 
 
-def is_told_to_retry(said: Outcome | LedgerError) -> bool:
-    return isinstance(said, Outcome) and not said.accepted and "took too long" in said.reason
+def is_told_to_retry(said: ReservationOutcome | LedgerError) -> bool:
+    return isinstance(said, ReservationOutcome) and not said.accepted and "took too long" in said.reason
 
 
 @pytest.mark.parametrize(

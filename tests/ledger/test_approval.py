@@ -6,10 +6,10 @@ import pytest
 
 from webhook.ledger.approval import GRACE
 from webhook.ledger.memory import MemoryLedger
-from webhook.ledger.store import Booking, Charge, Owner
+from webhook.ledger.store import Booking, Charge, ProvenOwner
 
 LIMIT = [Charge("a", 100)]
-MINE = Owner("uid-mine")
+MINE = ProvenOwner("uid-mine")
 
 
 class _Clock:
@@ -32,7 +32,7 @@ def ledger(clock: _Clock) -> MemoryLedger:
     assert ledger.reserve("mine-1", 30, LIMIT, MINE).accepted
     assert ledger.reserve("mine-2", 30, LIMIT, MINE).accepted
     assert ledger.release("mine-2")
-    assert ledger.reserve("theirs", 70, LIMIT, Owner("uid-theirs")).accepted
+    assert ledger.reserve("theirs", 70, LIMIT, ProvenOwner("uid-theirs")).accepted
     return ledger
 
 
@@ -47,13 +47,13 @@ def test_a_replacement_is_admitted_although_others_took_the_money(ledger: Memory
     ("micros", "owner"),
     [
         pytest.param(30, None, id="nobody's pod"),
-        pytest.param(30, Owner("uid-new"), id="a controller that was never admitted"),
-        pytest.param(30, Owner("uid-theirs"), id="a controller that lost nothing"),
+        pytest.param(30, ProvenOwner("uid-new"), id="a controller that was never admitted"),
+        pytest.param(30, ProvenOwner("uid-theirs"), id="a controller that lost nothing"),
         pytest.param(31, MINE, id="more than was approved"),
         pytest.param(41, MINE._replace(surge=10), id="more than approved and surge"),
     ],
 )
-def test_what_replaces_nothing_is_refused(ledger: MemoryLedger, micros: int, owner: Owner | None) -> None:
+def test_what_replaces_nothing_is_refused(ledger: MemoryLedger, micros: int, owner: ProvenOwner | None) -> None:
     assert not ledger.reserve("new", micros, LIMIT, owner).accepted
     assert ledger.committed("a") == 100
 
@@ -104,7 +104,7 @@ def come_and_go(ledger: MemoryLedger, controllers: int, pods: int = 4) -> None:
     """Let controllers fill the budget one after the other, each of whose pods are gone when the next one comes."""
     for number in range(controllers):
         for pod in range(pods):
-            ledger.reserve(f"{number}-{pod}", 25, LIMIT, Owner(f"uid-{number}"))
+            ledger.reserve(f"{number}-{pod}", 25, LIMIT, ProvenOwner(f"uid-{number}"))
         for pod in range(pods):
             ledger.release(f"{number}-{pod}")
 
@@ -112,7 +112,7 @@ def come_and_go(ledger: MemoryLedger, controllers: int, pods: int = 4) -> None:
 def come_back(ledger: MemoryLedger, controllers: int, pods: int = 4) -> int:
     for number in range(controllers):
         for pod in range(pods):
-            ledger.reserve(f"{number}-{pod}-again", 25, LIMIT, Owner(f"uid-{number}"))
+            ledger.reserve(f"{number}-{pod}-again", 25, LIMIT, ProvenOwner(f"uid-{number}"))
     return ledger.committed("a")
 
 
@@ -128,14 +128,14 @@ def test_controllers_that_leave_each_other_room_are_approved_for_one_budget_toge
 def test_who_runs_on_room_that_another_may_come_back_to_is_one_budget_more_at_most(clock: _Clock) -> None:
     ledger = MemoryLedger(clock=clock)
     come_and_go(ledger, 5)
-    assert all(ledger.reserve(f"last-{pod}", 25, LIMIT, Owner("uid-last")).accepted for pod in range(4))
+    assert all(ledger.reserve(f"last-{pod}", 25, LIMIT, ProvenOwner("uid-last")).accepted for pod in range(4))
     assert come_back(ledger, 5) == 200
     ledger.release("last-0")
-    assert not ledger.reserve("last-4", 25, LIMIT, Owner("uid-last")).accepted
+    assert not ledger.reserve("last-4", 25, LIMIT, ProvenOwner("uid-last")).accepted
 
 
 def test_who_was_let_in_on_promised_room_is_approved_once_both_fit(ledger: MemoryLedger, clock: _Clock) -> None:
-    theirs = Owner("uid-theirs")
+    theirs = ProvenOwner("uid-theirs")
     ledger.release("theirs")
     assert ledger.reserve("theirs-1", 50, LIMIT, theirs).accepted  # 30 run, 30 may come back.
     running = [Booking("mine-1", 30, ("a",), "uid-mine"), Booking("theirs-1", 50, ("a",), "uid-theirs")]
@@ -154,9 +154,9 @@ def test_a_budget_that_refuses_nothing_approves_everything(clock: _Clock) -> Non
     ledger = MemoryLedger(clock=clock)
     for number in range(3):
         for pod in range(4):
-            assert ledger.reserve(f"{number}-{pod}", 25, [Charge("a", None)], Owner(f"uid-{number}")).accepted
+            assert ledger.reserve(f"{number}-{pod}", 25, [Charge("a", None)], ProvenOwner(f"uid-{number}")).accepted
     ledger.release("2-3")
-    assert ledger.reserve("2-4", 25, LIMIT, Owner("uid-2")).accepted
+    assert ledger.reserve("2-4", 25, LIMIT, ProvenOwner("uid-2")).accepted
 
 
 def test_pods_that_were_admitted_elsewhere_are_approved_within_the_limit_too(clock: _Clock) -> None:
@@ -187,4 +187,4 @@ def test_what_a_new_budget_finds_running_is_approved_although_it_is_beyond(clock
     ledger.recount(running)
     ledger.recount([pod._replace(budgets=("a", "b")) for pod in running])
     ledger.recount([pod._replace(budgets=("a", "b")) for pod in running[:-1]])
-    assert ledger.reserve("again", 25, LIMIT, Owner("uid-2")).accepted
+    assert ledger.reserve("again", 25, LIMIT, ProvenOwner("uid-2")).accepted

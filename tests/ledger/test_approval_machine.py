@@ -14,15 +14,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.contracts.ledger import Clock
 from webhook.ledger.approval import GRACE
 from webhook.ledger.memory import MemoryLedger
-from webhook.ledger.store import Booking, Charge, Owner, Place, Pods
+from webhook.ledger.store import Booking, Charge, ControllerKey, PodCount, ProvenOwner
 
 LIMIT = 100
 PRICES = {"web": 10, "db": 25}
 CHARGE = [Charge("a", LIMIT)]
-PLACE = Place("ns", "Deployment", "x")
+PLACE = ControllerKey("ns", "Deployment", "x")
 
 
-class Count(Pods):
+class Count(PodCount):
     """What runs, and what controllers want."""
 
     def __init__(self, pods: list[Booking], wanted: dict[str, int]) -> None:
@@ -32,7 +32,7 @@ class Count(Pods):
     def __iter__(self):  # type: ignore[no-untyped-def]  # noqa: ANN204  of Booking
         return iter(self._pods)
 
-    def wanted(self, uid: str, place: Place) -> int | None:
+    def wanted(self, uid: str, place: ControllerKey) -> int | None:
         assert place == PLACE
         return self._wanted.get(uid)
 
@@ -65,7 +65,7 @@ class Machine(RuleBasedStateMachine):
         fits = self._committed() + price <= LIMIT
         running, leaving = self._of(owner, leaving=False), self._of(owner, leaving=True)
         overdue = [each for each in leaving if self.clock.now - self.left[each] >= GRACE]  # type: ignore[operator]
-        made = Owner(owner, surge * price, is_of_pods=True, place=PLACE)
+        made = ProvenOwner(owner, surge * price, is_of_pods=True, place=PLACE)
         accepted = self.ledger.reserve(key, price, CHARGE, made).accepted
         assert accepted or not fits
         if accepted and not fits:
@@ -81,7 +81,7 @@ class Machine(RuleBasedStateMachine):
     def a_controller_asks_for_a_dearer_pod(self, owner: str, times: int, surge: int) -> None:
         """It gets one as far as its other pods left some room; there is no surge."""
         price = PRICES[owner] * times
-        made = Owner(owner, surge * price, is_of_pods=True, place=PLACE)
+        made = ProvenOwner(owner, surge * price, is_of_pods=True, place=PLACE)
         running = sum(self.pods[each][1] for each in self._of(owner, leaving=False))
         if self.ledger.is_replacement("a", price, made):
             assert running + price <= self.approved[owner] * PRICES[owner]

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webhook.ledger import balance
-from webhook.ledger.balance import Period, Spending, Terms
+from webhook.ledger.balance import BudgetPeriod, BudgetTerms, Spending
 
 MONEY = 10**6
 NOON = datetime(2026, 11, 11, 12, tzinfo=UTC)
 """A Wednesday in a month of 30 days."""
-TERMS = Terms(amount=730 * MONEY)
+TERMS = BudgetTerms(amount=730 * MONEY)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ TERMS = Terms(amount=730 * MONEY)
     ],
 )
 def test_periods_are_those_of_the_calendar_in_utc(
-    period: Period, now: datetime, begin: datetime, end: datetime
+    period: BudgetPeriod, now: datetime, begin: datetime, end: datetime
 ) -> None:
     assert balance.period_bounds(period, now) == (begin, end)
 
@@ -63,7 +63,7 @@ def test_periods_are_those_of_the_calendar_in_utc(
     ],
 )
 def test_a_period_begins_on_its_reset_day(
-    period: Period,
+    period: BudgetPeriod,
     begins_on: int,
     now: tuple[int, int, int],
     begin: tuple[int, int, int],
@@ -108,7 +108,7 @@ def test_a_time_without_zone_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("period", "hours"), [("monthly", 720), ("weekly", 168), ("daily", 24)])
-def test_only_a_month_is_as_long_as_the_price_list_says(period: Period, hours: int) -> None:
+def test_only_a_month_is_as_long_as_the_price_list_says(period: BudgetPeriod, hours: int) -> None:
     terms = TERMS._replace(period=period, hours_per_month=720)
     assert terms.hours == hours
     assert balance.used(terms, 5) == 5 * hours
@@ -123,23 +123,23 @@ def test_only_a_month_is_as_long_as_the_price_list_says(period: Period, hours: i
         pytest.param(TERMS._replace(reject_at=50), 0, MONEY // 2, id="half of it"),
         pytest.param(TERMS._replace(reject_at=110), 0, 11 * MONEY // 10, id="overdraft"),
         pytest.param(TERMS._replace(amount=730 * MONEY - 1), 0, MONEY - 1, id="rounded down"),
-        pytest.param(Terms(48 * MONEY, "daily", "monthEnd"), 0, 4 * MONEY, id="half a day is left"),
-        pytest.param(Terms(48 * MONEY, "daily", "monthEnd"), 36 * MONEY, MONEY, id="most of it is spent"),
-        pytest.param(Terms(48 * MONEY, "daily", "monthEnd"), 50 * MONEY, 0, id="overspent"),
+        pytest.param(BudgetTerms(48 * MONEY, "daily", "monthEnd"), 0, 4 * MONEY, id="half a day is left"),
+        pytest.param(BudgetTerms(48 * MONEY, "daily", "monthEnd"), 36 * MONEY, MONEY, id="most of it is spent"),
+        pytest.param(BudgetTerms(48 * MONEY, "daily", "monthEnd"), 50 * MONEY, 0, id="overspent"),
     ],
 )
-def test_rate_limit_is_the_greatest_rate_within_the_amount(terms: Terms, spent: int, limit: int) -> None:
+def test_rate_limit_is_the_greatest_rate_within_the_amount(terms: BudgetTerms, spent: int, limit: int) -> None:
     found = balance.rate_limit(terms, spent=spent, now=NOON)
     assert found == limit
 
 
 def test_month_end_needs_the_time() -> None:
     with pytest.raises(ValueError, match="needs the time"):
-        balance.rate_limit(Terms(MONEY, basis="monthEnd"))
+        balance.rate_limit(BudgetTerms(MONEY, basis="monthEnd"))
 
 
 def test_month_end_adds_what_was_spent_and_what_is_committed_until_the_end() -> None:
-    terms = Terms(100 * MONEY, "daily", "monthEnd")
+    terms = BudgetTerms(100 * MONEY, "daily", "monthEnd")
     assert balance.used(terms, 2 * MONEY, spent=10 * MONEY, now=NOON) == (10 + 2 * 12) * MONEY
     assert balance.used(terms, 2 * MONEY, spent=10 * MONEY, now=NOON + timedelta(minutes=30)) == 33 * MONEY
 
@@ -149,16 +149,16 @@ def test_month_end_adds_what_was_spent_and_what_is_committed_until_the_end() -> 
     [(0, None), (749, None), (750, 75), (899, 75), (900, 90), (5000, 90), (Fraction(7499, 10), None)],
 )
 def test_a_threshold_is_reached_at_it(amount: balance.Amount, percent: int | None) -> None:
-    assert balance.reached(Terms(1000, warn_at=(75, 90)), amount) == percent
+    assert balance.reached(BudgetTerms(1000, warn_at=(75, 90)), amount) == percent
 
 
 def test_without_thresholds_nothing_is_reached() -> None:
-    assert balance.reached(Terms(1000), 1000) is None
+    assert balance.reached(BudgetTerms(1000), 1000) is None
 
 
 @pytest.mark.parametrize(("amount", "above"), [(1000, False), (1001, True), (Fraction(2001, 2), True)])
 def test_exactly_the_amount_is_within(amount: balance.Amount, above: bool) -> None:
-    assert balance.is_above(Terms(1000), amount) is above
+    assert balance.is_above(BudgetTerms(1000), amount) is above
 
 
 def test_a_new_day_begins_at_zero() -> None:
@@ -168,7 +168,7 @@ def test_a_new_day_begins_at_zero() -> None:
 
 
 _terms = st.builds(
-    Terms,
+    BudgetTerms,
     amount=st.integers(1, 10**15),
     period=st.sampled_from(("monthly", "weekly", "daily")),
     basis=st.sampled_from(("runRate", "monthEnd")),
@@ -183,7 +183,7 @@ _terms = st.builds(
 @settings(max_examples=150, deadline=None)
 @given(_terms, st.integers(0, 10**12), st.integers(0, 10**15), st.integers(0, 10**6))
 def test_a_rate_is_above_its_limit_exactly_where_its_use_is_above_the_amount(
-    terms: Terms, rate: int, spent: int, seconds: int
+    terms: BudgetTerms, rate: int, spent: int, seconds: int
 ) -> None:
     now = NOON + timedelta(seconds=seconds)
     limit = balance.rate_limit(terms, spent=spent, now=now)

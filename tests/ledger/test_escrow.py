@@ -12,7 +12,7 @@ from tests.fakes.shared_ledger import lead, replica, settle, sync, watch
 from webhook.kube import client as api
 from webhook.ledger.escrow import ACTIVE_SECONDS, USE_SECONDS
 from webhook.ledger.shared import SharedLedger
-from webhook.ledger.store import Booking, Charge, LedgerError, Outcome
+from webhook.ledger.store import Booking, Charge, LedgerError, ReservationOutcome
 
 SECOND = timedelta(seconds=1)
 CHARGE = [Charge("a", 100)]
@@ -129,7 +129,7 @@ def test_a_second_budget_that_refuses_gives_back_what_was_booked_from_a_share(ho
     held = house.ledgers.sheet("a").shared
     assert held > 0
     for turn in range(20):
-        assert one.reserve(f"no-{turn}", 1, [*CHARGE, Charge("b", 100)]) == Outcome(False, "b", 100, 100)
+        assert one.reserve(f"no-{turn}", 1, [*CHARGE, Charge("b", 100)]) == ReservationOutcome(False, "b", 100, 100)
     assert one.committed("a") == 6
     settle([one], house.clock)
     assert house.ledgers.sheet("a").known == 6
@@ -223,7 +223,7 @@ def test_a_pod_of_a_hundred_budgets_of_which_one_is_full_is_refused_and_leaves_n
     (one,) = house.open(1)
     charges = [Charge(f"budget-{number:03}", 100) for number in range(100)]
     one.reserve("q", 98, [charges[50]])
-    assert one.reserve("p", 5, charges) == Outcome(False, "budget-050", 98, 100)
+    assert one.reserve("p", 5, charges) == ReservationOutcome(False, "budget-050", 98, 100)
     settle([one], house.clock)
     known = [house.ledgers.sheet(charge.budget).known for charge in charges if charge.budget in house.ledgers.stored]
     assert sum(known) == 98
@@ -237,9 +237,9 @@ def test_who_gives_up_on_a_budget_that_is_full_is_refused_with_the_figure(house:
         house.clock.now += timedelta(seconds=30)
 
     house.ledgers.before = slow
-    answers: list[Outcome | LedgerError] = []
+    answers: list[ReservationOutcome | LedgerError] = []
     give_up = one.begin("p", 5, CHARGE, None, seconds=1, done=answers.append)
-    assert give_up() == Outcome(False, "a", 98, 100)
+    assert give_up() == ReservationOutcome(False, "a", 98, 100)
 
 
 def test_who_gives_up_on_an_api_server_that_takes_its_time_is_refused_and_holds_nothing(house: House) -> None:
@@ -254,11 +254,11 @@ def test_who_gives_up_on_an_api_server_that_takes_its_time_is_refused_and_holds_
             gate.wait(10)
 
     house.ledgers.before = before
-    answers: list[Outcome | LedgerError] = []
+    answers: list[ReservationOutcome | LedgerError] = []
     give_up = one.begin("p", 5, CHARGE, None, seconds=1, done=answers.append)
     assert begun.wait(10)
     said = give_up()
-    assert isinstance(said, Outcome)
+    assert isinstance(said, ReservationOutcome)
     assert (said.accepted, said.budget, said.committed, said.limit) == (False, "a", 1, 100)
     assert "took too long" in said.reason
     gate.set()

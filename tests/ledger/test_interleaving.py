@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.ledger.interleaved import ROOM, Cluster, Faults
-from webhook.ledger.store import LedgerError, Outcome
+from webhook.ledger.store import LedgerError, ReservationOutcome
 
 Make = Callable[..., Cluster]
 
@@ -128,4 +128,4 @@ def test_the_same_seed_gives_the_same_run(make: Make) -> None:
         each.answered()
     assert runs[0].answers == runs[1].answers
     assert runs[0].steps.taken == runs[1].steps.taken
-    assert isinstance(next(iter(runs[0].answers.values())), Outcome | LedgerError)
+    assert isinstance(next(iter(runs[0].answers.values())), ReservationOutcome | LedgerError)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from webhook.ledger.memory import MemoryLedger
-from webhook.ledger.store import Booking, Charge, LedgerError, LedgerStore, Outcome
+from webhook.ledger.store import Booking, Charge, LedgerError, LedgerStore, ReservationOutcome
 
 START = datetime(2026, 11, 11, tzinfo=UTC)
 
@@ -41,7 +41,7 @@ def ledger(clock: _Clock) -> Iterator[MemoryLedger]:
 
 
 def test_a_pod_is_booked_against_all_of_its_budgets(ledger: MemoryLedger) -> None:
-    assert ledger.reserve("p", 40, [Charge("a", 100), Charge("b", None)]) == Outcome(accepted=True)
+    assert ledger.reserve("p", 40, [Charge("a", 100), Charge("b", None)]) == ReservationOutcome(accepted=True)
     assert (ledger.committed("a"), ledger.committed("b"), ledger.committed("other")) == (40, 40, 0)
 
 
@@ -53,7 +53,7 @@ def test_exactly_the_limit_is_within(ledger: MemoryLedger) -> None:
 def test_one_budget_that_refuses_leaves_all_untouched_and_says_why(ledger: MemoryLedger) -> None:
     ledger.reserve("p", 70, [Charge("b", 100)])
     outcome = ledger.reserve("q", 40, [Charge("a", 100), Charge("b", 100)])
-    assert outcome == Outcome(accepted=False, budget="b", committed=70, limit=100)
+    assert outcome == ReservationOutcome(accepted=False, budget="b", committed=70, limit=100)
     assert (ledger.committed("a"), ledger.committed("b"), ledger.size()) == (0, 70, 1)
 
 
@@ -72,7 +72,7 @@ def test_a_resize_books_the_difference(ledger: MemoryLedger) -> None:
     ledger.reserve("p", 60, [Charge("a", 100)])
     ledger.reserve("q", 20, [Charge("a", 100)])
     assert ledger.reserve("p", 80, [Charge("a", 100)]).accepted
-    assert ledger.reserve("p", 81, [Charge("a", 100)]) == Outcome(False, "a", 20, 100)
+    assert ledger.reserve("p", 81, [Charge("a", 100)]) == ReservationOutcome(False, "a", 20, 100)
     assert ledger.committed("a") == 100
     assert ledger.reserve("p", 50, [Charge("a", 10)]).accepted
     assert ledger.committed("a") == 70

@@ -12,7 +12,7 @@ from tests.contracts.ledger import Clock
 from tests.fakes.ledgers import FakeLedgers
 from tests.fakes.shared_ledger import replica, sync, watch
 from webhook.ledger.sheet import SETTLE
-from webhook.ledger.store import Booking, Charge, Owner
+from webhook.ledger.store import Booking, Charge, ProvenOwner
 
 CHARGE = [Charge("a", 100)]
 PODS = 9
@@ -35,7 +35,7 @@ class Cluster:
         for each in self.replicas:
             each.close()
 
-    def create(self, pod: str, through: int, owner: Owner | None = None) -> bool:
+    def create(self, pod: str, through: int, owner: ProvenOwner | None = None) -> bool:
         accepted = self.replicas[through % 3].reserve(pod, RATE, CHARGE, owner).accepted
         if accepted:
             self.pods[pod] = Booking(pod, RATE, ("a",), owner.uid if owner is not None else "")
@@ -57,9 +57,9 @@ class Cluster:
             each.recount(self.pods.values())
         sync(self.replicas[leader % 3], self.pods.values(), ["a"])
 
-    def full(self, surge: int) -> Owner:
+    def full(self, surge: int) -> ProvenOwner:
         """Fill the budget: most of it by the pods of one controller, admitted through all replicas."""
-        web = Owner("web", surge * RATE)
+        web = ProvenOwner("web", surge * RATE)
         for pod in range(PODS):
             assert self.create(f"old-{pod}", pod, web)
         assert self.create("other", 0)
@@ -78,7 +78,7 @@ def cluster() -> Iterator[Cluster]:
     made.close()
 
 
-def roll(cluster: Cluster, web: Owner, *, seconds: list[int], counts: list[bool], first: int) -> None:
+def roll(cluster: Cluster, web: ProvenOwner, *, seconds: list[int], counts: list[bool], first: int) -> None:
     """Replace pod by pod: a new one comes, runs, and an old one goes."""
     for pod in range(PODS):
         assert cluster.create(f"new-{pod}", first + pod, web), pod

@@ -12,13 +12,13 @@ from tests.contracts.ledger import START, TTL, Clock
 from tests.fakes.ledgers import FakeLedgers
 from tests.fakes.shared_ledger import TERMS, Switches, lead, replica, sync, watch
 from webhook.kube import client as api
-from webhook.kube.budget_ledgers import Stored
+from webhook.kube.budget_ledgers import StoredLedger
 from webhook.ledger import _wire
-from webhook.ledger.balance import Terms
+from webhook.ledger.balance import BudgetTerms
 from webhook.ledger.shared import UNUSED, SharedLedger
-from webhook.ledger.sheet import MOST_RESERVATIONS, SETTLE, STALE, Sheet
-from webhook.ledger.store import Booking, Charge, LedgerError, Outcome, Owner
-from webhook.ledger.writer import Surroundings
+from webhook.ledger.sheet import MOST_RESERVATIONS, SETTLE, STALE, LedgerState
+from webhook.ledger.store import Booking, Charge, LedgerError, ProvenOwner, ReservationOutcome
+from webhook.ledger.writer import Dependencies
 
 SECOND = timedelta(seconds=1)
 CHARGE = [Charge("a", 100)]
@@ -58,8 +58,8 @@ def storm(replicas: Sequence[SharedLedger], pods: int, micros: int = 1) -> list[
     answers: list[bool] = []
     is_done = threading.Semaphore(0)
 
-    def done(answer: Outcome | LedgerError) -> None:
-        answers.append(isinstance(answer, Outcome) and answer.accepted)
+    def done(answer: ReservationOutcome | LedgerError) -> None:
+        answers.append(isinstance(answer, ReservationOutcome) and answer.accepted)
         is_done.release()
 
     def create(replica: int) -> None:
@@ -95,7 +95,7 @@ def test_one_write_serves_many_reviews(house: House) -> None:
 
     house.ledgers.before = before
     (one,) = house.open()
-    answers: list[Outcome | LedgerError] = []
+    answers: list[ReservationOutcome | LedgerError] = []
     for pod in range(50):
         one.begin(f"p{pod}", 1, CHARGE, None, seconds=30, done=answers.append)
     gate.set()
@@ -156,13 +156,13 @@ class _Dying(FakeLedgers):
         self._is_done = is_done
         self.is_dead = threading.Event()
 
-    def read(self, name: str) -> Stored | None:
+    def read(self, name: str) -> StoredLedger | None:
         return self._inner.read(name)
 
-    def create(self, name: str) -> Stored:
+    def create(self, name: str) -> StoredLedger:
         return self._inner.create(name)
 
-    def write(self, before: Stored, status: bytes) -> Stored:
+    def write(self, before: StoredLedger, status: bytes) -> StoredLedger:
         if self._is_done:
             self._inner.write(before, status)
         self.is_dead.set()
@@ -231,12 +231,12 @@ def test_while_news_of_pods_were_away_for_a_moment_a_reservation_waits_longer(ho
 
 def test_a_controller_whose_pod_was_refused_elsewhere_asks_again_and_needs_no_more_room(house: House) -> None:
     one, two = house.open(2)
-    web = Owner("web")
+    web = ProvenOwner("web")
     assert one.reserve("refused", 60, CHARGE, web).accepted
     assert not two.reserve("again", 60, CHARGE, web).accepted, "the first may still come"
     house.clock.now += STALE + SECOND
     two.unchanged()
-    assert not two.reserve("other", 60, CHARGE, Owner("api")).accepted
+    assert not two.reserve("other", 60, CHARGE, ProvenOwner("api")).accepted
     assert two.reserve("again", 60, CHARGE, web).accepted
     assert set(house.ledgers.sheet("a").reservations) == {"again"}
 
@@ -244,7 +244,7 @@ def test_a_controller_whose_pod_was_refused_elsewhere_asks_again_and_needs_no_mo
 def test_a_second_budget_that_refuses_gives_the_first_back(house: House) -> None:
     (one,) = house.open()
     one.reserve("q", 100, [Charge("b", 100)])
-    assert one.reserve("p", 60, [Charge("b", 100), *CHARGE]) == Outcome(False, "b", 100, 100)
+    assert one.reserve("p", 60, [Charge("b", 100), *CHARGE]) == ReservationOutcome(False, "b", 100, 100)
     eventually(lambda: house.committed() == 0)
 
 
@@ -311,7 +311,7 @@ def test_pods_that_came_while_nobody_asked_are_found(house: House) -> None:
     (one,) = house.open()
     sync(one, [Booking("p", 160, ("a",))])
     assert house.committed() == 160
-    assert one.reserve("q", 1, CHARGE) == Outcome(False, "a", 160, 100)
+    assert one.reserve("q", 1, CHARGE) == ReservationOutcome(False, "a", 160, 100)
 
 
 # --- counting ---------------------------------------------------------------------------------------------------------
@@ -374,7 +374,7 @@ def test_only_so_many_pods_are_created_at_a_time_and_the_refusal_says_so(house: 
     full = house.ledgers.sheet("a")
     template = full.reservations["p"]
     full.reservations.update({f"q{n}": template for n in range(MOST_RESERVATIONS - 1)})
-    crowded = Sheet(0, 0, full.reservations, full.spending)
+    crowded = LedgerState(0, 0, full.reservations, full.spending)
     house.ledgers.put("a", _wire.encode(crowded, house.clock.now))
     outcome = one.reserve("r", 1, [Charge("a", 10**9)])
     assert (outcome.accepted, outcome.budget) == (False, "a")
@@ -387,7 +387,7 @@ def test_only_so_many_pods_are_created_at_a_time_and_the_refusal_says_so(house: 
 def test_a_lowered_amount_lets_nothing_more_in_and_takes_nothing_away(house: House) -> None:
     (one,) = house.open()
     assert one.reserve("p", 60, CHARGE).accepted
-    assert one.reserve("q", 1, [Charge("a", 50)]) == Outcome(False, "a", 60, 50)
+    assert one.reserve("q", 1, [Charge("a", 50)]) == ReservationOutcome(False, "a", 60, 50)
     assert house.committed() == 60
 
 
@@ -396,7 +396,7 @@ def test_a_lowered_amount_lets_nothing_more_in_and_takes_nothing_away(house: Hou
 
 def test_a_replacement_is_booked_beside_what_is_committed(house: House) -> None:
     one, two = house.open(2)
-    web = Owner("web", surge=10)
+    web = ProvenOwner("web", surge=10)
     for pod in range(9):
         assert one.reserve(f"p{pod}", 10, CHARGE, web).accepted
     assert two.reserve("other", 10, CHARGE).accepted
@@ -410,7 +410,7 @@ def test_a_replacement_is_booked_beside_what_is_committed(house: House) -> None:
 def test_surges_through_different_replicas_do_not_add_up(house: House) -> None:
     """A pod that was let in as a replacement approves nothing, whichever replica counts it."""
     one, two = house.open(2)
-    web = Owner("web", surge=10)
+    web = ProvenOwner("web", surge=10)
     pods = {f"p{pod}": Booking(f"p{pod}", 10, ("a",), "web") for pod in range(9)}
     for pod in pods:
         assert one.reserve(pod, 10, CHARGE, web).accepted
@@ -432,7 +432,7 @@ def test_surges_through_different_replicas_do_not_add_up(house: House) -> None:
 def test_controllers_that_leave_each_other_room_are_approved_for_one_budget_together(house: House, asked: int) -> None:
     replicas = house.open(2)
     for number in range(3):
-        owner = Owner(f"c{number}")
+        owner = ProvenOwner(f"c{number}")
         pods = [Booking(f"{number}-{pod}", 25, ("a",), owner.uid) for pod in range(4)]
         assert all(replicas[0].reserve(pod.key, 25, CHARGE, owner).accepted for pod in pods)
         house.clock.now += SETTLE
@@ -440,7 +440,7 @@ def test_controllers_that_leave_each_other_room_are_approved_for_one_budget_toge
             for each in replicas:
                 sync(each, running)
     back = [
-        replicas[asked].reserve(f"{number}-{pod}-again", 25, CHARGE, Owner(f"c{number}")).accepted
+        replicas[asked].reserve(f"{number}-{pod}-again", 25, CHARGE, ProvenOwner(f"c{number}")).accepted
         for number in range(3)
         for pod in range(4)
     ]
@@ -454,24 +454,24 @@ def test_controllers_that_leave_each_other_room_are_approved_for_one_budget_toge
         pytest.param(TERMS._replace(grace_until=START.date()), id="it only warns today"),
     ],
 )
-def test_what_a_budget_let_in_that_refuses_nothing_is_replaced_once_it_does(house: House, terms: Terms) -> None:
+def test_what_a_budget_let_in_that_refuses_nothing_is_replaced_once_it_does(house: House, terms: BudgetTerms) -> None:
     one, two = house.open(2)
     pods = [Booking(f"{number}-{pod}", 25, ("a",), f"c{number}") for number in range(3) for pod in range(4)]
     for each in (one, two):
         each.follow({"a": terms})
         each.recount([])
     for pod in pods:
-        assert one.reserve(pod.key, 25, [Charge("a", None)], Owner(pod.owner)).accepted
+        assert one.reserve(pod.key, 25, [Charge("a", None)], ProvenOwner(pod.owner)).accepted
     house.clock.now += SETTLE
     for running in (pods, pods[:-1]):
         for each in (one, two):
             sync(each, running)
-    assert one.reserve("again", 25, CHARGE, Owner(pods[-1].owner)).accepted
+    assert one.reserve("again", 25, CHARGE, ProvenOwner(pods[-1].owner)).accepted
 
 
 def test_a_replacement_becomes_committed_as_soon_as_there_is_room(house: House) -> None:
     (one,) = house.open()
-    web = Owner("web")
+    web = ProvenOwner("web")
     for pod in ("p", "q"):
         one.reserve(pod, 30, CHARGE, web)
     running = [Booking("p", 30, ("a",), "web"), Booking("q", 30, ("a",), "web")]
@@ -497,13 +497,13 @@ def test_a_replacement_becomes_committed_as_soon_as_there_is_room(house: House) 
 def test_a_ledger_that_is_absent_counts_what_runs_before_it_gives_money_out(house: House) -> None:
     (one,) = house.open()
     one.recount([Booking("p", 60, ("a",))])
-    assert one.reserve("q", 41, CHARGE) == Outcome(False, "a", 60, 100)
+    assert one.reserve("q", 41, CHARGE) == ReservationOutcome(False, "a", 60, 100)
     assert one.reserve("q", 40, CHARGE).accepted
     assert (house.committed(), house.ledgers.sheet("a").restored) == (100, None)
 
 
 def test_nothing_is_given_out_before_the_pods_were_counted(house: House) -> None:
-    around = Surroundings(house.clock, lambda: 0.0, lambda _: None, lambda: 0.0, lambda: False, lambda: True)
+    around = Dependencies(house.clock, lambda: 0.0, lambda _: None, lambda: 0.0, lambda: False, lambda: True)
     bare = SharedLedger(house.ledgers, around, ttl=TTL)
     with pytest.raises(LedgerError, match="not counted yet"):
         bare.reserve("p", 1, CHARGE)
@@ -521,7 +521,7 @@ def test_a_ledger_that_was_deleted_is_made_anew_and_says_so(house: House, by: st
     if by == "leader":
         sync(one, running)
     else:
-        assert one.reserve("r", 31, CHARGE) == Outcome(False, "a", 70, 100)
+        assert one.reserve("r", 31, CHARGE) == ReservationOutcome(False, "a", 70, 100)
         assert one.reserve("r", 30, CHARGE).accepted
     sheet = house.ledgers.sheet("a")
     assert sheet.committed == (70 if by == "leader" else 100)
@@ -557,7 +557,7 @@ def test_a_ledger_that_was_edited_by_hand_is_made_anew_and_says_so(
     if by == "leader":
         sync(one, running)
     else:
-        assert one.reserve("r", 31, CHARGE) == Outcome(False, "a", 70, 100)
+        assert one.reserve("r", 31, CHARGE) == ReservationOutcome(False, "a", 70, 100)
     if by == "admission":
         assert one.reserve("r", 30, CHARGE).accepted
     sheet = house.ledgers.sheet("a")
@@ -642,7 +642,7 @@ def test_a_kind_without_status_is_said(house: House) -> None:
     (one,) = house.open()
     plain = house.ledgers.put
 
-    def put(name: str, status: bytes, uid: str = "uid") -> Stored:
+    def put(name: str, status: bytes, uid: str = "uid") -> StoredLedger:
         return plain(name, status[:0], uid)
 
     house.ledgers.put = put  # type: ignore[method-assign]
@@ -658,11 +658,11 @@ def test_who_loses_every_race_is_refused_and_told_so(house: House) -> None:
             raise api.ConflictError("another was faster", 409)
 
     house.ledgers.before = before
-    answers: list[Outcome | LedgerError] = []
+    answers: list[ReservationOutcome | LedgerError] = []
     one.begin("p", 1, CHARGE, None, seconds=0.1, done=answers.append)
     eventually(lambda: bool(answers))
     # To lose a race is no fault: it is never let in beside the ledger.
-    assert isinstance(answers[0], Outcome)
+    assert isinstance(answers[0], ReservationOutcome)
     assert (answers[0].accepted, answers[0].budget) == (False, "a")
     assert "others booked at the same moment" in answers[0].reason
     assert one.tally.writes["conflict"] > 1
@@ -683,7 +683,7 @@ def test_nobody_is_refused_by_an_old_copy(house: House) -> None:
 def test_a_listener_that_fails_holds_nobody_up(house: House) -> None:
     (one,) = house.open()
 
-    def done(_answer: Outcome | LedgerError) -> None:
+    def done(_answer: ReservationOutcome | LedgerError) -> None:
         raise RuntimeError("the loop is closed")
 
     one.begin("p", 1, CHARGE, None, seconds=5, done=done)

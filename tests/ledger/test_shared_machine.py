@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.contracts.ledger import TTL, Clock
 from tests.fakes.ledgers import FakeLedgers
 from tests.fakes.shared_ledger import TERMS, replica
-from webhook.kube.budget_ledgers import Stored
+from webhook.kube.budget_ledgers import StoredLedger
 from webhook.ledger.sheet import SETTLE
 from webhook.ledger.store import Booking, Charge
 
@@ -34,7 +34,7 @@ class Machine(RuleBasedStateMachine):
         self.clock = Clock()
         self.ledgers = FakeLedgers()
         self.replicas = [replica(self.ledgers, self.clock, seed=seed) for seed in range(REPLICAS)]
-        self.news: list[deque[tuple[datetime, str, Stored]]] = [deque() for _ in self.replicas]
+        self.news: list[deque[tuple[datetime, str, StoredLedger]]] = [deque() for _ in self.replicas]
         self.pods: dict[str, int] = {}
         self.seen: deque[tuple[datetime, dict[str, int]]] = deque([(self.clock.now, {})])
         """What ran, by since when."""

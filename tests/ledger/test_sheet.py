@@ -12,14 +12,14 @@ from webhook.ledger.sheet import (
     MOST_RESERVATIONS,
     SETTLE,
     STALE,
-    Ask,
+    EscrowShare,
+    LedgerState,
     Reservation,
+    ReservationRequest,
     Restored,
-    Running,
-    Share,
-    Sheet,
+    RunningPod,
 )
-from webhook.ledger.store import Outcome
+from webhook.ledger.store import ReservationOutcome
 
 NOW = datetime(2026, 11, 11, 12, 30, 1, 5, tzinfo=UTC)
 TTL = timedelta(seconds=120)
@@ -39,7 +39,7 @@ reservations = st.dictionaries(
     ),
     max_size=5,
 )
-shares = st.dictionaries(st.sampled_from(["0a1b", "2c3d", "4e5f"]), st.builds(Share, rates, moments))
+shares = st.dictionaries(st.sampled_from(["0a1b", "2c3d", "4e5f"]), st.builds(EscrowShare, rates, moments))
 restored = st.none() | st.builds(Restored, st.just("Deleted"), st.text(max_size=20), moments)
 
 
@@ -54,11 +54,11 @@ def test_what_is_stored_is_read_back(
     replacement: int,
     booked: dict[str, Reservation],
     told: Restored | None,
-    held: dict[str, Share],
+    held: dict[str, EscrowShare],
     hours: int,
 ) -> None:
-    counted = Sheet.counted(confirmed, NOW)
-    sheet = Sheet(
+    counted = LedgerState.counted(confirmed, NOW)
+    sheet = LedgerState(
         confirmed, replacement, booked, counted.spending.advanced(confirmed, NOW + timedelta(hours=hours)), told, held
     )
     again = _wire.decode(_wire.encode(sheet, NOW + timedelta(hours=hours)))
@@ -80,39 +80,41 @@ def test_what_is_stored_is_read_back(
 @given(st.lists(st.tuples(st.sampled_from("pqrs"), st.integers(0, 60), st.booleans()), max_size=12))
 @settings(max_examples=60, deadline=None)
 def test_sums_are_those_of_the_entries_and_never_above_the_limit(steps: list[tuple[str, int, bool]]) -> None:
-    sheet = Sheet.counted(20, NOW)
+    sheet = LedgerState.counted(20, NOW)
     for key, micros, is_replacement in steps:
         before = sheet.committed
-        sheet.reserve(Ask(key, micros, 100), lambda _, answer=is_replacement: answer, NOW)  # type: ignore[misc]
+        sheet.reserve(ReservationRequest(key, micros, 100), lambda _, answer=is_replacement: answer, NOW)  # type: ignore[misc]
         assert sheet.rate == 20 + sum(each.rate for each in sheet.reservations.values())
         assert sheet.beside == sum(each.rate for each in sheet.reservations.values() if each.is_replacement)
         assert sheet.committed <= max(100, before)
 
 
 def test_a_copy_leaves_the_original_alone() -> None:
-    sheet = Sheet.counted(20, NOW).copy()
+    sheet = LedgerState.counted(20, NOW).copy()
     copy = sheet.copy()
-    assert copy.reserve(Ask("p", 30, 100), never, NOW).changed
+    assert copy.reserve(ReservationRequest("p", 30, 100), never, NOW).changed
     assert (sheet.rate, copy.rate, sheet.is_changed, copy.is_changed) == (20, 50, False, True)
 
 
 def test_what_gets_cheaper_is_booked_once_it_is_seen() -> None:
-    sheet = Sheet.counted(50, NOW).copy()
-    assert sheet.reserve(Ask("p", 30, 10, live=50), never, NOW).outcome.accepted
+    sheet = LedgerState.counted(50, NOW).copy()
+    assert sheet.reserve(ReservationRequest("p", 30, 10, live=50), never, NOW).outcome.accepted
     assert (sheet.rate, sheet.is_changed) == (50, False)
 
 
 def test_a_resize_counts_only_what_it_adds() -> None:
-    sheet = Sheet.counted(50, NOW)
-    assert sheet.reserve(Ask("p", 60, 70, live=40), never, NOW).outcome.accepted
+    sheet = LedgerState.counted(50, NOW)
+    assert sheet.reserve(ReservationRequest("p", 60, 70, live=40), never, NOW).outcome.accepted
     assert sheet.rate == 70
-    assert sheet.reserve(Ask("q", 1, 70), never, NOW).outcome == Outcome(False, committed=70, limit=70)
+    assert sheet.reserve(ReservationRequest("q", 1, 70), never, NOW).outcome == ReservationOutcome(
+        False, committed=70, limit=70
+    )
 
 
 def test_to_give_back_restores_what_was_there_before() -> None:
-    sheet = Sheet.counted(0, NOW)
-    sheet.reserve(Ask("p", 30, 100), never, NOW)
-    verdict = sheet.reserve(Ask("p", 40, 100), never, NOW)
+    sheet = LedgerState.counted(0, NOW)
+    sheet.reserve(ReservationRequest("p", 30, 100), never, NOW)
+    verdict = sheet.reserve(ReservationRequest("p", 40, 100), never, NOW)
     sheet.give_back("p", verdict.before, NOW)
     assert sheet.rate == 30
     sheet.give_back("p", None, NOW)
@@ -131,16 +133,16 @@ def test_to_give_back_restores_what_was_there_before() -> None:
     ],
 )
 def test_a_reservation_is_kept_as_long_as_it_may_be_true(where: str, seconds: int, stays: bool) -> None:
-    sheet = Sheet.counted(0, NOW)
-    sheet.reserve(Ask("p", 30, 100), never, NOW)
-    sheet.recount(Running(0), lambda _: where, 100, NOW + timedelta(seconds=seconds), TTL)  # type: ignore[arg-type,return-value]
+    sheet = LedgerState.counted(0, NOW)
+    sheet.reserve(ReservationRequest("p", 30, 100), never, NOW)
+    sheet.recount(RunningPod(0), lambda _: where, 100, NOW + timedelta(seconds=seconds), TTL)  # type: ignore[arg-type,return-value]
     assert sheet.rate == (30 if stays else 0)
 
 
 def test_a_pod_that_runs_is_counted_at_what_it_costs_once_all_have_seen_it() -> None:
-    sheet = Sheet.counted(0, NOW)
-    sheet.reserve(Ask("p", 30, 100), never, NOW)
-    sheet.recount(Running(33, {"p": 33}), lambda _: "running", 100, NOW + SETTLE, TTL)
+    sheet = LedgerState.counted(0, NOW)
+    sheet.reserve(ReservationRequest("p", 30, 100), never, NOW)
+    sheet.recount(RunningPod(33, {"p": 33}), lambda _: "running", 100, NOW + SETTLE, TTL)
     assert (sheet.confirmed, sheet.rate, sheet.reservations) == (33, 33, {})
 
 
@@ -165,8 +167,8 @@ def test_what_no_writer_wrote_is_damaged_in_one_line(status: bytes) -> None:
 
 
 def test_reservations_are_salvaged_one_by_one() -> None:
-    sheet = Sheet.counted(0, NOW)
-    sheet.reserve(Ask("p", 30, 100), never, NOW)
+    sheet = LedgerState.counted(0, NOW)
+    sheet.reserve(ReservationRequest("p", 30, 100), never, NOW)
     raw = _wire.encode(sheet, NOW)
     lost = ["q 5", "r", "", "s 1.000000 today", "t 1.000000 2026-01-01T00:00:00", "u -1.000000 2026-01-01T00:00:00Z"]
     lost.append("v 1.000000 2026-01-01T00:00:00Z for free")
@@ -178,7 +180,7 @@ def test_reservations_are_salvaged_one_by_one() -> None:
 
 
 def test_a_share_has_the_form_of_a_reservation_so_that_older_replicas_count_it() -> None:
-    sheet = Sheet.counted(20, NOW)
+    sheet = LedgerState.counted(20, NOW)
     sheet.share("0a1b", 30, NOW)
     assert b"share:0a1b 0.000030 2026-11-11T12:30:01.000005Z\\n" in _wire.encode(sheet, NOW)
     assert (sheet.rate, sheet.known, sheet.shared) == (50, 20, 30)
@@ -187,47 +189,49 @@ def test_a_share_has_the_form_of_a_reservation_so_that_older_replicas_count_it()
 
 
 def test_a_line_of_an_older_replica_is_read_as_before() -> None:
-    sheet = Sheet.counted(0, NOW)
-    sheet.reserve(Ask("p", 30, 100, "web"), never, NOW)
+    sheet = LedgerState.counted(0, NOW)
+    sheet.reserve(ReservationRequest("p", 30, 100, "web"), never, NOW)
     assert b"p 0.000030 2026-11-11T12:30:01.000005Z owner=web\\n" in _wire.encode(sheet, NOW)
     assert _wire.decode(_wire.encode(sheet, NOW)).reservations == {"p": Reservation(30, NOW, "web")}
 
 
 def test_a_share_refuses_others_until_it_is_given_back() -> None:
-    sheet = Sheet.counted(20, NOW)
+    sheet = LedgerState.counted(20, NOW)
     sheet.share("0a1b", 30, NOW)
-    assert sheet.reserve(Ask("p", 51, 100), never, NOW).outcome == Outcome(False, committed=50, limit=100)
-    assert sheet.reserve(Ask("p", 50, 100), never, NOW).outcome.accepted
+    assert sheet.reserve(ReservationRequest("p", 51, 100), never, NOW).outcome == ReservationOutcome(
+        False, committed=50, limit=100
+    )
+    assert sheet.reserve(ReservationRequest("p", 50, 100), never, NOW).outcome.accepted
 
 
 def test_a_pod_that_is_part_of_a_share_is_not_counted_beside_it() -> None:
-    sheet = Sheet.counted(20, NOW)
+    sheet = LedgerState.counted(20, NOW)
     sheet.share("0a1b", 30, NOW)
     later = NOW + timedelta(seconds=2)
-    sheet.recount(Running(45, {}, fresh=25), lambda _: "running", 100, later, TTL)
+    sheet.recount(RunningPod(45, {}, fresh=25), lambda _: "running", 100, later, TTL)
     assert sheet.rate == 50
     # More than a share can have booked came without being asked for.
-    sheet.recount(Running(60, {}, fresh=40), lambda _: "running", 100, later, TTL)
+    sheet.recount(RunningPod(60, {}, fresh=40), lambda _: "running", 100, later, TTL)
     assert sheet.rate == 60
     # Who is gone has booked no more.
-    sheet.recount(Running(60, {}, fresh=40), lambda _: "running", 100, later, TTL, {"0a1b"})
+    sheet.recount(RunningPod(60, {}, fresh=40), lambda _: "running", 100, later, TTL, {"0a1b"})
     assert (sheet.rate, sheet.shares) == (60, {})
 
 
 def test_what_was_counted_or_reserved_is_never_taken_for_a_part_of_a_share() -> None:
-    sheet = Sheet.counted(20, NOW)
-    sheet.reserve(Ask("p", 30, 100), never, NOW)
+    sheet = LedgerState.counted(20, NOW)
+    sheet.reserve(ReservationRequest("p", 30, 100), never, NOW)
     sheet.share("0a1b", 40, NOW)
     # The 20 are young, and so is the pod whose reservation ends now.
-    sheet.recount(Running(50, {"p": 30}, fresh=20), lambda _: "running", 100, NOW + SETTLE, TTL)
+    sheet.recount(RunningPod(50, {"p": 30}, fresh=20), lambda _: "running", 100, NOW + SETTLE, TTL)
     assert (sheet.confirmed, sheet.rate) == (50, 90)
 
 
 def test_the_controller_that_asks_again_gets_back_what_it_never_used() -> None:
-    sheet = Sheet.counted(0, NOW)
+    sheet = LedgerState.counted(0, NOW)
     for pod in ("p", "q", "seen"):
-        sheet.reserve(Ask(pod, 30, 100, "web"), never, NOW)
-    sheet.reserve(Ask("other", 10, 100, "api"), never, NOW)
+        sheet.reserve(ReservationRequest(pod, 30, 100, "web"), never, NOW)
+    sheet.reserve(ReservationRequest("other", 10, 100, "api"), never, NOW)
     unseen = {"p", "q", "other"}
     sheet.drop_stale("web", unseen.__contains__, NOW + STALE, NOW)
     assert sheet.rate == 100, "it may still come"
@@ -237,14 +241,14 @@ def test_the_controller_that_asks_again_gets_back_what_it_never_used() -> None:
 
 
 def test_no_namespace_fills_what_all_share() -> None:
-    sheet = Sheet.counted(0, NOW)
+    sheet = LedgerState.counted(0, NOW)
     many = {f"{number}": Reservation(1, NOW, namespace="greedy") for number in range(MOST_RESERVATIONS)}
-    sheet = Sheet(0, 0, many, sheet.spending)
-    refused = sheet.reserve(Ask("p", 1, 10**6, namespace="greedy"), never, NOW).outcome
+    sheet = LedgerState(0, 0, many, sheet.spending)
+    refused = sheet.reserve(ReservationRequest("p", 1, 10**6, namespace="greedy"), never, NOW).outcome
     assert not refused.accepted
     assert "being created at this moment" in refused.reason
-    assert sheet.reserve(Ask("p", 1, 10**6, namespace="modest"), never, NOW).outcome.accepted
-    assert sheet.reserve(Ask("q", 1, None, namespace="greedy"), never, NOW).outcome.accepted
+    assert sheet.reserve(ReservationRequest("p", 1, 10**6, namespace="modest"), never, NOW).outcome.accepted
+    assert sheet.reserve(ReservationRequest("q", 1, None, namespace="greedy"), never, NOW).outcome.accepted
 
 
 def test_two_that_fill_it_leave_room_for_those_that_come_later() -> None:
@@ -253,19 +257,19 @@ def test_two_that_fill_it_leave_room_for_those_that_come_later() -> None:
         for name in ("greedy", "hungry")
         for number in range(MOST_RESERVATIONS)
     }
-    sheet = Sheet(0, 0, many, Sheet.counted(0, NOW).spending)
+    sheet = LedgerState(0, 0, many, LedgerState.counted(0, NOW).spending)
     for number in range(150):
-        sheet.reserve(Ask(f"modest-{number}", 1, 10**6, namespace="modest"), never, NOW)
+        sheet.reserve(ReservationRequest(f"modest-{number}", 1, 10**6, namespace="modest"), never, NOW)
     assert sum(each.namespace == "modest" for each in sheet.reservations.values()) == 100
-    assert not sheet.reserve(Ask("p", 1, 10**6, namespace="greedy"), never, NOW).outcome.accepted
+    assert not sheet.reserve(ReservationRequest("p", 1, 10**6, namespace="greedy"), never, NOW).outcome.accepted
     assert len(sheet.reservations) < MOST_IN_ALL
 
 
 @pytest.mark.parametrize("ahead", [timedelta(days=1), timedelta(days=365)])
 def test_a_reservation_of_a_clock_that_was_ahead_lives_no_longer_than_others(ahead: timedelta) -> None:
-    sheet = Sheet.counted(0, NOW)
-    sheet.reserve(Ask("p", 30, 100), never, NOW + ahead)
-    sheet.recount(Running(0), lambda _: "unknown", 100, NOW, TTL)
+    sheet = LedgerState.counted(0, NOW)
+    sheet.reserve(ReservationRequest("p", 30, 100), never, NOW + ahead)
+    sheet.recount(RunningPod(0), lambda _: "unknown", 100, NOW, TTL)
     assert sheet.rate == 30
-    sheet.recount(Running(0), lambda _: "unknown", 100, NOW + TTL + timedelta(seconds=1), TTL)
+    sheet.recount(RunningPod(0), lambda _: "unknown", 100, NOW + TTL + timedelta(seconds=1), TTL)
     assert sheet.rate == 0

@@ -13,11 +13,11 @@ from tests.contracts.ledger import START, Clock
 from tests.fakes.ledgers import FakeLedgers
 from tests.fakes.shared_ledger import replica, sync, watch
 from webhook.ledger import balance
-from webhook.ledger.balance import Period
+from webhook.ledger.balance import BudgetPeriod
 from webhook.ledger.shared import SharedLedger
 from webhook.ledger.store import Booking
 
-PERIODS: Final[tuple[Period, ...]] = get_args(Period)
+PERIODS: Final[tuple[BudgetPeriod, ...]] = get_args(BudgetPeriod)
 
 steps = st.lists(
     st.tuples(
@@ -88,7 +88,7 @@ def test_every_replica_knows_what_each_period_has_cost(steps: list[tuple[str, in
         ("daily", 9, 0),
     ],
 )
-def test_a_restart_keeps_what_was_spent_since_the_reset_day(period: Period, begins_on: int, days: int) -> None:
+def test_a_restart_keeps_what_was_spent_since_the_reset_day(period: BudgetPeriod, begins_on: int, days: int) -> None:
     """Pods have run from the first of the month until the fifteenth, a Sunday, at noon."""
     ledgers, clock = FakeLedgers(), Clock(START.replace(day=1))
     with opened(ledgers, clock) as one:

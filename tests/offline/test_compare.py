@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import factories
-from webhook.admission.review import Surroundings
+from webhook.admission.review import Environment
 from webhook.cluster.snapshot import Snapshot
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.offline import compare
-from webhook.offline.compare import Allowance, Priced
+from webhook.offline.compare import Allowance, ComparedWorkload
 from webhook.offline.formats.result import Range, difference
 
 # One core and 10Gi cost $200 a month of 100 hours.
@@ -46,15 +46,15 @@ def named_pod(name: str, **metadata: Any) -> dict[str, Any]:  # noqa: ANN401  me
     return made
 
 
-def prices(*documents: dict[str, Any]) -> dict[compare.Key, Priced]:
+def prices(*documents: dict[str, Any]) -> dict[compare.Key, ComparedWorkload]:
     found, errors = price(*documents)
     assert errors == []
     return found
 
 
-def price(*documents: dict[str, Any]) -> tuple[dict[compare.Key, Priced], list[ManifestError]]:
+def price(*documents: dict[str, Any]) -> tuple[dict[compare.Key, ComparedWorkload], list[ManifestError]]:
     world = factories.World(cluster=[_placed(item) for item in documents if item["kind"] != "Pod"])
-    around = Surroundings(world.rules, world.view, world.ledger, lambda: factories.NOON)
+    around = Environment(world.rules, world.view, world.ledger, lambda: factories.NOON)
     items = [Manifest(f"test.yaml:{line}", item) for line, item in enumerate(documents, 1)]
     return compare.price_all(items, around, "team-alpha")
 
@@ -108,7 +108,7 @@ SCALES: dict[str, tuple[list[dict[str, Any]], int, int, str]] = {
 def test_a_workload_costs_what_its_scale_says(name: str) -> None:
     documents, low, high, scale = SCALES[name]
     (priced,) = prices(*documents).values()
-    assert priced == Priced(Range(Decimal(low), Decimal(high)), scale)
+    assert priced == ComparedWorkload(Range(Decimal(low), Decimal(high)), scale)
 
 
 def test_a_pod_beside_its_workload_costs_nothing_more() -> None:
@@ -129,7 +129,7 @@ def test_what_cannot_be_priced_is_named_and_costs_no_other_its_price() -> None:
     assert [key[2] for key in found] == ["shop"]
     assert [error.origin for error in errors] == ["test.yaml:1"]
     assert "cannot be priced" in str(errors[0])
-    around = Surroundings(
+    around = Environment(
         factories.ruleset(), Snapshot.from_documents([]), factories.World().ledger, lambda: factories.NOON
     )
     found, errors = compare.price_all([Manifest("w.yaml:1", wrong)], around, "team-alpha")
@@ -215,12 +215,12 @@ def test_the_words_name_the_floor() -> None:
 AMOUNTS = st.decimals(0, 10**6, places=2)
 RANGES = st.builds(Range, AMOUNTS, AMOUNTS)
 KEYS = st.tuples(st.just("Deployment"), st.just("a"), st.sampled_from("xyz"))
-SETS = st.dictionaries(KEYS, st.builds(Priced, RANGES, st.just("1 replica")), max_size=3)
+SETS = st.dictionaries(KEYS, st.builds(ComparedWorkload, RANGES, st.just("1 replica")), max_size=3)
 
 
 @given(SETS, SETS)
 def test_the_differences_of_workloads_add_up_to_that_of_the_totals(
-    before: dict[compare.Key, Priced], after: dict[compare.Key, Priced]
+    before: dict[compare.Key, ComparedWorkload], after: dict[compare.Key, ComparedWorkload]
 ) -> None:
     result = compare.compare(before, after, Allowance("", None, Decimal(0), Decimal(0)))
     parts = [difference(item.before, item.after) for item in result.changes]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests import factories
 from tests.fuzz import _nasty
-from webhook.admission.review import Surroundings
+from webhook.admission.review import Environment
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.offline import judged
 
@@ -28,19 +28,19 @@ costCeiling: {podMonthly: "300", workloadMonthly: "900"}
 
 
 @functools.cache
-def around(*policies: str) -> Surroundings:
+def around(*policies: str) -> Environment:
     world = factories.World(*(policies or (POLICY,)))
-    return Surroundings(world.rules, world.view, world.ledger, lambda: factories.NOON)
+    return Environment(world.rules, world.view, world.ledger, lambda: factories.NOON)
 
 
-def judge(document: dict[str, Any], *policies: str) -> judged.Judged | ManifestError:
+def judge(document: dict[str, Any], *policies: str) -> judged.ReviewedObject | ManifestError:
     (result,) = judged.judge_all([Manifest("x.yaml:1", document)], around(*policies), "team-alpha")
     return result
 
 
-def verdict(document: dict[str, Any], *policies: str) -> judged.Judged:
+def verdict(document: dict[str, Any], *policies: str) -> judged.ReviewedObject:
     result = judge(document, *policies)
-    assert isinstance(result, judged.Judged), result
+    assert isinstance(result, judged.ReviewedObject), result
     return result
 
 
@@ -80,7 +80,7 @@ def test_a_replica_set_is_judged_with_its_deployment_where_that_is_known() -> No
     reference = {"kind": "Deployment", "name": "shop", "uid": "u", "apiVersion": "apps/v1", "controller": True}
     replica_set = {**factories.deployment(7, name="shop-1", ownerReferences=[reference]), "kind": "ReplicaSet"}
     world = factories.World(POLICY, cluster=[deployment])
-    beside = Surroundings(world.rules, world.view, world.ledger, lambda: factories.NOON)
+    beside = Environment(world.rules, world.view, world.ledger, lambda: factories.NOON)
     results = [
         next(iter(judged.judge_all([Manifest("x.yaml:1", replica_set)], each, "team-alpha")))
         for each in (beside, around())

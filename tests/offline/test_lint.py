@@ -39,7 +39,10 @@ TEAM = "match: {namespaces: ['team-*']}"
 
 
 def remarks(
-    *documents: str, now: datetime = factories.NOON, cluster: lint.Cluster | None = None, prices: str = factories.PRICES
+    *documents: str,
+    now: datetime = factories.NOON,
+    cluster: lint.LintCluster | None = None,
+    prices: str = factories.PRICES,
 ) -> list[lint.Remark]:
     text = "\n---\n".join((*documents, prices) if prices else documents)
     return lint.lint(_loader.load_text(text, "test.yaml", check=check_section), now, cluster)
@@ -245,12 +248,12 @@ def test_the_shipped_policies_are_meant() -> None:
     assert lint.lint(assembly.load_policies(ROOT / "policies"), factories.NOON) == []
 
 
-def cluster(*names: str, used: bool = True) -> lint.Cluster:
+def cluster(*names: str, used: bool = True) -> lint.LintCluster:
     view = Snapshot.from_documents([factories.namespace(name, {"team": name}) for name in names])
-    return lint.Cluster(view, names, lambda _item: used)
+    return lint.LintCluster(view, names, lambda _item: used)
 
 
-def rules(*documents: str, known: lint.Cluster) -> list[str]:
+def rules(*documents: str, known: lint.LintCluster) -> list[str]:
     return [remark.rule for remark in remarks(*documents, cluster=known)]
 
 
@@ -288,7 +291,7 @@ def test_several_vpas_of_one_target_are_noticed_where_pods_are_sized_by_them(mor
     old, new = vpa("dashboard", "web", "2025-01-01T00:00:00Z"), vpa("web", "web", "2026-01-01T00:00:00Z")
     names = [factories.namespace("team-a", {"team": "team-a"})]
     view = Snapshot.from_documents([*names, new, old, vpa("api", "api", "2026-01-01T00:00:00Z")])
-    known = lint.Cluster(view, ["team-a"], lambda _item: True)
+    known = lint.LintCluster(view, ["team-a"], lambda _item: True)
     found = [each for each in remarks(policy(TEAM, more=more), cluster=known) if each.rule != "noPrices"]
     assert [each.rule for each in found] == expected
     for each in found:

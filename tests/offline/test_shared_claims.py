@@ -8,7 +8,7 @@ import pytest
 from tests import factories
 from tests.admission.test_charged_labels import CLUSTER, budget, labels
 from tests.admission.test_shared_claims import CLAIM, GOLD, PRICES, sharing
-from webhook.admission.review import Surroundings
+from webhook.admission.review import Environment
 from webhook.kube.manifests import Manifest
 from webhook.offline import compare, judged, surroundings
 
@@ -38,27 +38,27 @@ def mounts(name: str) -> Json:
     return made
 
 
-def around(*running: Json, policies: tuple[str, ...] = ()) -> Surroundings:
+def around(*running: Json, policies: tuple[str, ...] = ()) -> Environment:
     elsewhere = {**CLAIM, "metadata": {"name": "gpus", "namespace": "team-beta"}}
     other = {**CLAIM, "metadata": {"name": "others", "namespace": "team-alpha"}}
     rules = factories.ruleset(NO_PRIVILEGES, *policies, prices=PRICED)
     world = factories.World(rules=rules, cluster=[*CLUSTER, CLAIM, elsewhere, other, DISK, *running])
-    return Surroundings(world.rules, world.view, world.ledger, lambda: factories.NOON)
+    return Environment(world.rules, world.view, world.ledger, lambda: factories.NOON)
 
 
 def given(documents: tuple[Json, ...]) -> list[Manifest]:
     return [Manifest(f"in.yaml:{number}", copy.deepcopy(each)) for number, each in enumerate(documents, 1)]
 
 
-def costs(where: Surroundings, *documents: Json) -> list[int]:
+def costs(where: Environment, *documents: Json) -> list[int]:
     """Return what each pod costs, micro-units per hour."""
     return told(given(documents), where)
 
 
-def told(manifests: list[Manifest], where: Surroundings) -> list[int]:
+def told(manifests: list[Manifest], where: Environment) -> list[int]:
     found: list[int] = []
     for each in judged.judge_all(manifests, where, "team-alpha"):
-        assert isinstance(each, judged.Judged), each
+        assert isinstance(each, judged.ReviewedObject), each
         if each.kind != "Pod":
             continue
         assert each.decision is not None
@@ -119,7 +119,7 @@ def test_budgets_decide_as_a_cluster_does_that_admits_the_pods_in_order(own: str
     )
     where = around(policies=policies)
     (alone,) = judged.judge_all(given((first,)), where, "team-alpha")
-    assert isinstance(alone, judged.Judged)
+    assert isinstance(alone, judged.ReviewedObject)
     assert alone.decision is not None
     assert alone.decision.allowed
     admitted = factories.stored(alone.patched(), "uid-a")

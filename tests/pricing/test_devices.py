@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook.kube.device_claims import Alternative, DeviceRequest
-from webhook.kube.device_classes import DeviceClass, Inventory, Pool, inventory
+from webhook.kube.device_classes import DeviceClass, DevicePool, Inventory, inventory
 from webhook.kube.objects import PodSpec
 from webhook.kube.quantity import QuantityError
 from webhook.pricing import book, devices
@@ -39,7 +39,7 @@ CLASSES = inventory(
         DeviceClass("card", "example.com/gpu"),
         DeviceClass("few", driver="few.example.com"),
     ],
-    [Pool("few.example.com", "n", 3)],
+    [DevicePool("few.example.com", "n", 3)],
 )
 MICRO = 1_000_000
 

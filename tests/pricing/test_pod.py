@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from webhook.kube.objects import PodSpec
 from webhook.kube.quantity import QuantityError
 from webhook.pricing import book, money
-from webhook.pricing.pod import MAX_MICROS, PodPrice, Volume, price_pod
+from webhook.pricing.pod import MAX_MICROS, PodPrice, PricedVolume, price_pod
 
 GI = 1 << 30
 MI = 1 << 20
@@ -378,7 +378,7 @@ def test_a_default_of_the_namespace_counts_for_other_resources_too() -> None:
 
 def test_what_else_was_priced_is_told() -> None:
     spec = _spec(_container({**_ONE, "nvidia.com/gpu": 1, "ephemeral-storage": "1Gi"}))
-    price = price_pod(spec, PRICED, volumes=[Volume(5 * GI, "gp3")])
+    price = price_pod(spec, PRICED, volumes=[PricedVolume(5 * GI, "gp3")])
     assert (price.gpus, price.others, price.storage) == (1, (("ephemeral-storage", GI),), 5 * GI)
     assert price.source == "requests, on-demand, price list gpu"
 
@@ -392,19 +392,19 @@ def test_a_malformed_other_resource_is_named_with_its_field() -> None:
     ("volumes", "micros"),
     [
         ([], 0),
-        ([Volume(10 * GI, "")], 1_000),
-        ([Volume(10 * GI, "unheard-of")], 1_000),
-        ([Volume(10 * GI, "gp3")], 10_000),
-        ([Volume(10 * GI, "gp3"), Volume(10 * GI, "")], 11_000),
+        ([PricedVolume(10 * GI, "")], 1_000),
+        ([PricedVolume(10 * GI, "unheard-of")], 1_000),
+        ([PricedVolume(10 * GI, "gp3")], 10_000),
+        ([PricedVolume(10 * GI, "gp3"), PricedVolume(10 * GI, "")], 11_000),
     ],
 )
-def test_a_volume_costs_a_month_of_its_class_by_the_hours_of_a_month(volumes: list[Volume], micros: int) -> None:
+def test_a_volume_costs_a_month_of_its_class_by_the_hours_of_a_month(volumes: list[PricedVolume], micros: int) -> None:
     assert _more(_spec(_container(_ONE)), volumes=volumes) == micros
 
 
 def test_volumes_cost_nothing_where_the_list_does_not_price_them() -> None:
     spec = _spec(_container(_ONE))
-    assert _price(spec, volumes=[Volume(GI, "")]).micros == _price(spec).micros
+    assert _price(spec, volumes=[PricedVolume(GI, "")]).micros == _price(spec).micros
 
 
 _units = st.integers(0, 1 << 45)
@@ -416,7 +416,7 @@ def test_the_price_of_everything_is_the_exact_sum_rounded_once(
     cpu: int, number: int, disk: int, slices: int, volumes: list[tuple[int, str]]
 ) -> None:
     requests = {"cpu": f"{cpu}m", "memory": number, "ephemeral-storage": disk, "nvidia.com/mig-1g.5gb": slices}
-    price = price_pod(_spec(_container(requests)), PRICED, volumes=[Volume(*each) for each in volumes])
+    price = price_pod(_spec(_container(requests)), PRICED, volumes=[PricedVolume(*each) for each in volumes])
     exact = Fraction(cpu, 1000) * 31611 + Fraction(number, GI) * 4237
     exact += Fraction(disk, GI) * 100 + slices * 250_000
     exact += sum((Fraction(size, GI) * (730_000 if name else 73_000) / 730 for size, name in volumes), Fraction(0))
@@ -429,7 +429,7 @@ def test_pods_together_cost_what_their_parts_do_but_for_rounding(parts: list[tup
     containers = [
         _container({"cpu": f"{cpu}m", "memory": number, "ephemeral-storage": units}) for cpu, number, units in parts
     ]
-    volumes = [Volume(disk, "gp3")]
+    volumes = [PricedVolume(disk, "gp3")]
     whole = price_pod(_spec(*containers), PRICED, volumes=volumes).micros
     apart = sum(price_pod(_spec(each), PRICED).micros for each in containers)
     apart += price_pod(_spec(), PRICED, volumes=volumes).micros
@@ -443,7 +443,7 @@ def test_asking_for_more_of_anything_never_costs_less(
 ) -> None:
     def price(disk: int, slices: int, size: int) -> int:
         requests = {**_ONE, "ephemeral-storage": disk, "nvidia.com/mig-1g.5gb": slices}
-        return price_pod(_spec(_container(requests)), PRICED, volumes=[Volume(size, "")]).micros
+        return price_pod(_spec(_container(requests)), PRICED, volumes=[PricedVolume(size, "")]).micros
 
     assert price(disk + more_disk, slices + more_slices, size + more_size) >= price(disk, slices, size)
 

@@ -10,7 +10,7 @@ from webhook.kube.objects import PodSpec
 from webhook.pricing import book
 
 
-def _book(name: str, pool: book.Pool | None = None, pools: tuple[book.PriceBook, ...] = ()) -> book.PriceBook:
+def _book(name: str, pool: book.NodePool | None = None, pools: tuple[book.PriceBook, ...] = ()) -> book.PriceBook:
     rates = book.rates(Decimal(1), Decimal(1), Decimal(1))
     return book.PriceBook("USD", 730, rates, rates, 1, 1, name=name, pool=pool, pools=pools)
 

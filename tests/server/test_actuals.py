@@ -17,8 +17,8 @@ from tests import factories
 from tests.server.test_budgets import World
 from webhook.policy.budget import ScopeModel
 from webhook.server import actuals
-from webhook.server.actuals import STALE, Actuals, ActualsCollector, Ask
-from webhook.server.budgets import BudgetTeller
+from webhook.server.actuals import STALE, ActualCosts, ActualsCollector, CostQuery
+from webhook.server.budgets import BudgetStatusController
 
 BEGIN = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 LABEL = {"label": {"key": "cost-center", "value": "alpha"}}
@@ -78,10 +78,10 @@ class Asking:
         self.now = factories.NOON
         self.leads = True
         self.scopes = scopes
-        self.actuals = Actuals(url, self.asks, leads=lambda: self.leads, now=lambda: self.now)
+        self.actuals = ActualCosts(url, self.asks, leads=lambda: self.leads, now=lambda: self.now)
 
-    def asks(self) -> list[Ask]:
-        return [Ask(name, ScopeModel.model_validate(scope), BEGIN) for name, scope in self.scopes.items()]
+    def asks(self) -> list[CostQuery]:
+        return [CostQuery(name, ScopeModel.model_validate(scope), BEGIN) for name, scope in self.scopes.items()]
 
     def look(self) -> dict[str, int | None]:
         """Ask once; return the micro-units that are known of each budget."""
@@ -212,7 +212,7 @@ def test_the_status_shows_it_while_it_is_known(api: Api, address: str) -> None:
     world = World()
     asking = Asking(address, alpha={"namespaces": ["team-alpha"]})
     teller = world.teller
-    told = BudgetTeller(
+    told = BudgetStatusController(
         world.stand, teller._objects, world.rest, None,
         actuals=asking.actuals, leads=lambda: True, now=lambda: world.now, monotonic=lambda: world.seconds,
     )  # fmt: skip

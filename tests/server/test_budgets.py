@@ -15,12 +15,12 @@ from prometheus_client import CollectorRegistry
 from tests import factories
 from tests.admission.test_budgets import RATE, budget
 from tests.fakes.objects import FakeRest
-from webhook.admission.figures import Figures, figures
+from webhook.admission.figures import BudgetStatus, figures
 from webhook.admission.ruleset import Ruleset
 from webhook.kube import client, conditions
 from webhook.ledger.memory import MemoryLedger
 from webhook.ledger.store import Charge, LedgerError
-from webhook.server.budgets import LONGEST_WAIT, PAUSE_SECONDS, BudgetCollector, BudgetTeller
+from webhook.server.budgets import LONGEST_WAIT, PAUSE_SECONDS, BudgetStatusCollector, BudgetStatusController
 from webhook.server.notifier import Notifier, NotifyError
 
 PATH = "/apis/podgate.dev/v1alpha1/budgets/alpha"
@@ -36,7 +36,7 @@ class FakeNotifier(Notifier):
         self.error: str | None = None
         self.tries = 0
 
-    def send(self, stands: Figures, threshold: int) -> None:
+    def send(self, stands: BudgetStatus, threshold: int) -> None:
         self.tries += 1
         if self.error is not None:
             raise NotifyError(self.error)
@@ -65,7 +65,7 @@ class World:
 
     def restart(self) -> None:
         """Be another process that knows only what the API server holds."""
-        self.teller = BudgetTeller(
+        self.teller = BudgetStatusController(
             self.stand,
             lambda: {"alpha": conditions.held(PATH, self.rest.objects[PATH])} if self.has_object else {},
             self.rest,
@@ -75,7 +75,7 @@ class World:
             monotonic=lambda: self.seconds,
         )
 
-    def stand(self) -> list[Figures]:
+    def stand(self) -> list[BudgetStatus]:
         if self.is_broken:
             raise LedgerError("the ledger is away")
         return figures(self.rules, self.ledger, self.now)
@@ -333,7 +333,7 @@ def test_counters_and_the_background_task_work_together() -> None:
     world = World()
     world.commit(80)
     registry = CollectorRegistry()
-    registry.register(BudgetCollector(world.teller))
+    registry.register(BudgetStatusCollector(world.teller))
 
     async def run() -> None:
         async with world.teller.watching(0.01):
@@ -379,20 +379,20 @@ def chat(status: int = 200, headers: dict[str, str] | None = None) -> Iterator[t
 
 
 @pytest.fixture
-def stands() -> Figures:
+def stands() -> BudgetStatus:
     world = World()
     world.commit(93)
     (found,) = figures(world.rules, world.ledger, world.now)
     return found
 
 
-def test_a_chat_gets_one_line(stands: Figures) -> None:
+def test_a_chat_gets_one_line(stands: BudgetStatus) -> None:
     with chat() as (url, got):
         Notifier(url, "slack").send(stands, 90)
     assert got == [{"text": 'budget "alpha" has reached 90 %: $930.00 of $1,000.00 a month committed (93 %)'}]
 
 
-def test_a_program_gets_the_numbers(stands: Figures) -> None:
+def test_a_program_gets_the_numbers(stands: BudgetStatus) -> None:
     with chat(204) as (url, got):
         Notifier(url, "json").send(stands, 90)
     (found,) = got
@@ -408,7 +408,7 @@ def test_a_program_gets_the_numbers(stands: Figures) -> None:
 
 @pytest.mark.parametrize(("status", "headers"), [(500, {}), (404, {}), (302, {"Location": "http://127.0.0.1:9/"})])
 def test_an_answer_that_is_no_success_is_a_failure_and_keeps_the_address_secret(
-    stands: Figures, status: int, headers: dict[str, str], caplog: pytest.LogCaptureFixture
+    stands: BudgetStatus, status: int, headers: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     with chat(status, headers) as (url, got), pytest.raises(NotifyError) as caught:
@@ -419,7 +419,7 @@ def test_an_answer_that_is_no_success_is_a_failure_and_keeps_the_address_secret(
 
 
 def test_nobody_at_the_address_is_a_failure_that_keeps_it_secret(
-    stands: Figures, caplog: pytest.LogCaptureFixture
+    stands: BudgetStatus, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     with pytest.raises(NotifyError, match=r"^127\.0\.0\.1: no answer") as caught:

@@ -132,11 +132,11 @@ class Caller:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.lane = lane.Lane(
+        self.lane = lane.AdmissionApp(
             self._judge,
             ops.bare_application(""),
             shed=lambda _path, _body, _timeout: lane.Answer(200, b"false"),
-            lag=lag.LoopLag(),
+            lag=lag.EventLoopLag(),
         )
 
     def _judge(self, _path: str, _body: bytes, _timeout: float | None) -> lane.Answer:

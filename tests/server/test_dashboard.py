@@ -10,7 +10,7 @@ import pytest
 from tests import factories
 from tests.dashboard._scene import HOSTILE, Scene
 from webhook.dashboard import pages
-from webhook.dashboard.sources import Policies
+from webhook.dashboard.sources import CurrentPolicies
 from webhook.server import dashboard
 
 PATHS = ("/", "/workloads", "/workload?namespace=team-alpha&kind=Pod&name=rogue", "/api/summary")
@@ -158,7 +158,7 @@ async def test_what_only_the_event_loop_may_read_is_read_there_and_the_rest_else
     loop = threading.get_ident()
     asked: dict[str, set[int]] = {"policies": set(), "certificates": set()}
 
-    def policies() -> Policies:
+    def policies() -> CurrentPolicies:
         asked["policies"].add(threading.get_ident())
         return scene.sources.policies()
 

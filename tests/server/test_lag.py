@@ -65,11 +65,11 @@ def test_a_review_may_wait_for_a_part_of_its_time(timeout: float | None, seconds
 
 
 def test_without_a_running_probe_a_request_waits_since_it_was_read() -> None:
-    assert lag.LoopLag().waiting_since(5.0) == 5.0
+    assert lag.EventLoopLag().waiting_since(5.0) == 5.0
 
 
 async def test_in_a_loop_that_keeps_up_a_request_waits_since_it_was_read(loop: Loop) -> None:
-    probe = lag.LoopLag()
+    probe = lag.EventLoopLag()
     async with probe.watching():
         for _ in range(5):
             loop.away(lag.PROBE_SECONDS / 2)
@@ -79,7 +79,7 @@ async def test_in_a_loop_that_keeps_up_a_request_waits_since_it_was_read(loop: L
 
 
 async def test_what_was_read_after_the_loop_was_away_has_waited_since_it_went(loop: Loop) -> None:
-    probe = lag.LoopLag()
+    probe = lag.EventLoopLag()
     async with probe.watching():
         went = loop.now
         loop.away(0.3)
@@ -95,7 +95,7 @@ async def test_what_was_read_after_the_loop_was_away_has_waited_since_it_went(lo
 
 
 async def test_what_comes_when_the_loop_is_back_has_not_waited(loop: Loop) -> None:
-    probe = lag.LoopLag()
+    probe = lag.EventLoopLag()
     async with probe.watching():
         loop.away(0.2)
         for _ in range(3):
@@ -106,7 +106,7 @@ async def test_what_comes_when_the_loop_is_back_has_not_waited(loop: Loop) -> No
 
 
 async def test_what_a_loop_that_was_away_reads_after_its_timers_has_waited_since_it_went(loop: Loop) -> None:
-    probe = lag.LoopLag()
+    probe = lag.EventLoopLag()
     async with probe.watching():
         went = loop.now
         loop.away(0.3)
@@ -122,7 +122,7 @@ async def test_what_a_loop_that_was_away_reads_after_its_timers_has_waited_since
 
 
 async def test_a_real_loop_that_was_away_is_noticed() -> None:
-    probe = lag.LoopLag()
+    probe = lag.EventLoopLag()
     async with probe.watching():
         held = 3 * lag.PROBE_SECONDS
         await asyncio.to_thread(asyncio.get_running_loop().call_soon_threadsafe, time.sleep, held)

@@ -35,10 +35,10 @@ class Reply(NamedTuple):
 class Caller:
     """A lane and what its handler saw."""
 
-    def __init__(self, handler: lane.Handler | None = None) -> None:
+    def __init__(self, handler: lane.ReviewHandler | None = None) -> None:
         self.seen: list[Seen] = []
         self.left_unread = 0
-        self.lane = lane.Lane(handler or self.accept, ops.bare_application("POST to /mutate"))
+        self.lane = lane.AdmissionApp(handler or self.accept, ops.bare_application("POST to /mutate"))
 
     def accept(self, path: str, body: bytes, timeout: float | None) -> lane.Answer:
         self.seen.append(Seen(path, body, timeout))
@@ -208,7 +208,7 @@ async def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatc
     assert sent[-1] == {"type": "http.response.body", "body": b""}
 
 
-def raising(error: Exception) -> lane.Handler:
+def raising(error: Exception) -> lane.ReviewHandler:
     def handler(_path: str, _body: bytes, _timeout: float | None) -> lane.Answer:
         raise error
 
@@ -250,7 +250,7 @@ async def test_a_handler_may_answer_later() -> None:
 async def test_what_is_left_to_do_is_done_after_the_answer() -> None:
     order: list[str] = []
     answer = lane.Answer(200, b"{}", lambda: order.append("after"))
-    subject = lane.Lane(lambda _path, _body, _timeout: answer, ops.bare_application(""))
+    subject = lane.AdmissionApp(lambda _path, _body, _timeout: answer, ops.bare_application(""))
 
     async def receive() -> Any:  # noqa: ANN401
         return {"type": "http.request", "body": b"{}", "more_body": False}

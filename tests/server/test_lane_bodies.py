@@ -32,10 +32,10 @@ class Caller:
 
     def __init__(self, most: int = flight.MOST_BYTES) -> None:
         self.judged: list[int] = []
-        self.by_head: list[tuple[str, OtherRequest, unread.Unread]] = []
+        self.by_head: list[tuple[str, OtherRequest, unread.UnreadReview]] = []
         self.judging = asyncio.Event()
         self.judging.set()
-        self.lane = lane.Lane(
+        self.lane = lane.AdmissionApp(
             self.judge,
             ops.bare_application(""),
             shed=lambda _path, _body, _timeout: lane.Answer(200, b'"shed"'),
@@ -51,7 +51,7 @@ class Caller:
     def judge(self, _path: str, body: bytes, _timeout: float | None) -> Any:  # noqa: ANN401
         return self.later(body)
 
-    def answer(self, path: str, request: OtherRequest, why: unread.Unread) -> lane.Answer:
+    def answer(self, path: str, request: OtherRequest, why: unread.UnreadReview) -> lane.Answer:
         self.by_head.append((path, request, why))
         return lane.Answer(200, b'"by head"')
 

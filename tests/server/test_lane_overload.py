@@ -16,7 +16,7 @@ class Caller:
     """A lane with both handlers."""
 
     def __init__(self) -> None:
-        self.lane = lane.Lane(
+        self.lane = lane.AdmissionApp(
             lambda _path, _body, _timeout: lane.Answer(200, b'"judged"'), ops.bare_application(""), shed=self.shed
         )
 

@@ -21,7 +21,7 @@ kind: Budget
 metadata: {name: alpha}
 spec: {mode: enforce, scope: {cluster: true}, amount: "10", currency: USD}
 """
-CLUSTER = cast("assembly.LiveCluster", type("Cluster", (), {"standings": staticmethod(list)})())
+CLUSTER = cast("assembly.PolicySync", type("Cluster", (), {"standings": staticmethod(list)})())
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def pod(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def background(
     rest: client.Client | None,
     *,
-    cluster: assembly.LiveCluster | None = CLUSTER,
+    cluster: assembly.PolicySync | None = CLUSTER,
     kubeconfig: Path | None = None,
     election: Election | None = None,
     scan_interval: int = 0,
@@ -52,8 +52,10 @@ def background(
     registry = CollectorRegistry()
     chosen = Settings.build(cluster="live", kubeconfig=kubeconfig, scan_interval=scan_interval)
     ledger = MemoryLedger(clock=assembly.utc_now)
-    parts = cast("assembly.Parts", SimpleNamespace(cluster=cluster, ledger=ledger, engine=SimpleNamespace(rules=None)))
-    tasks = leading.background(leading.Place(chosen, parts, rest, ops.Health(), registry), election)
+    parts = cast(
+        "assembly.Services", SimpleNamespace(cluster=cluster, ledger=ledger, engine=SimpleNamespace(rules=None))
+    )
+    tasks = leading.background(leading.LeaderContext(chosen, parts, rest, ops.Health(), registry), election)
     assert registry.get_sample_value("podgate_ledger_shared") == (None if cluster is None else 0)
     writes = registry.get_sample_value("podgate_condition_writes_total", {"outcome": "written"})
     return len(tasks), writes is not None, registry.get_sample_value("podgate_leader") is not None
@@ -98,7 +100,7 @@ def test_who_books_alone_says_so_where_there_are_budgets(
     rules = Ruleset(assembly.load_part(tmp_path)) if budgets else None
     ledger, health = MemoryLedger(clock=assembly.utc_now), ops.Health()
     engine = SimpleNamespace(rules=rules)
-    parts = cast("assembly.Parts", SimpleNamespace(cluster=CLUSTER, ledger=ledger, engine=engine))
+    parts = cast("assembly.Services", SimpleNamespace(cluster=CLUSTER, ledger=ledger, engine=engine))
     chosen = Settings.build(cluster="live", kubeconfig=pod, scan_interval=0)
-    leading.background(leading.Place(chosen, parts, rest, health, CollectorRegistry()), None)
+    leading.background(leading.LeaderContext(chosen, parts, rest, health, CollectorRegistry()), None)
     assert any("books budgets by itself" in line and "--certs-secret" in line for line in health.notices()) is told

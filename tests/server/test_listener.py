@@ -273,7 +273,7 @@ def test_who_is_in_a_hurry_does_not_wait_for_the_delay(
 
 def serve_on(port: int, paths: certs.CertificatePaths, host: str = "127.0.0.1") -> int:
     health = ops.Health()
-    served = lane.Lane(lambda _path, body, _timeout: lane.Answer(200, body), ops.bare_application(""))
+    served = lane.AdmissionApp(lambda _path, body, _timeout: lane.Answer(200, body), ops.bare_application(""))
     admission = listener.Admission(served, tls.ServerTls(paths.tls_crt, paths.tls_key), host, port)
     return listener.serve(admission, [], health)
 

@@ -4,7 +4,7 @@ import httpx
 import prometheus_client
 import pytest
 
-from webhook.admission.unjudged import Unjudged, UnjudgedCollector
+from webhook.admission.unjudged import UnjudgedCollector, UnjudgedCounters
 from webhook.admission.unread import REASONS
 from webhook.server import lane, ops
 
@@ -107,7 +107,7 @@ async def test_metrics_are_those_of_the_registry_that_was_given() -> None:
 
 
 async def test_what_the_lane_counts_is_a_metric() -> None:
-    counted = lane.Lane(refuse_everything, ops.bare_application(""))
+    counted = lane.AdmissionApp(refuse_everything, ops.bare_application(""))
     counted.refused[413] += 2
     counted.faults["after"] += 1
     registry = prometheus_client.CollectorRegistry()
@@ -122,8 +122,8 @@ async def test_what_the_lane_counts_is_a_metric() -> None:
 
 async def test_answers_that_come_from_no_judgement_are_a_metric_from_the_start_and_a_notice_while_recent() -> None:
     now = [1_000.0]
-    unjudged = Unjudged(lambda: now[0])
-    counted = lane.Lane(refuse_everything, ops.bare_application(""), unjudged=unjudged)
+    unjudged = UnjudgedCounters(lambda: now[0])
+    counted = lane.AdmissionApp(refuse_everything, ops.bare_application(""), unjudged=unjudged)
     registry, health = prometheus_client.CollectorRegistry(), ops.Health()
     registry.register(ops.LaneCollector(counted))
     registry.register(UnjudgedCollector(unjudged, lane.PATHS))
@@ -150,7 +150,7 @@ async def test_answers_that_come_from_no_judgement_are_a_metric_from_the_start_a
 
 
 async def test_what_is_in_flight_is_a_metric() -> None:
-    counted = lane.Lane(refuse_everything, ops.bare_application(""))
+    counted = lane.AdmissionApp(refuse_everything, ops.bare_application(""))
     counted.flight.enter_small(7)
     assert await counted.flight.enter(1_000_000, 1)
     counted.flight.cut_off = 3

@@ -10,7 +10,7 @@ from webhook.server import turnstile
 
 
 async def test_who_comes_alone_goes_straight_through() -> None:
-    gate = turnstile.Turnstile()
+    gate = turnstile.AdaptiveLimiter()
     for _ in range(100):
         assert gate.enter() is None
         await asyncio.sleep(0)
@@ -19,7 +19,7 @@ async def test_who_comes_alone_goes_straight_through() -> None:
 
 @pytest.mark.parametrize("work", [0.0, 0.005], ids=["quick", "slow"])
 async def test_all_get_through_in_the_order_in_which_they_came(work: float) -> None:
-    gate = turnstile.Turnstile()
+    gate = turnstile.AdaptiveLimiter()
     served: list[int] = []
 
     async def call(number: int) -> None:
@@ -38,7 +38,7 @@ async def test_all_get_through_in_the_order_in_which_they_came(work: float) -> N
 async def test_the_loop_gets_its_turn_while_many_slow_ones_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(turnstile, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    gate = turnstile.Turnstile()
+    gate = turnstile.AdaptiveLimiter()
     gaps: list[float] = []
 
     async def call() -> None:
@@ -65,7 +65,7 @@ async def test_the_loop_gets_its_turn_while_many_slow_ones_wait(monkeypatch: pyt
 
 
 async def test_who_goes_away_while_waiting_is_passed_over() -> None:
-    gate = turnstile.Turnstile()
+    gate = turnstile.AdaptiveLimiter()
     waiting = [gate.enter() for _ in range(40)]
     line = [entry for entry in waiting if entry is not None]
     assert line

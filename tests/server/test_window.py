@@ -43,7 +43,7 @@ class Serving:
 
 @contextlib.asynccontextmanager
 async def serving(most: int = flight.MOST_BYTES) -> AsyncIterator[Serving]:
-    served = lane.Lane(
+    served = lane.AdmissionApp(
         lambda _path, body, _timeout: lane.Answer(200, b'"judged %d"' % len(body)),
         ops.bare_application(""),
         flight=flight.Flight(most),

@@ -11,14 +11,14 @@ from webhook.guardrails import _money
 from webhook.guardrails._contract import Context
 from webhook.kube.objects import ObjectMeta, controller_of
 from webhook.kube.quantity import QuantityError
-from webhook.ledger.balance import Terms
-from webhook.ledger.store import Booking, Place, Pods
+from webhook.ledger.balance import BudgetTerms
+from webhook.ledger.store import Booking, ControllerKey, PodCount
 
 _NO_LABELS: dict[str, str] = {}
 _LONG_AGO: Final = timedelta(days=365)
 
 
-class bookings(Pods):  # noqa: N801  it reads as what it yields
+class bookings(PodCount):  # noqa: N801  it reads as what it yields
     """One booking for each running pod that a budget pays for, excluded namespaces left out; and what the controllers
     of these pods want.
 
@@ -33,7 +33,7 @@ class bookings(Pods):  # noqa: N801  it reads as what it yields
     def __iter__(self) -> Iterator[Booking]:
         return _booked(self._view, self._rules, self._now)
 
-    def wanted(self, uid: str, place: Place) -> int | None:
+    def wanted(self, uid: str, place: ControllerKey) -> int | None:
         """Return how many pods a controller wants, see `webhook.admission.wants.wanted`."""
         return wants.wanted(self._view, uid, place)
 
@@ -100,6 +100,6 @@ def _priced(context: Context, rules: Ruleset, now: Callable[[], datetime]) -> _m
     return _money.context_price(context)
 
 
-def terms(rules: Ruleset) -> dict[str, Terms]:
+def terms(rules: Ruleset) -> dict[str, BudgetTerms]:
     """Return what each budget in force promises, by name."""
     return {rule.name: rule.terms(rules.prices.hours_per_month) for rule in rules.budgets}

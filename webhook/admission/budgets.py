@@ -9,23 +9,23 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from webhook.admission.decision import Outcome, Severity
+from webhook.admission.decision import GuardrailResult, Severity
 from webhook.admission.outcomes import error_text, fault, outcome_name
 from webhook.admission.ruleset import budget_key
 from webhook.guardrails import budget
 from webhook.guardrails._contract import Context, Finding
 from webhook.kube.quantity import QuantityError
 from webhook.ledger import balance
-from webhook.ledger.store import Charge, LedgerStore, Owner
+from webhook.ledger.store import Charge, LedgerStore, ProvenOwner
 from webhook.policy._base import Mode
 
 NOT_CHARGED: Final = "not charged, as podSecurity refuses the pod"
 
 
-class Judged(NamedTuple):
+class BudgetResult(NamedTuple):
     """What came of one budget."""
 
-    outcome: Outcome
+    outcome: GuardrailResult
     charge: Charge | None
     """None where nothing is booked: workloads, budgets in audit, and where the judgement failed before it."""
     denies_on_fault: bool = False
@@ -34,7 +34,7 @@ class Judged(NamedTuple):
     """What the budget has left, micro-units per hour; below zero where it is overdrawn. Only told of a refusal."""
 
 
-def tightest_first(judged: Sequence[Judged]) -> list[Outcome]:
+def tightest_first(judged: Sequence[BudgetResult]) -> list[GuardrailResult]:
     """Return the outcomes. Of several budgets that refuse, the one with the least left speaks for all and names the
     others, which are warnings then."""
     if len(judged) == 1:
@@ -51,18 +51,18 @@ def tightest_first(judged: Sequence[Judged]) -> list[Outcome]:
     return [*outcomes, *told]
 
 
-def _refuses(judged: Judged) -> bool:
+def _refuses(judged: BudgetResult) -> bool:
     return judged.outcome.outcome == "refused" and any(each.rule == "budget" for each in judged.outcome.findings)
 
 
-def _replace_findings(outcome: Outcome, change: Callable[[Finding], Finding]) -> Outcome:
+def _replace_findings(outcome: GuardrailResult, change: Callable[[Finding], Finding]) -> GuardrailResult:
     findings = tuple(change(each) if not each.notice else each for each in outcome.findings)
     return msgspec.structs.replace(outcome, findings=findings)
 
 
-def not_charged(rule: budget.BudgetRule) -> Outcome:
+def not_charged(rule: budget.BudgetRule) -> GuardrailResult:
     """Return the outcome of a budget whose pod is refused by the other half of the validating call."""
-    return Outcome(rule.name, "budget", rule.mode, "passed", _severity(rule.mode), note=NOT_CHARGED)
+    return GuardrailResult(rule.name, "budget", rule.mode, "passed", _severity(rule.mode), note=NOT_CHARGED)
 
 
 def _severity(mode: Mode) -> Severity:
@@ -76,9 +76,9 @@ def judge(
     clock: Callable[[], datetime],
     *,
     rate: int,
-    owner: Owner | None,
+    owner: ProvenOwner | None,
     exempt: Mapping[str, str],
-) -> Judged:
+) -> BudgetResult:
     """Judge what an object adds to a budget whose scope covers it.
 
     Args:
@@ -98,7 +98,7 @@ def judge(
     # A workload is never refused because Podgate failed; its pods are judged again.
     on_fault = rule.on_fault if context.scale is None else "allow"
     if rule.currency != context.prices.currency:
-        return Judged(fault(rule.name, "budget", on_fault, mode, severity, _unpriced(rule, context)), None)
+        return BudgetResult(fault(rule.name, "budget", on_fault, mode, severity, _unpriced(rule, context)), None)
     charge: Charge | None = None
     denies = mode == "enforce" and rule.on_fault == "deny"
     left = 0
@@ -111,19 +111,23 @@ def judge(
             is_refusable = note is None and _takes_money(rule, context)
             charge = charge if is_refusable else charge._replace(limit=None)
         if note is not None:
-            return Judged(Outcome(rule.name, "budget", mode, "exempt", severity, note=note), charge, denies)
+            return BudgetResult(
+                GuardrailResult(rule.name, "budget", mode, "exempt", severity, note=note), charge, denies
+            )
         key = _key(context)
         committed = ledger.committed(rule.name, without=key)
         findings = tuple(budget.judge(rule, context, committed, now, spent_micros=spent))
         is_over = bool(findings) and any(finding.rule == "budget" for finding in findings)
         if is_over and owner is not None and ledger.is_replacement(rule.name, rate, owner, without=key):
-            return Judged(Outcome(rule.name, "budget", mode, "passed", severity, note="replacement"), charge, denies)
+            return BudgetResult(
+                GuardrailResult(rule.name, "budget", mode, "passed", severity, note="replacement"), charge, denies
+            )
         if is_over:
             left = balance.rate_limit(rule.terms(context.prices.hours_per_month), spent=spent, now=now) - committed
     except Exception as error:  # noqa: BLE001  whatever fails, the review gets a definite answer
-        return Judged(fault(rule.name, "budget", on_fault, mode, severity, error_text(error)), charge, denies)
+        return BudgetResult(fault(rule.name, "budget", on_fault, mode, severity, error_text(error)), charge, denies)
     name = outcome_name(mode, severity, findings, changed=False)
-    return Judged(Outcome(rule.name, "budget", mode, name, severity, findings), charge, denies, left)
+    return BudgetResult(GuardrailResult(rule.name, "budget", mode, name, severity, findings), charge, denies, left)
 
 
 def _takes_money(rule: budget.BudgetRule, context: Context) -> bool:

@@ -8,15 +8,20 @@ the label costs its budget what its pods do.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from webhook.admission.matching import Entry
+from webhook.admission.matching import PolicyBinding
 from webhook.guardrails._contract import ChargedBy, Context, is_creation
 
-Labels = Mapping[str, str]
+LabelMap = Mapping[str, str]
 
 
 def charged_labels(
-    entries: Sequence[Entry], exempt: Mapping[str, str], context: Context, labels: Labels, *, held_back: bool = False
-) -> Labels:
+    entries: Sequence[PolicyBinding],
+    exempt: Mapping[str, str],
+    context: Context,
+    labels: LabelMap,
+    *,
+    held_back: bool = False,
+) -> LabelMap:
     """Return the labels with those that policies write.
 
     Args:
@@ -39,21 +44,21 @@ def charged_labels(
 class OfReview(NamedTuple):
     """By which labels the pods of a review are charged: its own by the policies that speak for its requester."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[PolicyBinding]
     exempt: Mapping[str, str]
     others: ChargedBy
 
-    def own(self, context: Context) -> Labels:
+    def own(self, context: Context) -> LabelMap:
         """Return those of the pod under review."""
         return charged_labels(self.entries, self.exempt, context, context.labels)
 
-    def stored(self, context: Context, labels: Labels) -> Labels:
+    def stored(self, context: Context, labels: LabelMap) -> LabelMap:
         """Return those of a stored pod of the namespace."""
         return self.others.stored(context, labels)
 
 
 def prices_as_spot(
-    entries: Sequence[Entry], exempt: Mapping[str, str], context: Context, *, would: bool = False
+    entries: Sequence[PolicyBinding], exempt: Mapping[str, str], context: Context, *, would: bool = False
 ) -> bool:
     """Whether one of these entries prices the pod as spot capacity, be it by what the pod says alone.
 
@@ -72,7 +77,7 @@ def prices_as_spot(
     )
 
 
-def is_refused_by_security(entries: Sequence[Entry], exempt: Mapping[str, str], context: Context) -> bool:
+def is_refused_by_security(entries: Sequence[PolicyBinding], exempt: Mapping[str, str], context: Context) -> bool:
     """Whether the other half of the validating call refuses the pod: then it will not come, and holds no money.
 
     A guardrail that fails here may succeed there, so a failure refuses nothing.

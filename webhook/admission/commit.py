@@ -10,19 +10,21 @@ from collections.abc import Callable
 
 import msgspec
 
-from webhook.admission.decision import Decision, Outcome, line, one_line
+from webhook.admission.decision import Decision, GuardrailResult, line, one_line
 from webhook.admission.subject import Subject
 from webhook.guardrails._contract import Finding
 from webhook.ledger import store
-from webhook.ledger.store import Books, Charge, LedgerError
+from webhook.ledger.store import Charge, LedgerError, Reserver
 
-Refusal = Callable[[store.Outcome], Finding | None]
+RefusalText = Callable[[store.ReservationOutcome], Finding | None]
 """Says what a budget says of a pod when so much is committed; None where it would let it in."""
 
 _log = logging.getLogger("podgate.ledger")
 
 
-def commit(decision: Decision, subject: Subject, ledger: Books, uid: str, refusal: Refusal | None = None) -> Decision:
+def commit(
+    decision: Decision, subject: Subject, ledger: Reserver, uid: str, refusal: RefusalText | None = None
+) -> Decision:
     """Reserve what the decision charges.
 
     Args:
@@ -47,7 +49,7 @@ def commit(decision: Decision, subject: Subject, ledger: Books, uid: str, refusa
     return msgspec.structs.replace(decision, allowed=False, would_allow=False, message=message, outcomes=outcomes)
 
 
-def _message(outcome: store.Outcome, finding: Finding | None, outcomes: tuple[Outcome, ...]) -> str:
+def _message(outcome: store.ReservationOutcome, finding: Finding | None, outcomes: tuple[GuardrailResult, ...]) -> str:
     about = next((item for item in outcomes if _is_about(item, outcome.budget)), None)
     if finding is not None and about is not None and not outcome.reason:
         return line(about, finding, finding.message)
@@ -61,7 +63,7 @@ def _message(outcome: store.Outcome, finding: Finding | None, outcomes: tuple[Ou
     )
 
 
-def _stands(outcome: store.Outcome) -> str:
+def _stands(outcome: store.ReservationOutcome) -> str:
     return f"{_rate(outcome.committed)} of {_rate(outcome.limit)} an hour are committed"
 
 
@@ -69,11 +71,11 @@ def _rate(micros: int) -> str:
     return f"{micros // 1_000_000}.{micros % 1_000_000:06}"
 
 
-def _is_about(item: Outcome, budget: str) -> bool:
+def _is_about(item: GuardrailResult, budget: str) -> bool:
     return item.guardrail == "budget" and item.policy == budget
 
 
-def _refused(item: Outcome, finding: Finding | None) -> Outcome:
+def _refused(item: GuardrailResult, finding: Finding | None) -> GuardrailResult:
     findings = (finding,) if finding is not None else item.findings
     return msgspec.structs.replace(item, outcome="refused", findings=findings)
 
@@ -103,7 +105,7 @@ def _unreserved(decision: Decision, reason: str) -> Decision:
     )
 
 
-def _with_fault(item: Outcome, decision: Decision, reason: str) -> Outcome:
+def _with_fault(item: GuardrailResult, decision: Decision, reason: str) -> GuardrailResult:
     if item.guardrail != "budget" or not any(charge.budget == item.policy for charge in decision.charges):
         return item
     denied = item.policy in decision.deny_on_fault

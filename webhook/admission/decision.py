@@ -19,7 +19,7 @@ import msgspec
 from webhook.cluster.view import Controller
 from webhook.guardrails._contract import ExceptionUse, Finding, WorkloadScale
 from webhook.kube.patch import Operation
-from webhook.ledger.store import Charge, Owner
+from webhook.ledger.store import Charge, ProvenOwner
 from webhook.pricing import money
 
 _ENCODER = msgspec.json.Encoder()
@@ -51,7 +51,7 @@ class _kept(Generic[T]):  # noqa: N801  a decorator
         return value
 
 
-class Outcome(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+class GuardrailResult(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One guardrail (or budget) that looked at the object; this is also its form in the log."""
 
     policy: str
@@ -104,7 +104,7 @@ class Decision(msgspec.Struct, frozen=True, dict=True):
     would_operations: tuple[Operation, ...] = ()
     """The further patch that warn and audit hold back; of a workload, all that its pods will get or would get, with
     paths in the pod."""
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: tuple[GuardrailResult, ...] = ()
     cost: Cost | None = None
     rate: int = 0
     """Micro-units per hour that the object is booked with, as enforced guardrails leave it."""
@@ -112,7 +112,7 @@ class Decision(msgspec.Struct, frozen=True, dict=True):
     """The budgets that pay for it; booked where the decision stands."""
     deny_on_fault: tuple[str, ...] = ()
     """Those of them that refuse what cannot be booked."""
-    owner: Owner | None = None
+    owner: ProvenOwner | None = None
     """Its controller, where that is proven: what it replaces is no budget question."""
     controller: Controller | None = None
     """The top-most known controller of what was judged; None where nothing of the review hung on it."""
@@ -129,7 +129,7 @@ class Decision(msgspec.Struct, frozen=True, dict=True):
         return tuple([(each.policy, each.guardrail, each.mode, each.outcome) for each in self.outcomes])
 
     @_kept
-    def unusual(self) -> tuple[Outcome, ...]:
+    def unusual(self) -> tuple[GuardrailResult, ...]:
         """The outcomes that are no plain passes."""
         return tuple([each for each in self.outcomes if each.outcome != "passed"])
 
@@ -172,7 +172,7 @@ ALLOWED = Decision(allowed=True)
 
 
 def decide(
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[GuardrailResult],
     operations: Sequence[Operation],
     would_operations: Sequence[Operation],
     cost: Cost | None,
@@ -274,12 +274,12 @@ def bounded(text: str, most: int = _LIMIT) -> str:
     return f"{text[:most]}... ({len(text) - most} more characters are in the decision log)"
 
 
-def said(outcome: Outcome, finding: Finding) -> str:
+def said(outcome: GuardrailResult, finding: Finding) -> str:
     """Return what is wrong, as fits the outcome: "violates" where it was refused, else "would violate"."""
     return finding.message if outcome.outcome == "refused" else finding.would or finding.message
 
 
-def line(outcome: Outcome, finding: Finding, text: str) -> str:
+def line(outcome: GuardrailResult, finding: Finding, text: str) -> str:
     """Return a finding as people read it: which policy and guardrail, what is wrong, and the cure."""
     cure = f"; to fix: {finding.cure}" if finding.cure else ""
     if finding.annotation:
@@ -391,7 +391,7 @@ def _unescape(token: str) -> str:
     return token.replace("~1", "/").replace("~0", "~")
 
 
-def _fault_line(outcome: Outcome) -> str:
+def _fault_line(outcome: GuardrailResult) -> str:
     return one_line(
         f"policy {outcome.policy}, {outcome.guardrail}: could not judge this object ({outcome.note}); "
         "to fix: tell the platform team, who find it in Podgate's log"

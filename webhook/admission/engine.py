@@ -18,17 +18,17 @@ from webhook.admission.decision import ALLOWED, Decision
 from webhook.admission.promise import commit_later
 from webhook.admission.recorder import Recorder
 from webhook.admission.request_fields import OtherRequest
-from webhook.admission.review import Phase, ProposalFault, Surroundings, judge
+from webhook.admission.review import Environment, ProposalFault, ReviewPhase, judge
 from webhook.admission.review_cache import MAXIMUM_BYTES, ReviewCache
 from webhook.admission.ruleset import Ruleset
-from webhook.admission.unjudged import Unjudged
+from webhook.admission.unjudged import UnjudgedCounters
 from webhook.cluster.view import View
 from webhook.kube import containers
 from webhook.kube.objects import OwnerReference, controller_of
 from webhook.kube.pod_devices import PodResourceClaim
-from webhook.ledger.store import Begins, LedgerStore
+from webhook.ledger.store import AsyncReserver, LedgerStore
 
-PHASES: Final[Mapping[str, Phase]] = {
+PHASES: Final[Mapping[str, ReviewPhase]] = {
     "/mutate": "mutate",
     "/validate": "validate",
     "/validate/security": "security",
@@ -58,7 +58,7 @@ class _Judged(NamedTuple):
     uid: str
     subject: subject.Subject
     decision: Decision
-    around: Surroundings
+    around: Environment
     started: float
     is_charged: bool
 
@@ -75,7 +75,7 @@ class Engine:
         now: Callable[[], datetime],
         lacks: Callable[[str, OwnerReference | None, Sequence[PodResourceClaim]], bool] | None = None,
         cache_bytes: int = MAXIMUM_BYTES,
-        later: Begins | None = None,
+        later: AsyncReserver | None = None,
     ) -> None:
         """Args:
         view: answers about the cluster.
@@ -93,7 +93,7 @@ class Engine:
         self._recorder = recorder
         self._now = now
         self._cache_bytes = cache_bytes
-        self.unjudged = Unjudged()
+        self.unjudged = UnjudgedCounters()
         """Answers that come from no judgement."""
         self.lookups: Counter[str] = Counter()
         """How often a decision was found among those kept for pods that are alike (``hit``), or not (``miss``)."""
@@ -117,7 +117,7 @@ class Engine:
     def put_in_force(self, rules: Ruleset) -> None:
         """Judge by `rules` from the next review on."""
         self._cache = ReviewCache(
-            Surroundings(rules, self._view, self._ledger, self._now), self.lookups, self._cache_bytes
+            Environment(rules, self._view, self._ledger, self._now), self.lookups, self._cache_bytes
         )
 
     def answer(self, path: str, body: bytes, *, overloaded: bool = False, patient: bool = False) -> Answered:
@@ -170,7 +170,7 @@ class Engine:
             return self._booked(judged, self._later, timeout) if judged.is_charged else self._told(judged)
         return judged
 
-    async def _booked(self, judged: _Judged, later: Begins, timeout: float | None) -> Answered:  # noqa: ASYNC109  the caller's
+    async def _booked(self, judged: _Judged, later: AsyncReserver, timeout: float | None) -> Answered:  # noqa: ASYNC109  the caller's
         refusal = partial(refusals.refusal, judged.subject, judged.around)
         decision = await commit_later(judged.decision, judged.subject, later, judged.uid, timeout, refusal)
         return self._told(judged._replace(decision=decision))
@@ -207,7 +207,7 @@ class Engine:
         is_charged = phase in ("validate", "cost") and _is_charged(decision, judged)
         return _Judged(path, request.uid, judged, decision, around, started, is_charged)
 
-    def answer_unread(self, path: str, request: OtherRequest, why: unread.Unread) -> Answered:
+    def answer_unread(self, path: str, request: OtherRequest, why: unread.UnreadReview) -> Answered:
         """Answer a review whose object nobody has read, see `webhook.admission.unread`.
 
         Args:
@@ -226,7 +226,7 @@ class Engine:
         return self._unread(path, about, request.uid, why, around, started)
 
     def _unread(
-        self, path: str, about: subject.Subject, uid: str, why: unread.Unread, around: Surroundings, started: float
+        self, path: str, about: subject.Subject, uid: str, why: unread.UnreadReview, around: Environment, started: float
     ) -> Answered:
         decision = unread.unread(about, around, PHASES[path], why)
         if decision is not ALLOWED:

@@ -14,10 +14,10 @@ from webhook.ledger.standing import standing, standing_of
 from webhook.ledger.store import LedgerStore
 from webhook.pricing import money
 
-State = Literal["Within", "Warning", "Exhausted", "Unpriced"]
+BudgetState = Literal["Within", "Warning", "Exhausted", "Unpriced"]
 
 
-class Figures(NamedTuple):
+class BudgetStatus(NamedTuple):
     """How one budget stands."""
 
     name: str
@@ -30,7 +30,7 @@ class Figures(NamedTuple):
     """What counts against the amount: see `basis` of a budget."""
     percent: int
     """Of the amount, rounded down."""
-    state: State
+    state: BudgetState
     reached: tuple[int, ...]
     """Thresholds that are reached, per cent of the amount, ascending; the last may be ``rejectAt``."""
     unit: str
@@ -67,7 +67,7 @@ def two_places(micros: int) -> str:
     return f"{cents // 100}.{cents % 100:02d}"
 
 
-def figures(rules: Ruleset, ledger: LedgerStore, now: datetime) -> list[Figures]:
+def figures(rules: Ruleset, ledger: LedgerStore, now: datetime) -> list[BudgetStatus]:
     """Return how all budgets in force stand.
 
     Raises:
@@ -76,19 +76,19 @@ def figures(rules: Ruleset, ledger: LedgerStore, now: datetime) -> list[Figures]
     return [_of(rule.at(now), rules, ledger, now) for rule in rules.budgets]
 
 
-def _of(rule: BudgetRule, rules: Ruleset, ledger: LedgerStore, now: datetime) -> Figures:
+def _of(rule: BudgetRule, rules: Ruleset, ledger: LedgerStore, now: datetime) -> BudgetStatus:
     terms = rule.terms(rules.prices.hours_per_month)
     is_priced = rule.currency == rules.prices.currency
     stands = standing(rule.name, terms, ledger, now) if is_priced else standing_of(terms, 0, 0, now)
     reached = stands.reached
-    state: State = "Within"
+    state: BudgetState = "Within"
     if not is_priced:
         state = "Unpriced"
     elif rule.reject_at in reached:
         state = "Exhausted"
     elif reached:
         state = "Warning"
-    return Figures(
+    return BudgetStatus(
         name=rule.name,
         mode=rule.mode,
         currency=rule.currency,

@@ -8,7 +8,7 @@ order of priority (then name) whose conditions all hold is the one: an object ha
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from webhook.admission.decision import Outcome, Severity
+from webhook.admission.decision import GuardrailResult, Severity
 from webhook.cluster.view import Namespace
 from webhook.guardrails._contract import Guardrail, Requester
 from webhook.kube import selectors
@@ -79,7 +79,7 @@ class CompiledMatch:
         return not (self._excluded_groups and self._excluded_groups.intersection(requester.groups))
 
 
-class Entry(NamedTuple):
+class PolicyBinding(NamedTuple):
     """One guardrail as one policy configures it."""
 
     policy: str
@@ -93,25 +93,25 @@ class Entry(NamedTuple):
     match: CompiledMatch
     strictness: int
     """Orders entries of podSecurity for a namespace that is not known: the strictest speaks."""
-    passed: Outcome
+    passed: GuardrailResult
     """What is noted where it finds nothing, by far the most frequent outcome, made once."""
 
 
 class _Candidates(NamedTuple):
     info: Namespace | None
-    by_guardrail: tuple[tuple[Entry, ...], ...]
-    winners: tuple[Entry, ...] | None
+    by_guardrail: tuple[tuple[PolicyBinding, ...], ...]
+    winners: tuple[PolicyBinding, ...] | None
     """Those of every object; None where its labels or who asks make a difference."""
 
 
 class Matcher:
     """Answers "which entries speak for this object?", one an active guardrail."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[PolicyBinding]) -> None:
         """Args:
         entries: in order of rank, highest first; entries of several guardrails may be mixed.
         """
-        grouped: dict[str, list[Entry]] = {}
+        grouped: dict[str, list[PolicyBinding]] = {}
         for entry in entries:
             grouped.setdefault(entry.guardrail.name, []).append(entry)
         self._groups = tuple(
@@ -124,14 +124,14 @@ class Matcher:
 
     def resolve(
         self, namespace: str, info: Namespace | None, labels: Mapping[str, str], requester: Requester
-    ) -> list[Entry]:
+    ) -> list[PolicyBinding]:
         """Return the winning entries in guardrail order; winners that are off are left out."""
         candidates = self._candidates.get(namespace)
         if candidates is None or candidates.info is not info:
             candidates = self._remember(namespace, info)
         if candidates.winners is not None:
             return list(candidates.winners)
-        winners: list[Entry] = []
+        winners: list[PolicyBinding] = []
         for group in candidates.by_guardrail:
             for entry in group:
                 if entry.match.is_static or entry.match.covers_object(labels, requester):
@@ -140,7 +140,7 @@ class Matcher:
                     break
         return winners
 
-    def possible(self, namespace: str | None, info: Namespace | None, requester: Requester) -> list[Entry]:
+    def possible(self, namespace: str | None, info: Namespace | None, requester: Requester) -> list[PolicyBinding]:
         """Return for each guardrail the strictest entry that may speak for some object, by what is known of it.
 
         Args:
@@ -148,9 +148,9 @@ class Matcher:
             info: None where the namespace is not known.
             requester: who asks.
         """
-        found: list[Entry] = []
+        found: list[PolicyBinding] = []
         for group in self._groups:
-            possible: list[Entry] = []
+            possible: list[PolicyBinding] = []
             for entry in group:
                 match = entry.match
                 if namespace is not None and not match.covers_namespace(namespace, info, selector_if_unknown=True):
@@ -175,12 +175,12 @@ class Matcher:
         return candidates
 
 
-def _candidates(group: tuple[Entry, ...], namespace: str, info: Namespace | None) -> tuple[Entry, ...]:
+def _candidates(group: tuple[PolicyBinding, ...], namespace: str, info: Namespace | None) -> tuple[PolicyBinding, ...]:
     if info is None and group[0].guardrail.half == "security":
         # Whatever the namespace turns out to be, it never gets less Pod Security than now.
         possible = [entry for entry in group if entry.match.covers_namespace(namespace, None, selector_if_unknown=True)]
         return tuple(sorted(possible, key=lambda entry: -entry.strictness))
-    kept: list[Entry] = []
+    kept: list[PolicyBinding] = []
     for entry in group:
         if entry.match.covers_namespace(namespace, info):
             kept.append(entry)
@@ -189,7 +189,7 @@ def _candidates(group: tuple[Entry, ...], namespace: str, info: Namespace | None
     return tuple(kept)
 
 
-def trusts_runtime(entries: Iterable[Entry]) -> bool:
+def trusts_runtime(entries: Iterable[PolicyBinding]) -> bool:
     """Whether the policies that speak for a Job believe the running time that it is annotated with."""
     return any(
         entry.guardrail.trusts_runtime is not None and entry.guardrail.trusts_runtime(entry.rule) for entry in entries

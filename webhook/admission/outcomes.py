@@ -1,14 +1,14 @@
 """From what a guardrail did to the one word that logs and metrics call it."""
 
-from webhook.admission.decision import Outcome, OutcomeName, Severity
+from webhook.admission.decision import GuardrailResult, OutcomeName, Severity
 from webhook.guardrails._contract import Finding
 from webhook.policy._base import Mode
 
 
-def fault(policy: str, guardrail: str, on_fault: str, mode: Mode, severity: Severity, text: str) -> Outcome:
+def fault(policy: str, guardrail: str, on_fault: str, mode: Mode, severity: Severity, text: str) -> GuardrailResult:
     denied = on_fault == "deny" and mode == "enforce"
     name: OutcomeName = "fault_denied" if denied else "fault_allowed"
-    return Outcome(policy, guardrail, mode, name, severity, note=text)
+    return GuardrailResult(policy, guardrail, mode, name, severity, note=text)
 
 
 def outcome_name(mode: Mode, severity: Severity, findings: tuple[Finding, ...], *, changed: bool) -> OutcomeName:

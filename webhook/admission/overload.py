@@ -14,9 +14,9 @@ finds itself overloaded too, and then it refuses.
 from collections.abc import Iterator, Mapping, Sequence
 
 from webhook.admission.charging import charged_labels
-from webhook.admission.decision import ALLOWED, Decision, Outcome, OutcomeName, Severity, decide
-from webhook.admission.matching import Entry
-from webhook.admission.review import Phase, Surroundings, charge, what_speaks_for
+from webhook.admission.decision import ALLOWED, Decision, GuardrailResult, OutcomeName, Severity, decide
+from webhook.admission.matching import PolicyBinding
+from webhook.admission.review import Environment, ReviewPhase, charge, what_speaks_for
 from webhook.admission.ruleset import budget_key
 from webhook.admission.subject import Subject
 from webhook.guardrails import budget
@@ -26,7 +26,7 @@ from webhook.policy._base import Mode, OnFault
 REASON = "Podgate is overloaded and answered in time rather than judge; retry, or give it more CPU or replicas"
 
 
-def unjudged(subject: Subject, around: Surroundings, phase: Phase) -> Decision:
+def unjudged(subject: Subject, around: Environment, phase: ReviewPhase) -> Decision:
     """Decide without judging.
 
     Args:
@@ -39,7 +39,7 @@ def unjudged(subject: Subject, around: Surroundings, phase: Phase) -> Decision:
         return ALLOWED
     context, entries, exempt = what_speaks_for(subject, around)
     may_refuse = phase != "mutate" and subject.scale is None
-    outcomes: list[Outcome] = []
+    outcomes: list[GuardrailResult] = []
     for entry in entries:
         guardrail = entry.guardrail
         is_asked = guardrail.propose is not None if phase == "mutate" else phase in ("validate", guardrail.half)
@@ -55,8 +55,8 @@ def unjudged(subject: Subject, around: Surroundings, phase: Phase) -> Decision:
 
 
 def _of_workload(
-    context: Context, around: Surroundings, entries: Sequence[Entry], exempt: Mapping[str, str]
-) -> Iterator[Outcome]:
+    context: Context, around: Environment, entries: Sequence[PolicyBinding], exempt: Mapping[str, str]
+) -> Iterator[GuardrailResult]:
     """Yield what budgets say of a workload that is not judged; its pods are."""
     info, now = context.namespace_info, around.now()
     labels = info.labels if info is not None else {}
@@ -70,6 +70,6 @@ def _of_workload(
 _SEVERITIES: dict[Mode, Severity] = {"enforce": "enforce", "warn": "warn", "audit": "audit", "off": "audit"}
 
 
-def _outcome(policy: str, guardrail: str, mode: Mode, on_fault: OnFault, severity: Severity) -> Outcome:
+def _outcome(policy: str, guardrail: str, mode: Mode, on_fault: OnFault, severity: Severity) -> GuardrailResult:
     name: OutcomeName = "fault_denied" if on_fault == "deny" and mode == "enforce" else "fault_allowed"
-    return Outcome(policy, guardrail, mode, name, severity, note=REASON)
+    return GuardrailResult(policy, guardrail, mode, name, severity, note=REASON)

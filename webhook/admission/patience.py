@@ -33,7 +33,7 @@ Lacks = Callable[[str, OwnerReference | None, Sequence[PodResourceClaim]], bool]
 """(namespace, owner, claims for devices) -> whether waiting may help."""
 
 
-class Patience:
+class CacheWait:
     """Lets reviews wait, and counts what came of it."""
 
     def __init__(

@@ -8,10 +8,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from webhook.admission.commit import Refusal, commit
+from webhook.admission.commit import RefusalText, commit
 from webhook.admission.decision import Decision
 from webhook.admission.subject import Subject
-from webhook.ledger.store import Begins, Charge, LedgerError, Outcome, Owner
+from webhook.ledger.store import AsyncReserver, Charge, LedgerError, ProvenOwner, ReservationOutcome
 
 SHARE: Final = 0.4
 """Of the caller's own time-out, that a reservation may take; waiting for caches and the loop may take half of it."""
@@ -21,10 +21,10 @@ MOST_SECONDS: Final = 4.0
 they wait."""
 
 
-class _Asked(Exception):  # noqa: N818  it is no error
+class _ReservationNeeded(Exception):  # noqa: N818  it is no error
     """What was to be reserved."""
 
-    def __init__(self, key: str, micros: int, charges: Sequence[Charge], owner: Owner | None) -> None:
+    def __init__(self, key: str, micros: int, charges: Sequence[Charge], owner: ProvenOwner | None) -> None:
         super().__init__(key)
         self.key = key
         self.micros = micros
@@ -32,19 +32,21 @@ class _Asked(Exception):  # noqa: N818  it is no error
         self.owner = owner
 
 
-class _Asking:
+class _RecordingReserver:
     """`Books` that tell what they are asked."""
 
-    def reserve(self, key: str, micros: int, charges: Sequence[Charge], owner: Owner | None = None) -> Outcome:
-        raise _Asked(key, micros, charges, owner)
+    def reserve(
+        self, key: str, micros: int, charges: Sequence[Charge], owner: ProvenOwner | None = None
+    ) -> ReservationOutcome:
+        raise _ReservationNeeded(key, micros, charges, owner)
 
 
 class _Answered(NamedTuple):
     """`Books` whose answer is known."""
 
-    answer: Outcome | LedgerError
+    answer: ReservationOutcome | LedgerError
 
-    def reserve(self, *_: object, **__: object) -> Outcome:
+    def reserve(self, *_: object, **__: object) -> ReservationOutcome:
         if isinstance(self.answer, LedgerError):
             raise self.answer
         return self.answer
@@ -53,10 +55,10 @@ class _Answered(NamedTuple):
 async def commit_later(
     decision: Decision,
     subject: Subject,
-    ledger: Begins,
+    ledger: AsyncReserver,
     uid: str,
     timeout: float | None,  # noqa: ASYNC109  the caller's
-    refusal: Refusal | None = None,
+    refusal: RefusalText | None = None,
 ) -> Decision:
     """Reserve what the decision charges, as `commit` does.
 
@@ -69,22 +71,22 @@ async def commit_later(
         refusal: as for `commit`.
     """
     try:
-        return commit(decision, subject, _Asking(), uid)
-    except _Asked as asked:
+        return commit(decision, subject, _RecordingReserver(), uid)
+    except _ReservationNeeded as asked:
         seconds = MOST_SECONDS if timeout is None else timeout * SHARE
         answer = await _answer(ledger, asked, seconds)
     return commit(decision, subject, _Answered(answer), uid, refusal)
 
 
-async def _answer(ledger: Begins, asked: _Asked, seconds: float) -> Outcome | LedgerError:
+async def _answer(ledger: AsyncReserver, asked: _ReservationNeeded, seconds: float) -> ReservationOutcome | LedgerError:
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[Outcome | LedgerError] = loop.create_future()
+    future: asyncio.Future[ReservationOutcome | LedgerError] = loop.create_future()
 
-    def deliver(answer: Outcome | LedgerError) -> None:
+    def deliver(answer: ReservationOutcome | LedgerError) -> None:
         if not future.done():
             future.set_result(answer)
 
-    def done(answer: Outcome | LedgerError) -> None:
+    def done(answer: ReservationOutcome | LedgerError) -> None:
         loop.call_soon_threadsafe(deliver, answer)
 
     give_up = ledger.begin(asked.key, asked.micros, asked.charges, asked.owner, seconds=seconds, done=done)

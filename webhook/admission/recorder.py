@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
-from webhook.admission.decision import Decision, Outcome
+from webhook.admission.decision import Decision, GuardrailResult
 from webhook.admission.metrics import Metrics
 from webhook.admission.response import cost_text
 from webhook.admission.subject import Subject, owner_of
@@ -30,7 +30,7 @@ class LineWriter(Protocol):
         """Take one line, newline included."""
 
 
-class Entry(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
+class LogEntry(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     """One line of the decision log, and one object of ``podgate review -o json``.
 
     Money is a decimal string in units of the currency per month; ``patch`` is what is applied, ``wouldPatch`` what a
@@ -46,7 +46,7 @@ class Entry(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     user: str
     verdict: str
     would: str
-    guardrails: Sequence[Outcome] | msgspec.Raw
+    guardrails: Sequence[GuardrailResult] | msgspec.Raw
     subresource: str = ""
     dry_run: bool = False
     owner: str = ""
@@ -143,7 +143,7 @@ class Recorder:
                 self._metrics.recorder_fault()
 
 
-def shortened(entry: Entry, decision: Decision, size: int) -> Entry:
+def shortened(entry: LogEntry, decision: Decision, size: int) -> LogEntry:
     """Return an entry whose line is no longer than `MAXIMUM_LINE`, and says what is missing.
 
     Args:
@@ -177,7 +177,7 @@ _LONGEST_LIST: Final = 16
 _TEXTS: Final = ("decision", "kind", "namespace", "name", "operation", "user", "subresource", "owner", "message")
 
 
-def _short_outcome(outcome: Outcome, short: Callable[[str], str]) -> Outcome:
+def _short_outcome(outcome: GuardrailResult, short: Callable[[str], str]) -> GuardrailResult:
     findings = tuple(
         msgspec.structs.replace(
             each,
@@ -195,9 +195,9 @@ def _short(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[:longest]}... ({len(text) - longest} more characters)"
 
 
-def describe(path: str, uid: str, subject: Subject, decision: Decision, currency: str) -> Entry:
+def describe(path: str, uid: str, subject: Subject, decision: Decision, currency: str) -> LogEntry:
     """Return the decision as it is written down."""
-    entry = Entry(
+    entry = LogEntry(
         uid,
         path,
         subject.kind,

@@ -1,13 +1,13 @@
 """What a budget says of a pod that it had room for when it was judged, and has none for any more."""
 
-from webhook.admission.review import Surroundings, what_speaks_for
+from webhook.admission.review import Environment, what_speaks_for
 from webhook.admission.subject import Subject
 from webhook.guardrails import budget
 from webhook.guardrails._contract import Finding
-from webhook.ledger.store import Outcome
+from webhook.ledger.store import ReservationOutcome
 
 
-def refusal(subject: Subject, around: Surroundings, outcome: Outcome) -> Finding | None:
+def refusal(subject: Subject, around: Environment, outcome: ReservationOutcome) -> Finding | None:
     """Return what the budget that refused says, as its guardrail words it.
 
     Args:

@@ -21,7 +21,7 @@ from webhook.admission import wants
 from webhook.cluster.view import View
 from webhook.guardrails._contract import Context
 from webhook.kube.objects import OwnerReference, UpdateStrategy, Workload, controller_of
-from webhook.ledger.store import Owner, Place
+from webhook.ledger.store import ControllerKey, ProvenOwner
 
 _ACCOUNT: Final = "system:serviceaccount:kube-system:"
 _SHARED_ACCOUNT: Final = "system:kube-controller-manager"
@@ -41,7 +41,7 @@ _DEFAULT_SURGE: Final = "25%"
 _PERCENT: Final = re.compile(r"([0-9]{1,4})%", re.ASCII)
 
 
-def owner_of(context: Context, micros: int) -> Owner | None:
+def owner_of(context: Context, micros: int) -> ProvenOwner | None:
     """Return the controller of a pod that is being created, where it is proven.
 
     Args:
@@ -61,7 +61,7 @@ def owner_of(context: Context, micros: int) -> Owner | None:
     return _top(context.namespace, reference, deployment)._replace(surge=pods * micros, is_of_pods=True)
 
 
-def whose(view: View, namespace: str, reference: OwnerReference | None) -> Owner | None:
+def whose(view: View, namespace: str, reference: OwnerReference | None) -> ProvenOwner | None:
     """Return the controller that a running pod's money is counted under; None where its owner is not known."""
     if reference is None or not _is_builtin(reference):
         return None
@@ -95,11 +95,11 @@ def _deployment(view: View, namespace: str, reference: OwnerReference, known: Wo
     return _known(view, namespace, parent)
 
 
-def _top(namespace: str, reference: OwnerReference, deployment: Workload | None) -> Owner:
+def _top(namespace: str, reference: OwnerReference, deployment: Workload | None) -> ProvenOwner:
     if deployment is not None and deployment.metadata is not None and deployment.metadata.uid:
         name = deployment.metadata.name or ""
-        return Owner(deployment.metadata.uid, place=Place(namespace, "Deployment", name))
-    return Owner(reference.uid, place=Place(namespace, reference.kind, reference.name))
+        return ProvenOwner(deployment.metadata.uid, place=ControllerKey(namespace, "Deployment", name))
+    return ProvenOwner(reference.uid, place=ControllerKey(namespace, reference.kind, reference.name))
 
 
 def _surge_pods(
@@ -124,7 +124,7 @@ def _daemon_surge(view: View, namespace: str, known: Workload) -> int:
     if _max_surge(strategy, 100, default=0) == 0:
         return 0  # As nearly everywhere; the template need not be unpacked.
     name = (known.metadata.name if known.metadata is not None else None) or ""
-    return _max_surge(strategy, wants.nodes_of(view, Place(namespace, "DaemonSet", name)), default=0)
+    return _max_surge(strategy, wants.nodes_of(view, ControllerKey(namespace, "DaemonSet", name)), default=0)
 
 
 def _max_surge(strategy: UpdateStrategy | None, pods: int, default: int | str) -> int:

@@ -17,22 +17,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from webhook.admission import capacity
 from webhook.admission import decision as decisions
 from webhook.admission.charging import prices_as_spot
-from webhook.admission.decision import ALLOWED, Decision, Outcome
-from webhook.admission.matching import Entry
+from webhook.admission.decision import ALLOWED, Decision, GuardrailResult
+from webhook.admission.matching import PolicyBinding
 from webhook.admission.outcomes import error_text
-from webhook.admission.review_run import Phase, ProposalFault, ReviewRun, Surroundings
+from webhook.admission.review_run import Environment, ProposalFault, ReviewPhase, ReviewRun
 from webhook.admission.subject import Subject
 from webhook.guardrails import budget
 from webhook.guardrails._contract import Context
 
-__all__ = ["Phase", "ProposalFault", "Surroundings", "charge", "judge", "review", "what_speaks_for"]
+__all__ = ["Environment", "ProposalFault", "ReviewPhase", "charge", "judge", "review", "what_speaks_for"]
 
 _log = logging.getLogger("podgate.review")
 
 _NOTHING: Mapping[str, str] = {}
 
 
-def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping[str, str] | None = None) -> Decision:
+def review(
+    subject: Subject, around: Environment, phase: ReviewPhase, faults: Mapping[str, str] | None = None
+) -> Decision:
     """Judge one object.
 
     Args:
@@ -69,11 +71,11 @@ def review(subject: Subject, around: Surroundings, phase: Phase, faults: Mapping
 
 def charge(
     context: Context,
-    around: Surroundings,
-    phase: Phase,
-    entries: Sequence[Entry],
+    around: Environment,
+    phase: ReviewPhase,
+    entries: Sequence[PolicyBinding],
     exempt: Mapping[str, str],
-    outcomes: Iterable[Outcome],
+    outcomes: Iterable[GuardrailResult],
 ) -> Decision:
     """Judge a pod by the budgets that pay for it, and by nothing else.
 
@@ -96,7 +98,7 @@ def charge(
     return decisions.noted(run.decide(before), context.exception_uses, warns=True) if run.outcomes else ALLOWED
 
 
-def what_speaks_for(subject: Subject, around: Surroundings) -> tuple[Context, list[Entry], Mapping[str, str]]:
+def what_speaks_for(subject: Subject, around: Environment) -> tuple[Context, list[PolicyBinding], Mapping[str, str]]:
     """Return the context of a review, the entries that speak for the object, and the guardrails that are exempt as a
     whole with the exception's name."""
     rules = around.rules
@@ -127,8 +129,8 @@ def what_speaks_for(subject: Subject, around: Surroundings) -> tuple[Context, li
 
 def judge(
     make_subject: Callable[[], Subject],
-    around: Surroundings,
-    phase: Phase,
+    around: Environment,
+    phase: ReviewPhase,
     uid: str = "",
     first: ProposalFault | None = None,
 ) -> tuple[Subject, Decision]:

@@ -21,11 +21,11 @@ from typing import Final, NamedTuple, cast
 import msgspec
 
 from webhook.admission.decision import Decision
-from webhook.admission.review import Phase, Surroundings, review
+from webhook.admission.review import Environment, ReviewPhase, review
 from webhook.admission.subject import Subject
 from webhook.cluster.view import View
 from webhook.guardrails import budget
-from webhook.kube.objects import Pod, Volume
+from webhook.kube.objects import Pod, PodVolume
 
 MAXIMUM_BYTES: Final = 4 << 20
 """Bytes of pods that are kept as keys."""
@@ -42,7 +42,7 @@ _TOKEN_VOLUME: Final = "kube-api-access-"  # noqa: S105  a volume's name
 _MSGPACK: Final = msgspec.msgpack.Encoder()
 
 
-class _Known(NamedTuple):
+class _CachedReview(NamedTuple):
     decision: Decision
     asked: tuple[tuple[Callable[..., object], tuple[object, ...], object], ...]
     """Questions to the cluster: method, arguments, answer."""
@@ -50,7 +50,7 @@ class _Known(NamedTuple):
     """Budgets that pay for the pod, each with the greatest rate that may be committed for it to have nothing to say."""
 
 
-class _Asking:
+class _RecordingView:
     """A view that writes down what it was asked, and what it answered."""
 
     def __init__(self, view: View) -> None:
@@ -84,7 +84,7 @@ class _Asking:
 class ReviewCache:
     """Decisions about new pods under one set of policies; bounded, for use from one thread at a time."""
 
-    def __init__(self, around: Surroundings, lookups: Counter[str], maximum_bytes: int = MAXIMUM_BYTES) -> None:
+    def __init__(self, around: Environment, lookups: Counter[str], maximum_bytes: int = MAXIMUM_BYTES) -> None:
         """Args:
         around: what reviews are judged against.
         lookups: counts ``hit`` and ``miss``.
@@ -94,15 +94,15 @@ class ReviewCache:
         self._lookups = lookups
         self._half = maximum_bytes // 2
         # Two generations: what is not asked for while the young one fills up is forgotten.
-        self._young: dict[Hashable, _Known] = {}
-        self._old: dict[Hashable, _Known] = {}
+        self._young: dict[Hashable, _CachedReview] = {}
+        self._old: dict[Hashable, _CachedReview] = {}
         self._bytes = 0
         self._seen: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def review(self, subject: Subject, phase: Phase) -> Decision:
+    def review(self, subject: Subject, phase: ReviewPhase) -> Decision:
         """Return the decision about an object, see `webhook.admission.review.review`."""
         around = self.around
         if not self._half or not subject.is_patchable or around.rules.has_exceptions(subject.namespace):
@@ -120,11 +120,11 @@ class ReviewCache:
             return review(subject, around, phase)
         # The review changes the pod, so what is its own has to be read before.
         own = _own_names(subject.pod)
-        asking = _Asking(around.view)
+        asking = _RecordingView(around.view)
         decision = review(subject, around._replace(view=cast("View", asking)), phase)
         quiet = _quiet(decision, around)
         if quiet is not None and not _says(decision, own):
-            self._keep(key, len(pod), _Known(decision, asking.questions(), quiet))
+            self._keep(key, len(pod), _CachedReview(decision, asking.questions(), quiet))
         return decision
 
     def _is_new(self, key: Hashable) -> bool:
@@ -137,7 +137,7 @@ class ReviewCache:
         self._seen.add(number)
         return True
 
-    def _holds(self, known: _Known, subject: Subject) -> bool:
+    def _holds(self, known: _CachedReview, subject: Subject) -> bool:
         for ask, arguments, answer in known.asked:
             now = ask(*arguments)
             if now is not answer and now != answer:
@@ -151,7 +151,7 @@ class ReviewCache:
                     return False
         return True
 
-    def _find(self, key: Hashable, size: int) -> _Known | None:
+    def _find(self, key: Hashable, size: int) -> _CachedReview | None:
         known = self._young.get(key)
         if known is None:
             known = self._old.pop(key, None)
@@ -159,7 +159,7 @@ class ReviewCache:
                 self._keep(key, size, known)
         return known
 
-    def _keep(self, key: Hashable, size: int, known: _Known) -> None:
+    def _keep(self, key: Hashable, size: int, known: _CachedReview) -> None:
         if self._bytes + size > self._half or len(self._young) >= MAXIMUM_ENTRIES // 2:
             self._old, self._young, self._bytes = self._young, {}, 0
         if key not in self._young:
@@ -191,7 +191,7 @@ def _look(pod: Pod) -> bytes | None:
             volume.name = each
 
 
-def _token_volumes(pod: Pod) -> list[Volume]:
+def _token_volumes(pod: Pod) -> list[PodVolume]:
     volumes = pod.spec.volumes if pod.spec is not None else None
     return [
         volume for volume in volumes or () if volume.projected is not None and volume.name.startswith(_TOKEN_VOLUME)
@@ -219,7 +219,7 @@ def _says(decision: Decision, names: list[str]) -> bool:
     return any(name in text for name in names for text in texts)
 
 
-def _quiet(decision: Decision, around: Surroundings) -> tuple[tuple[str, int], ...] | None:
+def _quiet(decision: Decision, around: Environment) -> tuple[tuple[str, int], ...] | None:
     """Return how far each budget that pays is from its first threshold; None where the decision must not be kept."""
     rules: dict[str, budget.BudgetRule] | None = None
     found: list[tuple[str, int]] = []

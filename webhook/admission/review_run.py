@@ -12,8 +12,8 @@ import msgspec
 from webhook.admission import budgets, replacement
 from webhook.admission.charging import charged_labels, is_refused_by_security
 from webhook.admission.costs import cost_of
-from webhook.admission.decision import Cost, Decision, Outcome, Severity, decide, workload_line
-from webhook.admission.matching import Entry, trusts_runtime
+from webhook.admission.decision import Cost, Decision, GuardrailResult, Severity, decide, workload_line
+from webhook.admission.matching import PolicyBinding, trusts_runtime
 from webhook.admission.outcomes import error_text, fault, outcome_name
 from webhook.admission.ruleset import Ruleset
 from webhook.cluster.view import View
@@ -21,9 +21,9 @@ from webhook.guardrails import _money, budget
 from webhook.guardrails._contract import Context, Finding, WorkloadScale, is_creation
 from webhook.kube.patch import Draft, Operation
 from webhook.kube.quantity import QuantityError
-from webhook.ledger.store import Charge, LedgerStore, Owner
+from webhook.ledger.store import Charge, LedgerStore, ProvenOwner
 
-Phase = Literal["mutate", "validate", "security", "cost", "offline"]
+ReviewPhase = Literal["mutate", "validate", "security", "cost", "offline"]
 """Which call this is. ``offline`` mutates and validates in one go."""
 
 
@@ -39,7 +39,7 @@ class ProposalFault(Exception):  # noqa: N818  a fault of ours, decided by onFau
         self.error = error
 
 
-class Surroundings(NamedTuple):
+class Environment(NamedTuple):
     """What a review is judged against; the same for many reviews."""
 
     rules: Ruleset
@@ -77,11 +77,11 @@ class ReviewRun:
     def __init__(
         self,
         context: Context,
-        around: Surroundings,
-        phase: Phase,
+        around: Environment,
+        phase: ReviewPhase,
         faults: Mapping[str, str],
         exempt: Mapping[str, Any],
-        entries: Sequence[Entry],
+        entries: Sequence[PolicyBinding],
     ) -> None:
         self.entries = entries
         """All that speak for the object, those of the other half included."""
@@ -92,13 +92,13 @@ class ReviewRun:
         self.exempt = exempt
         self.draft = Draft(context.pod)
         self.shadow = Draft(context.pod)
-        self.enforcing: list[Entry] = []
-        self.holding: list[Entry] = []
-        self.outcomes: list[Outcome] = []
+        self.enforcing: list[PolicyBinding] = []
+        self.holding: list[PolicyBinding] = []
+        self.outcomes: list[GuardrailResult] = []
         self.charges: list[Charge] = []
         self.deny_on_fault: list[str] = []
         self.rate = 0
-        self.owner: Owner | None = None
+        self.owner: ProvenOwner | None = None
 
     def admit(self) -> None:
         """Take on the entries of this half, but those that do not look at this operation or are exempt."""
@@ -113,7 +113,7 @@ class ReviewRun:
             if guardrail.name in exempt:
                 note = exempt[guardrail.name]
                 self.outcomes.append(
-                    Outcome(entry.policy, guardrail.name, entry.mode, "exempt", entry.severity, note=note)
+                    GuardrailResult(entry.policy, guardrail.name, entry.mode, "exempt", entry.severity, note=note)
                 )
             elif guardrail.name in faults:
                 self._add_fault(entry, faults[guardrail.name])
@@ -167,7 +167,7 @@ class ReviewRun:
         labels = charged_labels(self.entries, self.exempt, context, context.labels, held_back=is_template)
         return [rule for rule in rules if rule.covers(context.namespace, namespace_labels, labels)]
 
-    def _judge_budget(self, rule: budget.BudgetRule) -> budgets.Judged:
+    def _judge_budget(self, rule: budget.BudgetRule) -> budgets.BudgetResult:
         around = self.around
         judged = budgets.judge(
             rule, self.context, around.ledger, around.now, rate=self.rate, owner=self.owner, exempt=self.exempt
@@ -221,12 +221,12 @@ class ReviewRun:
             )
         return decision
 
-    def _add_fault(self, entry: Entry, text: str) -> None:
+    def _add_fault(self, entry: PolicyBinding, text: str) -> None:
         # A workload is never refused because Podgate failed; its pods are judged again.
         on_fault = "allow" if self.context.scale is not None else entry.on_fault
         self.outcomes.append(fault(entry.policy, entry.guardrail.name, on_fault, entry.mode, entry.severity, text))
 
-    def _run(self, items: list[Entry], draft: Draft) -> None:
+    def _run(self, items: list[PolicyBinding], draft: Draft) -> None:
         """Let all of them propose, then let all of them inspect what has become of the object."""
         if not items:
             return
@@ -236,7 +236,7 @@ class ReviewRun:
         proposes = self.phase in ("mutate", "offline") or draft is self.shadow or is_workload
         # The mutating call does not refuse: the validating one sees what all webhooks together made of the pod.
         inspects = self.phase != "mutate" or is_workload
-        proposed: list[tuple[Entry, Sequence[Finding], list[Operation]]] = []
+        proposed: list[tuple[PolicyBinding, Sequence[Finding], list[Operation]]] = []
         for entry in items:
             guardrail = entry.guardrail
             notices: Sequence[Finding] = ()
@@ -261,7 +261,7 @@ class ReviewRun:
         for entry, notices, added in proposed:
             self._inspect(entry, notices, added)
 
-    def _inspect(self, entry: Entry, notices: Sequence[Finding], operations: list[Operation]) -> None:
+    def _inspect(self, entry: PolicyBinding, notices: Sequence[Finding], operations: list[Operation]) -> None:
         try:
             found = entry.guardrail.inspect(entry.rule, self.context)
         except Exception as error:  # noqa: BLE001  whatever fails, the review gets a definite answer
@@ -289,10 +289,10 @@ class ReviewRun:
             self.outcomes.append(entry.passed)
 
     def _note(
-        self, entry: Entry, severity: Severity, findings: tuple[Finding, ...], operations: list[Operation]
+        self, entry: PolicyBinding, severity: Severity, findings: tuple[Finding, ...], operations: list[Operation]
     ) -> None:
         name = outcome_name(entry.mode, severity, findings, changed=bool(operations))
         held_back = tuple(operations) if entry.mode != "enforce" and self.phase in ("mutate", "offline") else ()
         self.outcomes.append(
-            Outcome(entry.policy, entry.guardrail.name, entry.mode, name, severity, findings, held_back)
+            GuardrailResult(entry.policy, entry.guardrail.name, entry.mode, name, severity, findings, held_back)
         )

@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from webhook.admission.charging import OfReview, charged_labels, prices_as_spot
-from webhook.admission.decision import Outcome, Severity
-from webhook.admission.matching import CompiledMatch, Entry, Matcher
+from webhook.admission.decision import GuardrailResult, Severity
+from webhook.admission.matching import CompiledMatch, Matcher, PolicyBinding
 from webhook.admission.subject import Subject
 from webhook.guardrails import _money, _registry, budget
 from webhook.guardrails._contract import Context, ExceptionUse, Exemption, Guardrail, Requester
@@ -101,7 +101,7 @@ class Ruleset:
         cap: no policy and no budget is stricter than this; ``audit`` for ``--mode audit``.
         """
         registry = {guardrail.name: guardrail for guardrail in _registry.discover()}
-        entries: list[Entry] = []
+        entries: list[PolicyBinding] = []
         self._exception_terms: dict[str, _Terms] = {}
         for policy in policies.policies:
             spec = policy.spec
@@ -151,7 +151,9 @@ class Ruleset:
         """Whether any PolicyException lies in the namespace."""
         return namespace in self._exceptions
 
-    def exempt(self, context: Context, entries: Sequence[Entry], now: Callable[[], datetime]) -> Mapping[str, str]:
+    def exempt(
+        self, context: Context, entries: Sequence[PolicyBinding], now: Callable[[], datetime]
+    ) -> Mapping[str, str]:
         """Return the guardrails that are exempt as a whole, and budgets by their `budget_key`, with the exception's
         name; write partial exemptions into the context."""
         found = self._let_off(context.namespace, context.labels, entries, now)
@@ -163,7 +165,7 @@ class Ruleset:
         return found.whole
 
     def _let_off(
-        self, namespace: str, labels: Mapping[str, str], entries: Sequence[Entry], now: Callable[[], datetime]
+        self, namespace: str, labels: Mapping[str, str], entries: Sequence[PolicyBinding], now: Callable[[], datetime]
     ) -> "_LetOff | None":
         """Return what the exceptions of a namespace let a pod with these labels off."""
         covering = [item for item in self._exceptions.get(namespace, ()) if item.covers(labels)]
@@ -209,7 +211,7 @@ class Ruleset:
         return prices_as_spot(entries, exempt, context, would=would)
 
     def charged_in_review(
-        self, entries: Sequence[Entry], exempt: Mapping[str, str], now: Callable[[], datetime]
+        self, entries: Sequence[PolicyBinding], exempt: Mapping[str, str], now: Callable[[], datetime]
     ) -> OfReview:
         """Return by which labels pods are charged, for a review that these entries speak in."""
         return OfReview(entries, exempt, _OfStored(self, self.matcher, now))
@@ -315,14 +317,14 @@ def _entry(
     section: Section,
     match: CompiledMatch,
     cap: Mode,
-) -> Entry:
+) -> PolicyBinding:
     mode = stricter_cap(spec.mode_of(guardrail.name), cap)
     violation = stricter_cap(spec.violation_mode_of(guardrail.name), mode)
     # A namespace that is not known passes no judgement by its labels, so nothing is stricter than that.
     by_labels = getattr(section, "from_namespace_labels", False)
     level = 2 if by_labels else 1 if getattr(section, "level", "") == "restricted" else 0
     severity: Severity = "enforce" if violation == "enforce" else "warn" if violation == "warn" else "audit"
-    return Entry(
+    return PolicyBinding(
         policy=policy,
         guardrail=guardrail,
         rule=guardrail.compile(section),
@@ -331,7 +333,7 @@ def _entry(
         on_fault=section.on_fault or guardrail.default_on_fault,
         match=match,
         strictness=MODE_RANK[mode] * 3 + level,
-        passed=Outcome(policy, guardrail.name, mode, "passed", severity),
+        passed=GuardrailResult(policy, guardrail.name, mode, "passed", severity),
     )
 
 

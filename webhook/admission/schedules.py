@@ -37,7 +37,7 @@ _ZONE: Final = re.compile(r"^(CRON_)?TZ=\S+\s+")
 """The zone that older API servers took as a part of the schedule; objects made then still have it."""
 
 
-class Rhythm(NamedTuple):
+class CronFrequency(NamedTuple):
     """How often a schedule runs."""
 
     runs_per_month: Fraction
@@ -61,7 +61,7 @@ def parse_duration(text: str) -> int | None:
     return total if position == len(text) and total > 0 else None
 
 
-def rhythm(schedule: str) -> Rhythm | None:
+def rhythm(schedule: str) -> CronFrequency | None:
     """Return how often a schedule runs; None where it cannot be read, or never runs. One that is longer than anybody
     writes counts as every minute, so that length makes no CronJob cheaper."""
     text = _ZONE.sub("", schedule.strip(), count=1)
@@ -71,10 +71,10 @@ def rhythm(schedule: str) -> Rhythm | None:
 
 
 @remembered("schedules", 512)
-def _rhythm(text: str) -> Rhythm | None:
+def _rhythm(text: str) -> CronFrequency | None:
     if text.startswith(_EVERY):
         seconds = parse_duration(text.removeprefix(_EVERY).strip())
-        return Rhythm(Fraction(_YEAR_SECONDS, 12 * seconds), seconds) if seconds is not None else None
+        return CronFrequency(Fraction(_YEAR_SECONDS, 12 * seconds), seconds) if seconds is not None else None
     fields = _NAMED.get(text.lower(), text).replace("?", "*").split()
     if len(fields) != 5:
         return None
@@ -85,7 +85,7 @@ def _rhythm(text: str) -> Rhythm | None:
         return None
     if not days or not times:
         return None
-    return Rhythm(Fraction(len(times) * len(days), 12), _shortest_gap(times, days))
+    return CronFrequency(Fraction(len(times) * len(days), 12), _shortest_gap(times, days))
 
 
 def _times(schedule: str) -> list[int]:

@@ -11,11 +11,11 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from webhook.admission.unread import REASONS, Reason
+from webhook.admission.unread import REASONS, UnjudgedReason
 
 RECENT_SECONDS: Final = 600.0
 
-_CURES: Final[dict[Reason, str]] = {
+_CURES: Final[dict[UnjudgedReason, str]] = {
     "not_a_review": "something other than an API server calls, or the webhook object asks for another version",
     "no_policies": "no valid policies are in force; mend the policies",
     "undecodable": "somebody sends what no API server does; see the decision log for who",
@@ -27,15 +27,15 @@ _CURES: Final[dict[Reason, str]] = {
 }
 
 
-class Unjudged:
+class UnjudgedCounters:
     """Counters by path and reason, and when each reason was last seen."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self.counts: Counter[tuple[str, Reason]] = Counter()
-        self._last: dict[Reason, float] = {}
+        self.counts: Counter[tuple[str, UnjudgedReason]] = Counter()
+        self._last: dict[UnjudgedReason, float] = {}
 
-    def count(self, path: str, reason: Reason) -> None:
+    def count(self, path: str, reason: UnjudgedReason) -> None:
         """Count one answer."""
         self.counts[path, reason] += 1
         self._last[reason] = self._monotonic()
@@ -54,7 +54,7 @@ class Unjudged:
 class UnjudgedCollector(Collector):
     """``podgate_unjudged_total{path, reason}``."""
 
-    def __init__(self, counted: Unjudged, paths: Iterable[str]) -> None:
+    def __init__(self, counted: UnjudgedCounters, paths: Iterable[str]) -> None:
         self._counted = counted
         self._paths = sorted(paths)
 

@@ -13,32 +13,32 @@ ask at once. So where a budget enforces, a pod that it may pay for is refused an
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal, NamedTuple, get_args
 
-from webhook.admission.decision import ALLOWED, Decision, Outcome, OutcomeName, Severity, decide, one_line
-from webhook.admission.matching import Entry
+from webhook.admission.decision import ALLOWED, Decision, GuardrailResult, OutcomeName, Severity, decide, one_line
+from webhook.admission.matching import PolicyBinding
 from webhook.admission.outcomes import fault
 from webhook.admission.request_fields import OtherRequest
-from webhook.admission.review import Phase, Surroundings
+from webhook.admission.review import Environment, ReviewPhase
 from webhook.admission.subject import UNJUDGED_SUBRESOURCES, Subject, requester_of
 from webhook.guardrails import budget
 from webhook.guardrails._contract import Finding, WorkloadScale
 from webhook.kube.objects import WORKLOAD_KINDS, Pod
 from webhook.policy._base import MODE_RANK, Mode, OnFault
 
-Reason = Literal[
+UnjudgedReason = Literal[
     "not_a_review", "no_policies", "undecodable", "too_large", "too_many_containers", "too_slow", "overloaded", "fault"
 ]
 """Why a call got no verdict that comes from judging; the closed list behind the metric label."""
 
-REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
+REASONS: Final[tuple[UnjudgedReason, ...]] = get_args(UnjudgedReason)
 
 MOST_CONTAINERS: Final = 10_000
 """Of a pod that is judged. An API server stores objects of 1.5 MiB, and a container takes some 200 bytes there."""
 
 
-class Unread(NamedTuple):
+class UnreadReview(NamedTuple):
     """Why a review was not read."""
 
-    reason: Reason
+    reason: UnjudgedReason
     what: str
     """One line."""
     cure: str
@@ -46,36 +46,38 @@ class Unread(NamedTuple):
     """Whether each guardrail's ``onFault`` decides, budgets apart: it is no property of the object."""
 
 
-def undecodable(why: str) -> Unread:
+def undecodable(why: str) -> UnreadReview:
     """The object is nothing that an API server sends; `why` is one line."""
-    return Unread("undecodable", why, "mend that field, see kubectl explain")
+    return UnreadReview("undecodable", why, "mend that field, see kubectl explain")
 
 
-def too_large(mebibytes: int) -> Unread:
+def too_large(mebibytes: int) -> UnreadReview:
     """The body has more than so many MiB."""
     cure = "shorten what is written into it: commands, environment, annotations and managedFields"
-    return Unread("too_large", f"the review is larger than {mebibytes} MiB", cure)
+    return UnreadReview("too_large", f"the review is larger than {mebibytes} MiB", cure)
 
 
-def too_many_containers(count: int) -> Unread:
+def too_many_containers(count: int) -> UnreadReview:
     """The pod has more than `MOST_CONTAINERS`."""
     what = f"it has {count:,} containers, and more than {MOST_CONTAINERS:,} fit into no object that is stored"
-    return Unread("too_many_containers", what, "split it into several pods")
+    return UnreadReview("too_many_containers", what, "split it into several pods")
 
 
-def too_slow(seconds: float) -> Unread:
+def too_slow(seconds: float) -> UnreadReview:
     """The body did not arrive in time."""
-    return Unread("too_slow", f"the review did not arrive within {seconds:.0f} seconds", "try again", by_fault=True)
+    return UnreadReview(
+        "too_slow", f"the review did not arrive within {seconds:.0f} seconds", "try again", by_fault=True
+    )
 
 
-OVERLOADED: Final = Unread(
+OVERLOADED: Final = UnreadReview(
     "overloaded",
     "Podgate reads as many large reviews as its memory allows",
     "try again, or give it more replicas",
     by_fault=True,
 )
 
-WAITED: Final = Unread(
+WAITED: Final = UnreadReview(
     "overloaded",
     "it waited too long among other large reviews",
     "try again, or give Podgate more CPU or replicas",
@@ -106,7 +108,7 @@ def subject_of(request: OtherRequest) -> Subject | None:
     )
 
 
-def unread(subject: Subject, around: Surroundings, phase: Phase, why: Unread) -> Decision:
+def unread(subject: Subject, around: Environment, phase: ReviewPhase, why: UnreadReview) -> Decision:
     """Decide about a review that nobody has read.
 
     Args:
@@ -139,7 +141,7 @@ def unread(subject: Subject, around: Surroundings, phase: Phase, why: Unread) ->
     return decide(outcomes, (), (), None, [one_line(text)] if text else ())
 
 
-class _Asked(NamedTuple):
+class _MatchingGuardrail(NamedTuple):
     """A guardrail or budget that would have looked at the object."""
 
     policy: str
@@ -149,22 +151,22 @@ class _Asked(NamedTuple):
     on_fault: OnFault
 
 
-def _asked(subject: Subject, around: Surroundings, phase: Phase) -> Iterator[_Asked]:
+def _asked(subject: Subject, around: Environment, phase: ReviewPhase) -> Iterator[_MatchingGuardrail]:
     namespace = subject.namespace or None
     info = around.view.namespace(subject.namespace) if namespace is not None else None
     for entry in around.rules.matcher.possible(namespace, info, subject.requester):
         if _is_asked(entry, subject, phase):
-            yield _Asked(entry.policy, entry.guardrail.name, entry.mode, entry.severity, entry.on_fault)
+            yield _MatchingGuardrail(entry.policy, entry.guardrail.name, entry.mode, entry.severity, entry.on_fault)
     if phase not in ("validate", "cost", "offline") or subject.subresource not in ("", "resize", "scale"):
         return
     labels = info.labels if info is not None else None
     for rule in around.rules.budgets:
         if _may_cover(rule, namespace, labels):
             # Its `onFault` is about bookings that fail. Whoever makes reviews large and many must not spend unbooked.
-            yield _Asked(rule.name, "budget", rule.mode, _SEVERITIES[rule.mode], "deny")
+            yield _MatchingGuardrail(rule.name, "budget", rule.mode, _SEVERITIES[rule.mode], "deny")
 
 
-def _is_asked(entry: Entry, subject: Subject, phase: Phase) -> bool:
+def _is_asked(entry: PolicyBinding, subject: Subject, phase: ReviewPhase) -> bool:
     guardrail = entry.guardrail
     is_new = subject.operation == "CREATE" or subject.scale is not None
     if phase == "mutate":
@@ -186,9 +188,9 @@ _SEVERITIES: Final[Mapping[Mode, Severity]] = {"enforce": "enforce", "warn": "wa
 _NAMES: Final[Mapping[Severity, OutcomeName]] = {"enforce": "refused", "warn": "warned", "audit": "would_refuse"}
 
 
-def _outcome(asked: _Asked, why: Unread, *, is_told: bool) -> Outcome:
+def _outcome(asked: _MatchingGuardrail, why: UnreadReview, *, is_told: bool) -> GuardrailResult:
     finding = Finding(rule=why.reason, message=f"not judged, because {why.what}", cure=why.cure)
     findings = (finding,) if is_told else ()
-    return Outcome(
+    return GuardrailResult(
         asked.policy, asked.guardrail, asked.mode, _NAMES[asked.severity], asked.severity, findings, note=why.what
     )

@@ -8,10 +8,10 @@ from webhook.admission.request import Request, ScaleRequest, WorkloadRequest
 from webhook.admission.subject import SCALED_KINDS
 from webhook.cluster.view import View
 from webhook.kube.objects import PodSpec, Workload
-from webhook.ledger.store import LedgerStore, Place
+from webhook.ledger.store import ControllerKey, LedgerStore
 
 
-def wanted(view: View, uid: str, place: Place) -> int | None:
+def wanted(view: View, uid: str, place: ControllerKey) -> int | None:
     """Return how many pods a controller wants at a time: 0 where it is gone, None where that cannot be told."""
     head = view.head(*place)
     if head is None or _uid(head) != uid:
@@ -52,7 +52,7 @@ def pods_wanted(head: Workload) -> int | None:
     return max(spec.replicas, 0) if spec.replicas is not None else 1
 
 
-def nodes_of(view: View, place: Place) -> int:
+def nodes_of(view: View, place: ControllerKey) -> int:
     """Return the number of nodes that the pods of a DaemonSet run on."""
     whole = view.workload(*place)
     template = whole.spec.template if whole is not None and whole.spec is not None else None

@@ -27,10 +27,10 @@ from webhook.admission.metrics import (
     review_cache_collector,
     wait_collector,
 )
-from webhook.admission.patience import Patience
+from webhook.admission.patience import CacheWait
 from webhook.admission.recorder import Listener, Recorder
 from webhook.admission.ruleset import Ruleset, check_section
-from webhook.assembly.live_cluster import LiveCluster
+from webhook.assembly.live_cluster import PolicySync
 from webhook.audit.journal import Journal
 from webhook.cluster.live import LiveView
 from webhook.cluster.metrics import WatchCollector
@@ -54,8 +54,8 @@ from webhook.settings import Settings
 
 __all__ = [
     "RESERVATION",
-    "LiveCluster",
-    "Parts",
+    "PolicySync",
+    "Services",
     "answer",
     "budget_terms",
     "cluster_notices",
@@ -74,7 +74,7 @@ RESERVATION: Final = timedelta(seconds=120)
 """How long a budget keeps room for an admitted pod that no watch has seen: longer than a request and a watch's lag."""
 
 
-class Parts(NamedTuple):
+class Services(NamedTuple):
     """What `serve` puts servers around."""
 
     engine: Engine
@@ -87,7 +87,7 @@ class Parts(NamedTuple):
     journal: Journal
     sizes: Callable[[], Mapping[str, int]]
     """Entries of each cache."""
-    cluster: LiveCluster | None = None
+    cluster: PolicySync | None = None
     """None over a directory, where nothing changes."""
 
 
@@ -114,7 +114,7 @@ def load_part(path: Path) -> PolicySet:
     return _loader.load_directory(path, check=check_section, is_whole=False)
 
 
-def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime] = utc_now) -> Parts:
+def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime] = utc_now) -> Services:
     """Put everything together over the snapshot directory of the settings.
 
     Raises:
@@ -154,7 +154,7 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
     registry.register(SizeCollector(sizes))
     registry.register(review_cache_collector(engine.lookups))
     registry.register(ExceptionCollector(lambda: engine.rules, now))
-    return Parts(engine, metrics, watcher, log, ledger, journal, sizes)
+    return Services(engine, metrics, watcher, log, ledger, journal, sizes)
 
 
 def live(
@@ -166,7 +166,7 @@ def live(
     writes: Rest | None = None,
     watch_options: Mapping[str, object] | None = None,
     listeners: Sequence[Callable[[LiveView], Listener]] = (),
-) -> Parts:
+) -> Services:
     """Put everything together over watches of an API server.
 
     Args:
@@ -206,7 +206,7 @@ def live(
     journal = Journal()
     recorder = Recorder(log, metrics, now, view, [journal, *(make(view) for make in listeners)])
     engine = Engine(view=view, ledger=ledger, recorder=recorder, now=now, lacks=lacks, later=shared)
-    cluster = LiveCluster(settings, engine, metrics, ledger, view, watches, resources, Patience(lacks), now)
+    cluster = PolicySync(settings, engine, metrics, ledger, view, watches, resources, CacheWait(lacks), now)
     watcher: DirectoryWatcher | None = None
     if settings.policies is not None:
         watcher = DirectoryWatcher(
@@ -228,16 +228,16 @@ def live(
     registry.register(ExceptionCollector(lambda: engine.rules, now))
     registry.register(WatchCollector(watches, view))
     registry.register(wait_collector(cluster.patience.outcomes))
-    return Parts(engine, metrics, watcher, log, ledger, journal, sizes, cluster)
+    return Services(engine, metrics, watcher, log, ledger, journal, sizes, cluster)
 
 
-def budget_terms(parts: Parts) -> Mapping[str, balance.Terms]:
+def budget_terms(parts: Services) -> Mapping[str, balance.BudgetTerms]:
     """Return what the budgets in force promise, by name."""
     rules = parts.engine.rules
     return terms(rules) if rules is not None else {}
 
 
-def answer(parts: Parts, path: str, body: bytes, timeout: float | None) -> Answered | Awaitable[Answered]:
+def answer(parts: Services, path: str, body: bytes, timeout: float | None) -> Answered | Awaitable[Answered]:
     """Judge one call; where the cluster is live, perhaps a moment later (see `webhook.admission.patience`).
 
     Raises:
@@ -249,7 +249,7 @@ def answer(parts: Parts, path: str, body: bytes, timeout: float | None) -> Answe
 
 
 @contextlib.asynccontextmanager
-async def watching(parts: Parts) -> AsyncIterator[None]:
+async def watching(parts: Services) -> AsyncIterator[None]:
     """Load the policies, then follow them and the cluster while the block runs; write what is left of the log at the
     end."""
     following: asyncio.Task[None] | None = None
@@ -274,7 +274,7 @@ async def watching(parts: Parts) -> AsyncIterator[None]:
         parts.log.close()
 
 
-def policy_problem(parts: Parts) -> str | None:
+def policy_problem(parts: Services) -> str | None:
     """Return why nothing can be judged, for readiness; None where a good set is in force."""
     if parts.engine.rules is not None:
         return None
@@ -282,7 +282,7 @@ def policy_problem(parts: Parts) -> str | None:
     return f"no valid policies: {problems[0]}" if problems else "no policies are loaded yet"
 
 
-def policy_notices(parts: Parts) -> list[str]:
+def policy_notices(parts: Services) -> list[str]:
     """Return what is wrong with the policies as they are now while the last good ones serve."""
     if parts.engine.rules is None:
         return []
@@ -290,12 +290,12 @@ def policy_notices(parts: Parts) -> list[str]:
     return [str(problem) for problem in (*files, *(parts.cluster.problems if parts.cluster is not None else ()))]
 
 
-def cluster_problem(parts: Parts) -> str | None:
+def cluster_problem(parts: Services) -> str | None:
     """Return what of the cluster is not known yet, for readiness; None once everything was, and over a directory."""
     return parts.cluster.watches.problem() if parts.cluster is not None else None
 
 
-def cluster_notices(parts: Parts) -> list[str]:
+def cluster_notices(parts: Services) -> list[str]:
     """Return which watches are behind, and which schedulers pods are not handed to."""
     if parts.cluster is None:
         return []

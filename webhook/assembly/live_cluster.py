@@ -11,7 +11,7 @@ from webhook.admission.bookings import bookings, terms
 from webhook.admission.engine import Engine
 from webhook.admission.loading import tell_loaded
 from webhook.admission.metrics import Metrics
-from webhook.admission.patience import Patience
+from webhook.admission.patience import CacheWait
 from webhook.admission.ruleset import Ruleset
 from webhook.cluster.live import LiveView
 from webhook.cluster.schedulers import Schedulers
@@ -27,7 +27,7 @@ from webhook.settings import Settings
 _log = logging.getLogger("podgate")
 
 
-class LiveCluster:
+class PolicySync:
     """What moves while a live cluster is served: watches, policies that are custom resources, and the recount of what
     runs already."""
 
@@ -47,7 +47,7 @@ class LiveCluster:
         view: LiveView,
         watches: Watches,
         resources: ResourcePolicies,
-        patience: Patience,
+        patience: CacheWait,
         now: Callable[[], datetime],
     ) -> None:
         self.view = view

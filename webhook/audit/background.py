@@ -21,9 +21,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from webhook.audit import policy_reports, report
-from webhook.audit.fold import Record, Row, Unjudged, fold
+from webhook.audit.fold import ObjectResult, UnjudgedSummary, WorkloadSummary, fold
 from webhook.audit.judge import Judge, Skipped
-from webhook.audit.pages import Found, Lister, Pace, Unlisted, Walk
+from webhook.audit.pages import Lister, Pager, RateLimiter, ScannedObject, Unlisted
 from webhook.cluster.view import View
 from webhook.kube import client as api
 from webhook.kube import report_store
@@ -55,7 +55,7 @@ class _HeadSpec(Object):
     node_name: str | None = None
 
 
-class _Head(Object):
+class _ObjectHead(Object):
     metadata: ObjectMeta | None = None
     spec: _HeadSpec | None = None
 
@@ -68,22 +68,22 @@ class _Versioned(Object):
     metadata: _Version | None = None
 
 
-_HEAD = msgspec.json.Decoder(_Head)
+_HEAD = msgspec.json.Decoder(_ObjectHead)
 _VERSION = msgspec.json.Decoder(_Versioned)
 
 
-class _Kept(NamedTuple):
+class _RememberedResult(NamedTuple):
     version: str
     stamp: tuple[object, ...]
     at: float
-    found: Record | Skipped
+    found: ObjectResult | Skipped
 
 
 class Interrupted(Exception):  # noqa: N818  it is no error
     """This replica no longer leads, or the process ends."""
 
 
-class Basis(NamedTuple):
+class ScanBasis(NamedTuple):
     """What a scan judges by."""
 
     policies: PolicySet
@@ -97,7 +97,7 @@ class BackgroundScan:
 
     def __init__(
         self,
-        basis: Callable[[], Basis | None],
+        basis: Callable[[], ScanBasis | None],
         lister: Lister,
         rest: Rest,
         *,
@@ -126,9 +126,9 @@ class BackgroundScan:
         self._ending = threading.Event()
         self._sleep = sleep or self._ending.wait
         self._interval = interval
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[str, _RememberedResult] = {}
         self._problems: list[str] = []
-        self.last: report.Report | None = None
+        self.last: report.AuditReport | None = None
         """Of the last complete scan of this replica."""
         self.counts = {"judged": 0, "unchanged": 0, "failed": 0}
         self.writes = {"written": 0, "deleted": 0, "conflict": 0, "failed": 0}
@@ -136,7 +136,7 @@ class BackgroundScan:
         self.seconds = 0.0
         """How long the last one took."""
 
-    def scan(self) -> report.Report | None:
+    def scan(self) -> report.AuditReport | None:
         """Judge everything and write the reports; blocking. None where there is nothing to judge by yet.
 
         Raises:
@@ -147,7 +147,7 @@ class BackgroundScan:
             return None
         begin = self._monotonic()
         judge = Judge(basis.policies, basis.view, basis.ledger, self._now, excluded=basis.excluded, counts_uses=False)
-        unjudged, seen = Unjudged(), set[str]()
+        unjudged, seen = UnjudgedSummary(), set[str]()
         rows = fold(self._records(judge, unjudged, seen))
         if not unjudged.has_failures:
             self._kept = {uid: kept for uid, kept in self._kept.items() if uid in seen}
@@ -214,10 +214,10 @@ class BackgroundScan:
 
     # --- judging ----------------------------------------------------------------------------------------------------
 
-    def _records(self, judge: Judge, unjudged: Unjudged, seen: set[str]) -> Iterable[Record]:
-        pace = Pace(self._monotonic, self._sleep, READS_PER_SECOND)
+    def _records(self, judge: Judge, unjudged: UnjudgedSummary, seen: set[str]) -> Iterable[ObjectResult]:
+        pace = RateLimiter(self._monotonic, self._sleep, READS_PER_SECOND)
         batch, begin = 0, self._monotonic()
-        for found in Walk(self._lister, pace):
+        for found in Pager(self._lister, pace):
             self._check()
             if isinstance(found, Unlisted):
                 unjudged.add(found.kind.resource, "", found.reason, "", is_failure=True)
@@ -226,7 +226,7 @@ class BackgroundScan:
             if uid in seen:
                 continue
             seen.add(uid)
-            if isinstance(result, Record):
+            if isinstance(result, ObjectResult):
                 yield result
             else:
                 unjudged.add(result.kind, result.namespace, result.reason, result.name)
@@ -235,7 +235,7 @@ class BackgroundScan:
                 self._sleep((self._monotonic() - begin) * (SHARE - 1))
                 batch, begin = 0, self._monotonic()
 
-    def _one(self, judge: Judge, found: Found) -> tuple[str, Record | Skipped]:
+    def _one(self, judge: Judge, found: ScannedObject) -> tuple[str, ObjectResult | Skipped]:
         try:
             head = _HEAD.decode(found.raw)
             metadata = head.metadata or ObjectMeta()
@@ -255,7 +255,7 @@ class BackgroundScan:
         self.counts["judged"] += 1
         result = judge.judge(found.document(), f"{found.kind.name} {namespace}/{name}")
         if kept is not None or len(self._kept) < MAXIMUM_KEPT:
-            self._kept[uid] = _Kept(version, stamp, now, result)
+            self._kept[uid] = _RememberedResult(version, stamp, now, result)
         return uid, result
 
     def _check(self) -> None:
@@ -264,9 +264,9 @@ class BackgroundScan:
 
     # --- reports ----------------------------------------------------------------------------------------------------
 
-    def _publish(self, rows: list[Row], currency: str) -> list[str]:
+    def _publish(self, rows: list[WorkloadSummary], currency: str) -> list[str]:
         """Write the reports in every dialect that is installed; return what went wrong."""
-        pace = Pace(self._monotonic, self._sleep, READS_PER_SECOND)
+        pace = RateLimiter(self._monotonic, self._sleep, READS_PER_SECOND)
         problems: list[str] = []
         contents: list[policy_reports.Content] | None = None
         for dialect in policy_reports.DIALECTS:
@@ -302,7 +302,7 @@ class BackgroundScan:
                 problems.append(f"{dialect.plural}: {done.left} reports are written after the next scan")
         return problems
 
-    def _wait(self, pace: Pace) -> None:
+    def _wait(self, pace: RateLimiter) -> None:
         self._check()
         pace.wait()
 

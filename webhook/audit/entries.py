@@ -17,7 +17,7 @@ MAXIMUM_LINE: Final = 4 << 20
 """Bytes of one line; a longer one is no decision of ours."""
 
 
-class Finding(msgspec.Struct, rename="camel"):
+class LoggedFinding(msgspec.Struct, rename="camel"):
     """One finding of a line."""
 
     rule: str = ""
@@ -27,7 +27,7 @@ class Finding(msgspec.Struct, rename="camel"):
     notice: bool = False
 
 
-class Guardrail(msgspec.Struct):
+class LoggedResult(msgspec.Struct):
     """One outcome of a line."""
 
     policy: str = ""
@@ -35,15 +35,15 @@ class Guardrail(msgspec.Struct):
     mode: str = ""
     outcome: str = ""
     severity: str = ""
-    findings: list[Finding] = []
+    findings: list[LoggedFinding] = []
     note: str = ""
 
-    def said(self, finding: Finding) -> str:
+    def said(self, finding: LoggedFinding) -> str:
         """Return what is wrong, as fits the outcome."""
         return finding.message if self.outcome == "refused" else finding.would or finding.message
 
 
-class Cost(msgspec.Struct, rename="camel"):
+class LoggedCost(msgspec.Struct, rename="camel"):
     """The cost of a line: decimal strings."""
 
     currency: str = ""
@@ -52,7 +52,7 @@ class Cost(msgspec.Struct, rename="camel"):
     pods: int = 1
 
 
-class Entry(msgspec.Struct, rename="camel"):
+class LoggedDecision(msgspec.Struct, rename="camel"):
     """One line of the decision log, as far as it is told about later."""
 
     path: str
@@ -63,7 +63,7 @@ class Entry(msgspec.Struct, rename="camel"):
     verdict: str
     would: str = ""
     decision: str = ""
-    guardrails: list[Guardrail] = []
+    guardrails: list[LoggedResult] = []
     subresource: str = ""
     dry_run: bool = False
     owner: str = ""
@@ -71,7 +71,7 @@ class Entry(msgspec.Struct, rename="camel"):
     message: str = ""
     patch: list[dict[str, Any]] = []
     would_patch: list[dict[str, Any]] = []
-    cost: Cost | None = None
+    cost: LoggedCost | None = None
     time: str = ""
 
     @property
@@ -88,10 +88,10 @@ class Bad(NamedTuple):
     reason: str
 
 
-_DECODER = msgspec.json.Decoder(Entry)
+_DECODER = msgspec.json.Decoder(LoggedDecision)
 
 
-def decode(line: bytes) -> Entry | str:
+def decode(line: bytes) -> LoggedDecision | str:
     """Return the decision of a line, or why it is none."""
     if len(line) > MAXIMUM_LINE:
         return f"has over {MAXIMUM_LINE >> 20} MiB"
@@ -101,7 +101,7 @@ def decode(line: bytes) -> Entry | str:
         return f"is no decision: {' '.join(str(error).split())[:200]}"
 
 
-def read(lines: Iterable[bytes]) -> Iterator[Entry | Bad]:
+def read(lines: Iterable[bytes]) -> Iterator[LoggedDecision | Bad]:
     """Yield the decisions of a log, empty lines left out."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -110,7 +110,7 @@ def read(lines: Iterable[bytes]) -> Iterator[Entry | Bad]:
         yield Bad(number, found) if isinstance(found, str) else found
 
 
-def read_file(path: Path) -> Iterator[Entry | Bad]:
+def read_file(path: Path) -> Iterator[LoggedDecision | Bad]:
     """Yield the decisions of a file, of a gzipped file, or of standard input for ``-``.
 
     Raises:

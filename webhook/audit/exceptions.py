@@ -11,20 +11,20 @@ from typing import Final, Literal, NamedTuple
 
 from webhook.admission.decision import Decision
 from webhook.admission.ruleset import Ruleset
-from webhook.policy._envelope import Document
+from webhook.policy._envelope import PolicyDocument
 from webhook.policy._policy_set import PolicySet
 from webhook.policy.policy_exception import PolicyExceptionSpec
 
 SOON: Final = timedelta(days=14)
 """How long before its last day an exception counts as expiring soon."""
 
-State = Literal["expired", "expires soon", "active"]
+ExceptionStateTitle = Literal["expired", "expires soon", "active"]
 
 Essence = tuple[object, ...]
 """What matters of a decision for whether an exception changed it."""
 
 
-class Told(NamedTuple):
+class ExceptionStatus(NamedTuple):
     """One exception."""
 
     namespace: str
@@ -33,7 +33,7 @@ class Told(NamedTuple):
     owner: str
     reason: str
     expires: date
-    state: State
+    state: ExceptionStateTitle
     uses: int
     """Objects that are judged differently because of it."""
 
@@ -75,7 +75,7 @@ class Uses:
             )
         return known
 
-    def _with(self, only: Document[PolicyExceptionSpec] | None) -> PolicySet:
+    def _with(self, only: PolicyDocument[PolicyExceptionSpec] | None) -> PolicySet:
         kept = tuple(
             item for item in self._policies.documents if not isinstance(item.spec, PolicyExceptionSpec) or item is only
         )
@@ -94,10 +94,10 @@ def essence(decision: Decision | None) -> Essence:
     )
 
 
-def tell(policies: PolicySet, today: date, counts: Mapping[tuple[str, str], int]) -> Sequence[Told]:
+def tell(policies: PolicySet, today: date, counts: Mapping[tuple[str, str], int]) -> Sequence[ExceptionStatus]:
     """Return all exceptions: what has run out first, then by last day."""
     found = [
-        Told(
+        ExceptionStatus(
             namespace=item.namespace or "",
             name=item.name,
             guardrails=tuple(item.spec.guardrails),
@@ -112,7 +112,7 @@ def tell(policies: PolicySet, today: date, counts: Mapping[tuple[str, str], int]
     return sorted(found, key=lambda each: (each.expires, each.namespace, each.name))
 
 
-def _state(expires: date, today: date) -> State:
+def _state(expires: date, today: date) -> ExceptionStateTitle:
     if expires < today:
         return "expired"
     return "expires soon" if expires - today <= SOON else "active"

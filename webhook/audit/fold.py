@@ -5,7 +5,7 @@ scan of a large cluster can keep one of every pod. Money is in whole micro-units
 up to is exact.
 
 A row counts its pods. Of a workload that runs no pod right now (replicas that are zero or that never came up) the row
-counts what the template declares, and says so in `Row.basis`. So does the row of a Job or a CronJob, whether it runs
+counts what the template declares, and says so in `WorkloadSummary.basis`. So does the row of a Job or a CronJob, whether it runs
 now or not: a pod that runs for minutes costs no month, and only the workload knows its schedule and its runtime.
 """
 
@@ -16,14 +16,14 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from webhook.admission.decision import summary
-from webhook.audit.journal import Owner
+from webhook.audit.journal import DecisionOwner
 
 FINDINGS: Final = 30
 """Different findings kept of one row; of further ones only their number."""
 PATCHES: Final = 5
 """Different patches kept of one row."""
 
-Basis = Literal["pods", "declared"]
+WorkloadBasis = Literal["pods", "declared"]
 
 FIRST_CALL: Final = "first call"
 """Kind of a record of a log: the mutating call of a pod, which tells its money and what is changed."""
@@ -39,7 +39,7 @@ _WOULD_REFUSE: Final = frozenset({"refused", "warned", "would_refuse", "fault_de
 _CHANGES: Final = frozenset({"changed", "would_change"})
 
 
-class Note(NamedTuple):
+class FoldedFinding(NamedTuple):
     """One finding, as it is told."""
 
     policy: str
@@ -53,7 +53,7 @@ class Note(NamedTuple):
     """True for a rule that is about the workload as a whole and not about each of its pods."""
 
 
-class Part(NamedTuple):
+class FoldedResult(NamedTuple):
     """What one guardrail of one policy means for one object."""
 
     policy: str
@@ -78,8 +78,8 @@ class Part(NamedTuple):
 class Verdict(NamedTuple):
     """Everything that equal objects have in common; one in memory for all of them."""
 
-    parts: tuple[Part, ...]
-    notes: tuple[Note, ...]
+    parts: tuple[FoldedResult, ...]
+    notes: tuple[FoldedFinding, ...]
     patch: bytes
     """The exact JSON Patch that enforcing everything would apply; empty where there is none."""
     before: int
@@ -98,10 +98,10 @@ class Verdict(NamedTuple):
         return self.before - self.after
 
 
-class Record(NamedTuple):
+class ObjectResult(NamedTuple):
     """One judged object."""
 
-    owner: Owner
+    owner: DecisionOwner
     kind: str
     name: str
     origin: str
@@ -115,7 +115,7 @@ class Record(NamedTuple):
         return self.kind in ("Pod", FIRST_CALL)
 
 
-class Interner:
+class EqualValues:
     """Gives equal values one object."""
 
     def __init__(self, most: int = 50_000) -> None:
@@ -132,7 +132,7 @@ class Interner:
         return len(self._known)
 
 
-class Share:
+class GuardrailTotals:
     """What one guardrail of one policy means for many objects."""
 
     __slots__ = ("changed", "exempt", "faults", "objects", "refused", "refused_money", "saved")
@@ -146,7 +146,7 @@ class Share:
         self.saved = 0
         self.refused_money = 0
 
-    def take(self, part: Part, after: int, *, counts: bool = True) -> None:
+    def take(self, part: FoldedResult, after: int, *, counts: bool = True) -> None:
         """Add one object that costs `after` once it is changed; without `counts` another call of it is counted."""
         self.objects += counts
         self.changed += part.changes
@@ -157,13 +157,13 @@ class Share:
             self.refused += 1
             self.refused_money += after
 
-    def add(self, other: "Share") -> None:
+    def add(self, other: "GuardrailTotals") -> None:
         """Add what another one counted."""
         for name in self.__slots__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-class Tally:
+class Totals:
     """Sums over objects."""
 
     __slots__ = ("after", "before", "changed", "objects", "refused", "refused_money")
@@ -190,7 +190,7 @@ class Tally:
         self.refused += 1
         self.refused_money += verdict.after
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "Totals") -> None:
         """Add what another one counted."""
         for name in self.__slots__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -201,27 +201,27 @@ class Tally:
         return self.before - self.after
 
 
-class Row:
+class WorkloadSummary:
     """One top-most owner, and everything below it."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: DecisionOwner) -> None:
         self.owner = owner
         self.origin = ""
         self.cost_center = ""
         self.department = ""
         self.more_findings = 0
         """Objects that had findings beyond those that are kept."""
-        self._pods = Tally()
-        self._own = Tally()
-        self._pod_shares: dict[PolicyPart, Share] = {}
-        self._own_shares: dict[PolicyPart, Share] = {}
+        self._pods = Totals()
+        self._own = Totals()
+        self._pod_shares: dict[PolicyPart, GuardrailTotals] = {}
+        self._own_shares: dict[PolicyPart, GuardrailTotals] = {}
         self._own_refusals: dict[PolicyPart, int] = {}
-        self._notes: Counter[Note] = Counter()
-        self._own_notes: Counter[Note] = Counter()
+        self._notes: Counter[FoldedFinding] = Counter()
+        self._own_notes: Counter[FoldedFinding] = Counter()
         self._patches: Counter[bytes] = Counter()
         self._own_patch = b""
 
-    def take(self, record: Record) -> None:
+    def take(self, record: ObjectResult) -> None:
         """Fold one record in."""
         verdict = record.verdict
         if record.kind == SECOND_CALL:
@@ -252,7 +252,7 @@ class Row:
             self.cost_center, self.department = record.cost_center, record.department
 
     @property
-    def basis(self) -> Basis:
+    def basis(self) -> WorkloadBasis:
         """What is counted."""
         if self.owner.kind in ENDING and self._own.objects:
             return "declared"
@@ -264,19 +264,19 @@ class Row:
         return self._pods.objects
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> Totals:
         """Sums over what is counted. A workload that would be refused as a whole counts as refused with all it has."""
         if self.basis == "declared":
             return self._own
         if not self._own_refusals or self._pods.refused == self._pods.objects:
             return self._pods
-        whole = Tally()
+        whole = Totals()
         whole.add(self._pods)
         whole.refused, whole.refused_money = whole.objects, whole.after
         return whole
 
     @property
-    def shares(self) -> Mapping[PolicyPart, Share]:
+    def shares(self) -> Mapping[PolicyPart, GuardrailTotals]:
         """What each guardrail means for what is counted."""
         if self.basis == "declared":
             return self._own_shares
@@ -284,7 +284,7 @@ class Row:
             return self._pod_shares
         shares = dict(self._pod_shares)
         for part in self._own_refusals:
-            whole = Share()
+            whole = GuardrailTotals()
             if part in shares:
                 whole.add(shares[part])
             whole.objects = max(whole.objects, self._pods.objects)
@@ -293,7 +293,7 @@ class Row:
         return shares
 
     @property
-    def findings(self) -> list[tuple[Note, int]]:
+    def findings(self) -> list[tuple[FoldedFinding, int]]:
         """Findings with the number of objects that have them: refusals first, the most frequent first."""
         notes = self._own_notes
         if self.basis == "pods":
@@ -323,22 +323,22 @@ class Row:
         return "would change" if tally.changed else "passed"
 
 
-def _share(shares: dict[PolicyPart, Share], verdict: Verdict, *, counts: bool = True) -> None:
+def _share(shares: dict[PolicyPart, GuardrailTotals], verdict: Verdict, *, counts: bool = True) -> None:
     for part in verdict.parts:
         key = part.policy, part.guardrail
         share = shares.get(key)
         if share is None:
-            share = shares[key] = Share()
+            share = shares[key] = GuardrailTotals()
         share.take(part, verdict.after, counts=counts)
 
 
-def fold(records: Iterable[Record]) -> list[Row]:
+def fold(records: Iterable[ObjectResult]) -> list[WorkloadSummary]:
     """Fold records into rows, in the order of their owners."""
-    rows: dict[Owner, Row] = {}
+    rows: dict[DecisionOwner, WorkloadSummary] = {}
     for record in records:
         row = rows.get(record.owner)
         if row is None:
-            row = rows[record.owner] = Row(record.owner)
+            row = rows[record.owner] = WorkloadSummary(record.owner)
         row.take(record)
     return sorted(rows.values(), key=lambda row: row.owner)
 
@@ -356,7 +356,7 @@ class NotJudged(NamedTuple):
     """True where somebody has to mend something for it to be judged."""
 
 
-class Unjudged:
+class UnjudgedSummary:
     """Gathers what was not judged: counted by kind, namespace and reason, with one example each; bounded."""
 
     MOST: Final = 500

@@ -15,9 +15,19 @@ from typing import Final
 import msgspec
 
 from webhook.audit import entries, report
-from webhook.audit.entries import Bad, Entry
-from webhook.audit.fold import FIRST_CALL, SECOND_CALL, Interner, Note, Part, Record, Unjudged, Verdict, fold
-from webhook.audit.journal import Owner
+from webhook.audit.entries import Bad, LoggedDecision
+from webhook.audit.fold import (
+    FIRST_CALL,
+    SECOND_CALL,
+    EqualValues,
+    FoldedFinding,
+    FoldedResult,
+    ObjectResult,
+    UnjudgedSummary,
+    Verdict,
+    fold,
+)
+from webhook.audit.journal import DecisionOwner
 from webhook.pricing import money
 
 _MUTATE: Final = "/mutate"
@@ -27,7 +37,7 @@ _CHANGED: Final = frozenset({"changed", "would_change"})
 _REMEMBERED: Final = 10_000
 
 
-def of_file(path: Path, now: datetime) -> report.Report:
+def of_file(path: Path, now: datetime) -> report.AuditReport:
     """Add up a decision log.
 
     Raises:
@@ -36,9 +46,9 @@ def of_file(path: Path, now: datetime) -> report.Report:
     return of_entries(entries.read_file(path), str(path) if str(path) != "-" else "standard input", now)
 
 
-def of_entries(found: Iterable[Entry | Bad], source: str, now: datetime) -> report.Report:
+def of_entries(found: Iterable[LoggedDecision | Bad], source: str, now: datetime) -> report.AuditReport:
     """Add up the decisions of a log."""
-    unjudged = Unjudged()
+    unjudged = UnjudgedSummary()
     currencies: set[str] = set()
     rows = fold(_records(found, source, unjudged, currencies))
     if len(currencies) > 1:
@@ -57,8 +67,10 @@ def of_entries(found: Iterable[Entry | Bad], source: str, now: datetime) -> repo
     )._replace(before="as written", after="as decided")
 
 
-def _records(found: Iterable[Entry | Bad], source: str, unjudged: Unjudged, currencies: set[str]) -> Iterator[Record]:
-    intern, refused = Interner(), _Refused()
+def _records(
+    found: Iterable[LoggedDecision | Bad], source: str, unjudged: UnjudgedSummary, currencies: set[str]
+) -> Iterator[ObjectResult]:
+    intern, refused = EqualValues(), _RefusedPods()
     for each in found:
         if isinstance(each, Bad):
             unjudged.add("line", "", each.reason, f"{source}:{each.number}", is_failure=True)
@@ -75,7 +87,7 @@ def _records(found: Iterable[Entry | Bad], source: str, unjudged: Unjudged, curr
             unjudged.add("line", each.namespace, f"its cost is no amount: {error}", each.decision, is_failure=True)
 
 
-def _left_out(entry: Entry) -> str:
+def _left_out(entry: LoggedDecision) -> str:
     if entry.dry_run:
         return "was a dry run"
     if entry.kind != "Pod":
@@ -83,13 +95,13 @@ def _left_out(entry: Entry) -> str:
     return "was no new pod" if entry.operation != "CREATE" or entry.subresource else ""
 
 
-class _Refused:
+class _RefusedPods:
     """Which pods were refused lately: the two halves of the validating call may both refuse one pod."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def is_first(self, entry: Entry) -> bool:
+    def is_first(self, entry: LoggedDecision) -> bool:
         """Whether this is the first call that refuses this pod."""
         key = (entry.namespace, entry.name)
         if key in self._known:
@@ -100,7 +112,7 @@ class _Refused:
         return True
 
 
-def _record(entry: Entry, intern: Interner, refused: _Refused) -> Record:
+def _record(entry: LoggedDecision, intern: EqualValues, refused: _RefusedPods) -> ObjectResult:
     before = _micros(entry.cost.monthly_before) if entry.cost is not None else 0
     after = _micros(entry.cost.monthly_after) if entry.cost is not None else 0
     is_first_call = entry.path == _MUTATE
@@ -108,8 +120,8 @@ def _record(entry: Entry, intern: Interner, refused: _Refused) -> Record:
     saved = _saved(entry, before - after) if is_first_call else {}
     is_refused = not is_first_call and "refused" in (entry.verdict, entry.would) and refused.is_first(entry)
     kind, name = entry.whose
-    return Record(
-        owner=Owner(entry.namespace, kind, name),
+    return ObjectResult(
+        owner=DecisionOwner(entry.namespace, kind, name),
         kind=FIRST_CALL if is_first_call else SECOND_CALL,
         name=entry.name,
         origin="",
@@ -118,7 +130,7 @@ def _record(entry: Entry, intern: Interner, refused: _Refused) -> Record:
         verdict=intern(
             Verdict(
                 parts=tuple(
-                    Part(
+                    FoldedResult(
                         each.policy,
                         each.guardrail,
                         # Of a change the first call tells; here it has been looked at.
@@ -130,7 +142,9 @@ def _record(entry: Entry, intern: Interner, refused: _Refused) -> Record:
                     if each.outcome in _CHANGED or not is_first_call
                 ),
                 notes=tuple(
-                    Note(each.policy, each.guardrail, item.rule, each.said(item), item.cure, refuses=not item.notice)
+                    FoldedFinding(
+                        each.policy, each.guardrail, item.rule, each.said(item), item.cure, refuses=not item.notice
+                    )
                     for each in entry.guardrails
                     for item in each.findings
                 ),
@@ -143,7 +157,7 @@ def _record(entry: Entry, intern: Interner, refused: _Refused) -> Record:
     )
 
 
-def _saved(entry: Entry, total: int) -> dict[str, int]:
+def _saved(entry: LoggedDecision, total: int) -> dict[str, int]:
     """Return whose changes took the money off. A log does not tell two of them apart, so both together get it once."""
     changed = {each.guardrail for each in entry.guardrails if each.outcome in _CHANGED}
     for name in (_RIGHT_SIZING, _SPOT):

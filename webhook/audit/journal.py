@@ -49,7 +49,7 @@ _RANKS: Final[Mapping[str, int]] = {
 _PASSED: Final = 5
 
 
-class Owner(NamedTuple):
+class DecisionOwner(NamedTuple):
     """Whom decisions are kept under: the top-most known owner, or the pod itself where it has none."""
 
     namespace: str
@@ -61,7 +61,7 @@ Count = tuple[str, str, str, str]
 """What is counted: (namespace, policy, guardrail, outcome)."""
 
 
-class Money(NamedTuple):
+class MonthlyMoney(NamedTuple):
     """Money of new pods in micro-units of the currency per month."""
 
     saved: int = 0
@@ -71,10 +71,10 @@ class Money(NamedTuple):
     refused: int = 0
     would_refuse: int = 0
 
-    def __add__(self, other: object) -> "Money":
-        if not isinstance(other, Money):
+    def __add__(self, other: object) -> "MonthlyMoney":
+        if not isinstance(other, MonthlyMoney):
             return NotImplemented
-        return Money(
+        return MonthlyMoney(
             self.saved + other.saved,
             self.held_back + other.held_back,
             self.refused + other.refused,
@@ -82,7 +82,7 @@ class Money(NamedTuple):
         )
 
 
-class Kept(NamedTuple):
+class KeptDecision(NamedTuple):
     """One decision, and how often it was repeated without a difference."""
 
     line: bytes
@@ -103,13 +103,13 @@ class _Line:
         self.times = 1
         self.first = self.last = now
 
-    def kept(self) -> Kept:
-        return Kept(self.line, self.times, self.first, self.last)
+    def kept(self) -> KeptDecision:
+        return KeptDecision(self.line, self.times, self.first, self.last)
 
 
 _Slot = dict[str, list[_Line]]
 """The lines of one owner, by path."""
-_Key = tuple[str, str, str]
+_KeptKey = tuple[str, str, str]
 
 
 class Journal:
@@ -118,13 +118,13 @@ class Journal:
     def __init__(self, maximum_bytes: int = MAXIMUM_BYTES, maximum_owners: int = MAXIMUM_OWNERS) -> None:
         self._maximum_bytes = maximum_bytes
         self._maximum_owners = maximum_owners
-        self._owners: OrderedDict[_Key, _Slot] = OrderedDict()
+        self._owners: OrderedDict[_KeptKey, _Slot] = OrderedDict()
         self._bytes = 0
         self.counts: dict[Count, int] = {}
         """Outcomes that are no plain passes."""
-        self.money: dict[str, Money] = {}
+        self.money: dict[str, MonthlyMoney] = {}
         """By namespace."""
-        self.gains: dict[str, Money] = {}
+        self.gains: dict[str, MonthlyMoney] = {}
         """What changes take off, by guardrail; of two that change one pod together."""
         self.exemptions: Counter[str] = Counter()
         """Uses of exceptions, by what the outcome says of them."""
@@ -189,17 +189,17 @@ class Journal:
             if gain <= 0:
                 return
             names, is_applied = _gainers(decision)
-            booked = Money(saved=gain) if is_applied else Money(held_back=gain)
-            self.gains[names] = self.gains.get(names, Money()) + booked
+            booked = MonthlyMoney(saved=gain) if is_applied else MonthlyMoney(held_back=gain)
+            self.gains[names] = self.gains.get(names, MonthlyMoney()) + booked
         elif not decision.allowed:
-            booked = Money(refused=cost.after * cost.hours)
+            booked = MonthlyMoney(refused=cost.after * cost.hours)
         elif not decision.would_allow:
-            booked = Money(would_refuse=cost.after * cost.hours)
+            booked = MonthlyMoney(would_refuse=cost.after * cost.hours)
         else:
             return
         if namespace not in self.money and len(self.money) >= MAXIMUM_KEYS:
             namespace = OTHER
-        self.money[namespace] = self.money.get(namespace, Money()) + booked
+        self.money[namespace] = self.money.get(namespace, MonthlyMoney()) + booked
 
     def _keep(self, recorded: Recorded, signature: int) -> None:
         subject, owner, line = recorded.subject, recorded.owner, recorded.line
@@ -233,22 +233,22 @@ class Journal:
 
     # --- telling ----------------------------------------------------------------------------------------------------
 
-    def owners(self) -> list[Owner]:
+    def owners(self) -> list[DecisionOwner]:
         """Return whom lines are kept of, the newest first."""
-        return [Owner(*key) for key in reversed(self._owners)]
+        return [DecisionOwner(*key) for key in reversed(self._owners)]
 
-    def of(self, namespace: str, kind: str, name: str) -> list[Kept]:
+    def of(self, namespace: str, kind: str, name: str) -> list[KeptDecision]:
         """Return what is kept of an owner, oldest first; empty where nothing is."""
         return _sorted(self._owners.get((namespace, kind, name), {}).values())
 
-    def newest(self) -> list[tuple[Owner, tuple[Kept, ...]]]:
+    def newest(self) -> list[tuple[DecisionOwner, tuple[KeptDecision, ...]]]:
         """Return the newest line of each path of every owner, the owner first that was told of last."""
         return [
-            (Owner(*key), tuple(lines[-1].kept() for lines in slot.values()))
+            (DecisionOwner(*key), tuple(lines[-1].kept() for lines in slot.values()))
             for key, slot in reversed(self._owners.items())
         ]
 
-    def about(self, namespace: str, kind: str, name: str) -> list[Kept]:
+    def about(self, namespace: str, kind: str, name: str) -> list[KeptDecision]:
         """Return what is kept of an owner or, where it is none, of a pod or workload of that name below an owner."""
         found = self.of(namespace, kind, name)
         if found:
@@ -294,7 +294,7 @@ def _gainers(decision: Decision) -> tuple[str, bool]:
     return " and ".join(names), all(outcomes[name] == "changed" for name in names)
 
 
-def _sorted(found: Iterable[Iterable[_Line]]) -> list[Kept]:
+def _sorted(found: Iterable[Iterable[_Line]]) -> list[KeptDecision]:
     return sorted((each.kept() for lines in found for each in lines), key=lambda kept: kept.last)
 
 

@@ -15,14 +15,14 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from webhook.admission import subject as subjects
-from webhook.admission.decision import Cost, Decision, Outcome, said
-from webhook.admission.review import Surroundings
+from webhook.admission.decision import Cost, Decision, GuardrailResult, said
+from webhook.admission.review import Environment
 from webhook.admission.ruleset import Ruleset
 from webhook.audit.exceptions import Uses
-from webhook.audit.fold import ENDING, Interner, Note, Part, Record, Verdict
+from webhook.audit.fold import ENDING, EqualValues, FoldedFinding, FoldedResult, ObjectResult, Verdict
 from webhook.audit.given_back import GivesBack
-from webhook.audit.journal import Owner
-from webhook.audit.running import Money, Running, nodes_of_owners
+from webhook.audit.journal import DecisionOwner
+from webhook.audit.running import RunningCost, RunningPricer, nodes_of_owners
 from webhook.cluster.pod_records import TERMINAL
 from webhook.cluster.view import Controller, View
 from webhook.guardrails import _money
@@ -32,7 +32,7 @@ from webhook.kube.manifests import Manifest, ManifestError
 from webhook.kube.objects import WORKLOAD_KINDS, ObjectMeta, OwnerReference, controller_of, is_made_by, pod_template
 from webhook.kube.quantity import QuantityError
 from webhook.ledger.store import LedgerStore
-from webhook.offline.judged import Judged, asked, judge_all
+from webhook.offline.judged import ReviewedObject, asked, judge_all
 from webhook.policy._policy_set import PolicySet
 
 MIRROR: Final = "kubernetes.io/config.mirror"
@@ -91,17 +91,17 @@ class Judge:
         self._excluded = excluded
         self._grouping = grouping or Grouping()
         self.rules = self._compile(policies)
-        self._around = Surroundings(self.rules, view, ledger, now)
+        self._around = Environment(self.rules, view, ledger, now)
         # What runs is in the ledger already, and its replacement is never a budget question. Budgets are told beside
         # the verdicts (`webhook.audit.report.budget_lines`), and judge workloads that would start something new.
         self._around_running = self._around._replace(rules=_without_budgets(self.rules))
         self._running = nodes_of_owners(view)
-        self._money = Running(view, Ruleset(policies, excluded), self.rules, now)
+        self._money = RunningPricer(view, Ruleset(policies, excluded), self.rules, now)
         self._gives_back = GivesBack(view)
-        self._intern = Interner()
+        self._intern = EqualValues()
         self.uses = Uses(policies, self._compile)
 
-    def judge(self, document: dict[str, Any], origin: str) -> Record | Skipped:
+    def judge(self, document: dict[str, Any], origin: str) -> ObjectResult | Skipped:
         """Judge one stored object; never raises for what is wrong with it."""
         kind, namespace, name = identity(document)
         reason = why_not(document)
@@ -110,7 +110,7 @@ class Judge:
         stored = document
         if self._lacks_owner(document, kind, namespace):
             return Skipped(kind, namespace, name, "its owner is judged instead")
-        runs = kind == "Pod" or Owner(namespace, kind, name) in self._running
+        runs = kind == "Pod" or DecisionOwner(namespace, kind, name) in self._running
         around = self._around_running if runs else self._around
         if kind == "Pod":
             around = around._replace(view=self._gives_back.without(document, namespace))
@@ -159,7 +159,7 @@ class Judge:
             rooms.of(view.nodes()) if vertical else (),
             view.horizontal_pod_autoscalers(namespace, owner),
             view.nodes() if owner.kind == "DaemonSet" else (),
-            self._running.get(Owner(namespace, owner.kind, owner.name)),
+            self._running.get(DecisionOwner(namespace, owner.kind, owner.name)),
             labels_of_node,
         )
 
@@ -193,7 +193,9 @@ class Judge:
             return template is not None and template.spec is not None and template.spec.node_name is not None
         return False
 
-    def _record(self, found: Judged, subject: subjects.Subject, decision: Decision, stored: dict[str, Any]) -> Record:
+    def _record(
+        self, found: ReviewedObject, subject: subjects.Subject, decision: Decision, stored: dict[str, Any]
+    ) -> ObjectResult:
         owner = subjects.owner_of(subject, self._around.view)
         cost = decision.cost
         running = self._where_it_runs(subject, stored) if cost is not None else None
@@ -203,7 +205,7 @@ class Judge:
         operations = [*decision.operations, *decision.would_operations]
         verdict = Verdict(
             parts=tuple(
-                Part(each.policy, each.guardrail, each.outcome, saved.get(each.guardrail, 0), each.note)
+                FoldedResult(each.policy, each.guardrail, each.outcome, saved.get(each.guardrail, 0), each.note)
                 for each in decision.outcomes
             ),
             notes=tuple(note for each in decision.outcomes for note in _notes(each)),
@@ -215,10 +217,10 @@ class Judge:
         namespace = subject.namespace
         metadata = subject.pod.metadata
         labels = (metadata.labels if metadata is not None else None) or {}
-        return Record(
-            owner=Owner(namespace, owner.kind, owner.name)
+        return ObjectResult(
+            owner=DecisionOwner(namespace, owner.kind, owner.name)
             if owner is not None
-            else Owner(namespace, subject.kind, subject.name),
+            else DecisionOwner(namespace, subject.kind, subject.name),
             kind=subject.kind,
             name=subject.name,
             origin=found.origin,
@@ -234,11 +236,11 @@ class Judge:
             return ""
         return info.labels.get(key) or info.annotations.get(key) or ""
 
-    def _where_it_runs(self, subject: subjects.Subject, stored: dict[str, Any]) -> Money | None:
+    def _where_it_runs(self, subject: subjects.Subject, stored: dict[str, Any]) -> RunningCost | None:
         """Return what a pod costs on its node, or a Job on the nodes of its pods; None for what does not run."""
         if subject.kind == "Pod":
             return self._money.pod(stored, subject)
-        nodes = self._running.get(Owner(subject.namespace, subject.kind, subject.name))
+        nodes = self._running.get(DecisionOwner(subject.namespace, subject.kind, subject.name))
         if not nodes or subject.kind not in ENDING:
             return None
         asked_for = asked(Manifest("", stored), subject.namespace)
@@ -246,7 +248,7 @@ class Judge:
         return self._money.runs(written, subject, nodes) if not isinstance(written, str) else None
 
     def _saved(
-        self, subject: subjects.Subject, decision: Decision, cost: Cost | None, running: Money | None
+        self, subject: subjects.Subject, decision: Decision, cost: Cost | None, running: RunningCost | None
     ) -> Mapping[str, int]:
         """Return what the changes of each guardrail take off, in micro-units a month; together it is all of it.
 
@@ -313,12 +315,14 @@ def _has_ended(status: Mapping[str, Any]) -> bool:
     )
 
 
-def _judged(document: dict[str, Any], origin: str, around: Surroundings, namespace: str) -> Judged | ManifestError:
+def _judged(
+    document: dict[str, Any], origin: str, around: Environment, namespace: str
+) -> ReviewedObject | ManifestError:
     return next(iter(judge_all([Manifest(origin, document)], around, namespace)))
 
 
 def _again(
-    document: dict[str, Any], origin: str, namespace: str, rules: Ruleset, around: Surroundings, *, runs: bool
+    document: dict[str, Any], origin: str, namespace: str, rules: Ruleset, around: Environment, *, runs: bool
 ) -> Decision | None:
     """Judge an object by other rules."""
     around = around._replace(rules=_without_budgets(rules) if runs else rules)
@@ -326,9 +330,9 @@ def _again(
     return None if isinstance(found, ManifestError) else found.decision
 
 
-def _notes(outcome: Outcome) -> list[Note]:
+def _notes(outcome: GuardrailResult) -> list[FoldedFinding]:
     notes = [
-        Note(
+        FoldedFinding(
             outcome.policy,
             outcome.guardrail,
             finding.rule,
@@ -342,7 +346,7 @@ def _notes(outcome: Outcome) -> list[Note]:
     if outcome.outcome.startswith("fault_"):
         text = f"could not judge this object ({outcome.note})"
         cure = "tell the platform team, who find it in Podgate's log"
-        notes.append(Note(outcome.policy, outcome.guardrail, "fault", text, cure, refuses=False))
+        notes.append(FoldedFinding(outcome.policy, outcome.guardrail, "fault", text, cure, refuses=False))
     return notes
 
 

@@ -24,7 +24,7 @@ FIRST_PAUSE: Final = 1.0
 _ANY = msgspec.json.Decoder(dict[str, Any])
 
 
-class Kind(NamedTuple):
+class ScannedKind(NamedTuple):
     """A kind that is walked through."""
 
     name: str
@@ -38,14 +38,14 @@ class Kind(NamedTuple):
 
 
 KINDS: Final = (
-    Kind("Deployment", "apps/v1", "/apis/apps/v1/deployments"),
-    Kind("StatefulSet", "apps/v1", "/apis/apps/v1/statefulsets"),
-    Kind("DaemonSet", "apps/v1", "/apis/apps/v1/daemonsets"),
-    Kind("CronJob", "batch/v1", "/apis/batch/v1/cronjobs"),
-    Kind("Job", "batch/v1", "/apis/batch/v1/jobs"),
-    Kind("ReplicaSet", "apps/v1", "/apis/apps/v1/replicasets"),
-    Kind("ReplicationController", "v1", "/api/v1/replicationcontrollers"),
-    Kind("Pod", "v1", "/api/v1/pods"),
+    ScannedKind("Deployment", "apps/v1", "/apis/apps/v1/deployments"),
+    ScannedKind("StatefulSet", "apps/v1", "/apis/apps/v1/statefulsets"),
+    ScannedKind("DaemonSet", "apps/v1", "/apis/apps/v1/daemonsets"),
+    ScannedKind("CronJob", "batch/v1", "/apis/batch/v1/cronjobs"),
+    ScannedKind("Job", "batch/v1", "/apis/batch/v1/jobs"),
+    ScannedKind("ReplicaSet", "apps/v1", "/apis/apps/v1/replicasets"),
+    ScannedKind("ReplicationController", "v1", "/api/v1/replicationcontrollers"),
+    ScannedKind("Pod", "v1", "/api/v1/pods"),
 )
 """Everything that is judged. Pods come last: by far the most, and a row shows its workload first."""
 
@@ -57,10 +57,10 @@ class Lister(Protocol):
         """Return the body of a GET. Raises ApiError."""
 
 
-class Found(NamedTuple):
+class ScannedObject(NamedTuple):
     """One object, as bytes."""
 
-    kind: Kind
+    kind: ScannedKind
     raw: msgspec.Raw
 
     def document(self) -> dict[str, Any]:
@@ -77,11 +77,11 @@ class Found(NamedTuple):
 class Unlisted(NamedTuple):
     """A kind that could not be listed, or not to its end."""
 
-    kind: Kind
+    kind: ScannedKind
     reason: str
 
 
-class Pace:
+class RateLimiter:
     """Lets one call pass every so often."""
 
     def __init__(
@@ -109,10 +109,10 @@ class Pace:
         self._sleep(seconds)
 
 
-class Walk:
+class Pager:
     """One walk through all kinds."""
 
-    def __init__(self, lister: Lister, pace: Pace, *, page: int = PAGE) -> None:
+    def __init__(self, lister: Lister, pace: RateLimiter, *, page: int = PAGE) -> None:
         """Args:
         lister: the API server.
         pace: of all its calls.
@@ -123,7 +123,7 @@ class Walk:
         self._page = page
         self.reads = 0
 
-    def __iter__(self) -> Iterator[Found | Unlisted]:
+    def __iter__(self) -> Iterator[ScannedObject | Unlisted]:
         """Yield all objects; where a kind cannot be listed, that in place of the rest of it.
 
         An object may come twice where a list had to be begun again.
@@ -131,11 +131,11 @@ class Walk:
         for kind in KINDS:
             try:
                 for raw in self._items(kind):
-                    yield Found(kind, raw)
+                    yield ScannedObject(kind, raw)
             except api.ApiError as error:
                 yield Unlisted(kind, str(error))
 
-    def _items(self, kind: Kind) -> Iterator[msgspec.Raw]:
+    def _items(self, kind: ScannedKind) -> Iterator[msgspec.Raw]:
         token, restarted = "", False
         while True:
             query = {"limit": str(self._page)} | ({"continue": token} if token else {})

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from webhook.audit.fold import Note, PolicyPart, Row, Share
+from webhook.audit.fold import FoldedFinding, GuardrailTotals, PolicyPart, WorkloadSummary
 from webhook.audit.render.words import said
 
 NAME: Final = "podgate"
@@ -82,9 +82,9 @@ class Content(NamedTuple):
         }
 
 
-def contents(rows: Iterable[Row], currency: str) -> list[Content]:
+def contents(rows: Iterable[WorkloadSummary], currency: str) -> list[Content]:
     """Return the report of each namespace, those with most refusals first, as many as there may be."""
-    namespaces: dict[str, list[Row]] = {}
+    namespaces: dict[str, list[WorkloadSummary]] = {}
     for row in rows:
         namespaces.setdefault(row.owner.namespace, []).append(row)
     found = [_content(namespace, own, currency) for namespace, own in namespaces.items()]
@@ -92,7 +92,7 @@ def contents(rows: Iterable[Row], currency: str) -> list[Content]:
     return found[:MAXIMUM_REPORTS]
 
 
-def _content(namespace: str, rows: Sequence[Row], currency: str) -> Content:
+def _content(namespace: str, rows: Sequence[WorkloadSummary], currency: str) -> Content:
     summary = dict.fromkeys(("pass", "fail", "warn", "error", "skip"), 0)
     ranked: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
     for row in rows:
@@ -117,7 +117,7 @@ def _content(namespace: str, rows: Sequence[Row], currency: str) -> Content:
     return Content(namespace, summary, results, left_out, hashlib.blake2b(said_of_it, digest_size=16).hexdigest())
 
 
-def _counts(share: Share) -> dict[str, int]:
+def _counts(share: GuardrailTotals) -> dict[str, int]:
     """Return how many objects have each result; together they are all that the guardrail looked at."""
     fail, error, skip = share.refused, share.faults, share.exempt
     warn = max(0, min(share.changed, share.objects - fail - error - skip))
@@ -131,7 +131,12 @@ def _counts(share: Share) -> dict[str, int]:
 
 
 def _result(
-    row: Row, part: PolicyPart, share: Share, word: str, findings: Iterable[tuple[Note, int]], currency: str
+    row: WorkloadSummary,
+    part: PolicyPart,
+    share: GuardrailTotals,
+    word: str,
+    findings: Iterable[tuple[FoldedFinding, int]],
+    currency: str,
 ) -> dict[str, Any]:
     policy, guardrail = part
     note = next((note for note, _ in findings if (note.policy, note.guardrail) == part and note.refuses), None)

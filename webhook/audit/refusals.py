@@ -59,7 +59,7 @@ class Waiting(NamedTuple):
     times: int
 
 
-_Key = tuple[str, str, str]
+_RefusalKey = tuple[str, str, str]
 
 
 class Refusals:
@@ -78,9 +78,9 @@ class Refusals:
         self._view = view
         self._now = now
         self._monotonic = monotonic
-        self._waiting: dict[str, OrderedDict[_Key, Waiting]] = {}
+        self._waiting: dict[str, OrderedDict[_RefusalKey, Waiting]] = {}
         """By namespace, in the order in which they take their turns."""
-        self._again: dict[_Key, float] = {}
+        self._again: dict[_RefusalKey, float] = {}
         self._resume = 0.0
         self._problem: str | None = None
         self.outcomes = {"written": 0, "failed": 0, "dropped": 0}
@@ -115,7 +115,7 @@ class Refusals:
         keys = [key for turn in zip_longest(*turns) for key in turn if key is not None][:BURST]
         return [self._take(key) for key in keys]
 
-    def _take(self, key: _Key) -> Waiting:
+    def _take(self, key: _RefusalKey) -> Waiting:
         """Take an owner out, and let its namespace be the last to have its next turn."""
         waiting = self._waiting.pop(key[0])
         found = waiting.pop(key)
@@ -131,7 +131,7 @@ class Refusals:
                 self.outcomes["dropped"] += 1
                 continue
             self._again[each.namespace, each.kind, each.name] = now + PAUSE_SECONDS
-            told = events.Told(REASON, each.message, each.times)
+            told = events.EventText(REASON, each.message, each.times)
             try:
                 events.tell(self._rest, self._involved(each), told, self._rest.server_time() or self._now())
             except (api.NotFoundError, api.ConflictError):

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
 from webhook.audit import exceptions as dated
-from webhook.audit.fold import NotJudged, PolicyPart, Row, Share, Tally
+from webhook.audit.fold import GuardrailTotals, NotJudged, PolicyPart, Totals, WorkloadSummary
 from webhook.guardrails.budget import compile_budget
 from webhook.ledger.standing import standing
 from webhook.ledger.store import LedgerStore
@@ -18,17 +18,17 @@ from webhook.policy._policy_set import PolicySet
 NONE: Final = "(none)"
 """Group of what names no group."""
 
-Kind = Literal["audit", "report"]
+ReportKind = Literal["audit", "report"]
 
 
-class PolicyLine(NamedTuple):
+class EnforcementEffect(NamedTuple):
     """What enforcing one guardrail of one policy would do."""
 
     policy: str
     guardrail: str
     mode: str
     """As the policy says today; empty where that is not known."""
-    share: Share
+    share: GuardrailTotals
 
 
 class GroupLine(NamedTuple):
@@ -36,7 +36,7 @@ class GroupLine(NamedTuple):
 
     name: str
     workloads: int
-    tally: Tally
+    tally: Totals
 
 
 class BudgetLine(NamedTuple):
@@ -52,7 +52,7 @@ class BudgetLine(NamedTuple):
     """Committed of the amount, in whole per cent, rounded down."""
 
 
-class Report(NamedTuple):
+class AuditReport(NamedTuple):
     """Everything that one scan, or one decision log, has to say. Money is in micro-units of the currency a month."""
 
     title: str
@@ -60,14 +60,14 @@ class Report(NamedTuple):
     """What was looked at: a directory, an address, a file."""
     when: datetime
     currency: str
-    total: Tally
-    rows: Sequence[Row]
+    total: Totals
+    rows: Sequence[WorkloadSummary]
     """All workloads, what would be refused first, then the dearest difference."""
-    policies: Sequence[PolicyLine]
+    policies: Sequence[EnforcementEffect]
     namespaces: Sequence[GroupLine]
     cost_centers: Sequence[GroupLine]
     departments: Sequence[GroupLine]
-    exceptions: Sequence[dated.Told]
+    exceptions: Sequence[dated.ExceptionStatus]
     budgets: Sequence[BudgetLine]
     not_judged: Sequence[NotJudged]
     has_failures: bool
@@ -78,17 +78,17 @@ class Report(NamedTuple):
     """What the second is."""
 
     @property
-    def savings(self) -> Sequence[Row]:
+    def savings(self) -> Sequence[WorkloadSummary]:
         """Workloads that would cost less, the most first."""
         return sorted((row for row in self.rows if row.tally.saved > 0), key=lambda row: (-row.tally.saved, row.owner))
 
     @property
-    def refused(self) -> Sequence[Row]:
+    def refused(self) -> Sequence[WorkloadSummary]:
         """Workloads of which something would be refused, in the order of the rows."""
         return [row for row in self.rows if row.tally.refused]
 
     @property
-    def overdue(self) -> Sequence[dated.Told]:
+    def overdue(self) -> Sequence[dated.ExceptionStatus]:
         """Exceptions that somebody should look at: run out, about to, or needed by nothing."""
         return [each for each in self.exceptions if each.state != "active" or each.is_unused]
 
@@ -104,13 +104,13 @@ def make(
     source: str,
     when: datetime,
     currency: str,
-    rows: Iterable[Row],
+    rows: Iterable[WorkloadSummary],
     not_judged: Iterable[NotJudged],
     has_failures: bool,
     policies: PolicySet | None = None,
     uses: Mapping[tuple[str, str], int] | None = None,
     budgets: Sequence[BudgetLine] = (),
-) -> Report:
+) -> AuditReport:
     """Add everything up.
 
     Args:
@@ -126,10 +126,10 @@ def make(
         budgets: what is committed.
     """
     ordered = sorted(rows, key=_weight)
-    total = Tally()
+    total = Totals()
     for row in ordered:
         total.add(row.tally)
-    return Report(
+    return AuditReport(
         title=title,
         source=source,
         when=when,
@@ -168,30 +168,30 @@ def modes(policies: PolicySet) -> Mapping[PolicyPart, str]:
     return found
 
 
-def _policies(rows: Iterable[Row], policies: PolicySet | None) -> list[PolicyLine]:
-    shares: dict[PolicyPart, Share] = {}
+def _policies(rows: Iterable[WorkloadSummary], policies: PolicySet | None) -> list[EnforcementEffect]:
+    shares: dict[PolicyPart, GuardrailTotals] = {}
     for row in rows:
         for part, share in row.shares.items():
-            shares.setdefault(part, Share()).add(share)
+            shares.setdefault(part, GuardrailTotals()).add(share)
     known = modes(policies) if policies is not None else {}
-    lines = [PolicyLine(*part, known.get(part, ""), share) for part, share in shares.items()]
+    lines = [EnforcementEffect(*part, known.get(part, ""), share) for part, share in shares.items()]
     return sorted(
         lines,
         key=lambda line: (-line.share.refused, -line.share.saved, -line.share.changed, line.policy, line.guardrail),
     )
 
 
-def _groups(rows: Iterable[Row], of: Callable[[Row], str]) -> list[GroupLine]:
-    tallies: dict[str, tuple[int, Tally]] = {}
+def _groups(rows: Iterable[WorkloadSummary], of: Callable[[WorkloadSummary], str]) -> list[GroupLine]:
+    tallies: dict[str, tuple[int, Totals]] = {}
     for row in rows:
         name = of(row) or NONE
-        workloads, tally = tallies.get(name, (0, Tally()))
+        workloads, tally = tallies.get(name, (0, Totals()))
         tally.add(row.tally)
         tallies[name] = (workloads + 1, tally)
     lines = [GroupLine(name, workloads, tally) for name, (workloads, tally) in tallies.items()]
     return sorted(lines, key=lambda line: (-line.tally.before, line.name))
 
 
-def _weight(row: Row) -> tuple[Any, ...]:
+def _weight(row: WorkloadSummary) -> tuple[Any, ...]:
     tally = row.tally
     return -bool(tally.refused), -tally.refused_money, -abs(tally.saved), -tally.before, row.owner

@@ -15,7 +15,7 @@ from webhook.admission.bookings import price_of_running
 from webhook.admission.ruleset import Ruleset
 from webhook.admission.subject import Subject
 from webhook.audit.fold import ENDING
-from webhook.audit.journal import Owner
+from webhook.audit.journal import DecisionOwner
 from webhook.cluster.snapshot import cluster_pod
 from webhook.cluster.view import ClusterPod, View
 from webhook.guardrails import _money
@@ -27,7 +27,7 @@ MOST_NODES: Final = 50
 """Nodes of the pods of one Job or CronJob that its price is compared on."""
 
 
-class Money(NamedTuple):
+class RunningCost(NamedTuple):
     """What an object costs with all its pods, micro-units per hour."""
 
     before: int
@@ -36,7 +36,7 @@ class Money(NamedTuple):
     """What it would cost as changed, on the nodes where it runs, were it not priced as spot by a policy."""
 
 
-class Running:
+class RunningPricer:
     """Prices what runs, before and after it is changed."""
 
     def __init__(self, view: View, admitted: Ruleset, judged: Ruleset, now: Callable[[], datetime]) -> None:
@@ -51,7 +51,7 @@ class Running:
         self._judged = judged
         self._now = now
 
-    def pod(self, document: dict[str, Any], subject: Subject) -> Money | None:
+    def pod(self, document: dict[str, Any], subject: Subject) -> RunningCost | None:
         """Return what a stored pod costs; None where it cannot be priced.
 
         Args:
@@ -66,11 +66,11 @@ class Running:
             changed = self._changed(subject, item)
             changed.priced_as_spot = self._judged.prices_as_spot(changed, self._now, would=True)
             ordinary = _money.context_price(self._changed(subject, item)).micros
-            return Money(before, _money.context_price(changed).micros, ordinary)
+            return RunningCost(before, _money.context_price(changed).micros, ordinary)
         except QuantityError:
             return None
 
-    def runs(self, written: Subject, subject: Subject, nodes: Iterable[str]) -> Money | None:
+    def runs(self, written: Subject, subject: Subject, nodes: Iterable[str]) -> RunningCost | None:
         """Return what the runs of a Job or CronJob cost on the nodes where its pods are, the dearest of them; None
         where none of those is known, or where it cannot be priced.
 
@@ -80,7 +80,7 @@ class Running:
             nodes: names of the nodes of its pods.
         """
         known = [name for name in sorted(nodes) if self._view.node(name) is not None][:MOST_NODES]
-        found: list[Money] = []
+        found: list[RunningCost] = []
         try:
             for name in known:
                 item = cluster_pod("", subject.namespace, subject.pod, name)
@@ -90,7 +90,7 @@ class Running:
                 pods = subject.scale.replicas if subject.scale is not None else 1
                 is_now, will_be = (_money.context_price(each).of(pods) for each in (before, after))
                 ordinary = _money.context_price(self._changed(subject, item)).of(pods)
-                found.append(Money(is_now, will_be, ordinary))
+                found.append(RunningCost(is_now, will_be, ordinary))
         except QuantityError:
             return None
         return max(found, default=None)
@@ -111,16 +111,16 @@ class Running:
         return context
 
 
-def nodes_of_owners(view: View) -> dict[Owner, frozenset[str]]:
+def nodes_of_owners(view: View) -> dict[DecisionOwner, frozenset[str]]:
     """Return the top-most owners that run a pod; of those whose pods run to an end, with the nodes of their pods."""
-    found: dict[Owner, set[str]] = {}
+    found: dict[DecisionOwner, set[str]] = {}
     for item in view.pods():
         metadata = item.pod.metadata
         owner = view.top_controller(
             item.namespace, controller_of(metadata), (metadata.labels if metadata is not None else None) or {}
         )
         if owner is not None:
-            nodes = found.setdefault(Owner(item.namespace, owner.kind, owner.name), set())
+            nodes = found.setdefault(DecisionOwner(item.namespace, owner.kind, owner.name), set())
             if owner.kind in ENDING and item.node and len(nodes) < MOST_NODES:
                 nodes.add(item.node)
     return {owner: frozenset(nodes) if nodes else _NO_NODES for owner, nodes in found.items()}

@@ -5,16 +5,16 @@ from datetime import datetime
 from typing import Any
 
 from webhook.audit import report
-from webhook.audit.fold import Record, fold
+from webhook.audit.fold import ObjectResult, fold
 from webhook.audit.judge import Grouping, Judge
-from webhook.audit.world import World
+from webhook.audit.world import ScanInput
 
 Progress = Callable[[Iterable[tuple[str, dict[str, Any]]], int], Iterable[tuple[str, dict[str, Any]]]]
 """Passes objects on, of which there are about so many, and shows how far it is."""
 
 
 def scan(
-    world: World,
+    world: ScanInput,
     *,
     title: str,
     source: str,
@@ -22,7 +22,7 @@ def scan(
     excluded: tuple[str, ...] = (),
     grouping: Grouping | None = None,
     progress: Progress = lambda objects, _size: objects,
-) -> report.Report:
+) -> report.AuditReport:
     """Judge everything and add it up.
 
     Args:
@@ -50,11 +50,11 @@ def scan(
     )
 
 
-def records(judge: Judge, world: World, progress: Progress) -> Iterator[Record]:
+def records(judge: Judge, world: ScanInput, progress: Progress) -> Iterator[ObjectResult]:
     """Yield what was judged; what was not is told to the world."""
     for origin, document in progress(world.objects, world.size):
         found = judge.judge(document, origin)
-        if isinstance(found, Record):
+        if isinstance(found, ObjectResult):
             yield found
         else:
             # What is left out by rule is counted for the whole cluster; what has to be mended is named where it is.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from webhook.admission.decision import summary
-from webhook.audit.entries import Bad, Entry
+from webhook.audit.entries import Bad, LoggedDecision
 
 MOST: Final = 50
 """Different decisions that are kept while a log is read."""
@@ -23,7 +23,7 @@ KINDS: Final[Mapping[str, str]] = {
 """Kinds as kubectl lets people write them."""
 
 
-class Line(NamedTuple):
+class Explanation(NamedTuple):
     """One thing that a guardrail said."""
 
     policy: str
@@ -48,7 +48,7 @@ class Explained(NamedTuple):
     path: str
     verdict: str
     """``refused``, ``would be refused`` or ``allowed``."""
-    lines: tuple[Line, ...]
+    lines: tuple[Explanation, ...]
     changes: str
     """What was set, in words."""
     held_back: str
@@ -66,14 +66,14 @@ def kind_of(word: str) -> str:
     return KINDS.get(word.lower(), word)
 
 
-def is_about(entry: Entry, namespace: str, kind: str, name: str) -> bool:
+def is_about(entry: LoggedDecision, namespace: str, kind: str, name: str) -> bool:
     """Whether a decision is about this workload, or about a pod of it."""
     if entry.namespace != namespace:
         return False
     return (kind, name) in (entry.whose, (entry.kind, entry.name))
 
 
-def of_log(found: Iterable[Entry | Bad], namespace: str, kind: str, name: str) -> tuple[list[Explained], int]:
+def of_log(found: Iterable[LoggedDecision | Bad], namespace: str, kind: str, name: str) -> tuple[list[Explained], int]:
     """Return the last decisions about a workload, oldest first, and how many lines are no decisions."""
     kept: deque[Explained] = deque(maxlen=MOST)
     places: dict[tuple[object, ...], Explained] = {}
@@ -95,7 +95,7 @@ def of_log(found: Iterable[Entry | Bad], namespace: str, kind: str, name: str) -
     return list(kept), bad
 
 
-def explain(entry: Entry, times: int = 1, first: str = "", last: str = "") -> Explained:
+def explain(entry: LoggedDecision, times: int = 1, first: str = "", last: str = "") -> Explained:
     """Return one decision in words."""
     cost = entry.cost
     operation = "/".join(filter(None, (entry.operation, entry.subresource)))
@@ -110,12 +110,12 @@ def explain(entry: Entry, times: int = 1, first: str = "", last: str = "") -> Ex
         path=entry.path,
         verdict=verdict,
         lines=tuple(
-            Line(each.policy, each.guardrail, each.outcome, each.said(item), item.cure, not item.notice)
+            Explanation(each.policy, each.guardrail, each.outcome, each.said(item), item.cure, not item.notice)
             for each in entry.guardrails
             for item in each.findings
         )
         + tuple(
-            Line(each.policy, each.guardrail, each.outcome, each.note, "", each.outcome == "fault_denied")
+            Explanation(each.policy, each.guardrail, each.outcome, each.note, "", each.outcome == "fault_denied")
             for each in entry.guardrails
             if each.note
         ),

@@ -14,9 +14,9 @@ import msgspec
 
 from webhook.admission.bookings import bookings
 from webhook.admission.ruleset import Ruleset, check_section
-from webhook.audit.fold import Unjudged
+from webhook.audit.fold import UnjudgedSummary
 from webhook.audit.judge import identity
-from webhook.audit.pages import Found, Pace, Unlisted, Walk
+from webhook.audit.pages import Pager, RateLimiter, ScannedObject, Unlisted
 from webhook.cluster import _read
 from webhook.cluster.live import LiveView
 from webhook.cluster.snapshot import Snapshot
@@ -41,7 +41,7 @@ _PATIENCE_SECONDS: Final = 10.0
 """How long a kind may be broken, and not just slow, until the scan goes on without it."""
 
 
-class World(NamedTuple):
+class ScanInput(NamedTuple):
     """Everything that a scan needs."""
 
     policies: PolicySet
@@ -51,13 +51,13 @@ class World(NamedTuple):
     """Origin and document of everything to judge; read while it is iterated."""
     size: int
     """About how many there are; 0 where that is not known."""
-    unjudged: Unjudged
+    unjudged: UnjudgedSummary
     close: Callable[[], None]
 
 
-def of_directory(cluster: Path, policies: PolicySet, now: Callable[[], datetime]) -> World:
+def of_directory(cluster: Path, policies: PolicySet, now: Callable[[], datetime]) -> ScanInput:
     """Take a directory of Kubernetes YAML or JSON, or one file."""
-    unjudged = Unjudged()
+    unjudged = UnjudgedSummary()
     good: list[Manifest] = []
     seen: dict[tuple[str, str, str], Manifest] = {}
     for found in manifests.read_path(cluster):
@@ -85,7 +85,7 @@ def of_directory(cluster: Path, policies: PolicySet, now: Callable[[], datetime]
     ledger = _ledger(view, policies, now)
     # What is neither judged nor asked about is named as such; a Namespace or a VPA has done its part.
     objects = [(item.origin, item.document) for item in good if not _is_surrounding(item.document)]
-    return World(policies, view, ledger, objects, len(objects), unjudged, lambda: None)
+    return ScanInput(policies, view, ledger, objects, len(objects), unjudged, lambda: None)
 
 
 def of_api(
@@ -97,7 +97,7 @@ def of_api(
     sleep: Callable[[float], object] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
     sync_seconds: float = SYNC_SECONDS,
-) -> World:
+) -> ScanInput:
     """Take an API server: what policies ask about is listed first, as `serve` would know it, and what is judged while
     it is iterated.
 
@@ -111,7 +111,7 @@ def of_api(
         monotonic: seconds of a clock that only goes forward.
         sync_seconds: longest wait for the first lists.
     """
-    unjudged = Unjudged()
+    unjudged = UnjudgedSummary()
     view = LiveView(now)
     watches = Watches(api, view)
     resources = ResourcePolicies(check_section)
@@ -122,15 +122,15 @@ def of_api(
         told = _await_lists(watches, unjudged, sleep, monotonic, sync_seconds)
         combined = resources.combine(None if is_default and len(resources) else policies)
         watches.follow_schedulers(combined.set.schedulers)
-        _await_lists(watches, Unjudged(), sleep, monotonic, _PATIENCE_SECONDS)
+        _await_lists(watches, UnjudgedSummary(), sleep, monotonic, _PATIENCE_SECONDS)
     finally:
         watches.stop()
     for problem in combined.problems:
         unjudged.add("policy", "", str(problem), "", is_failure=True)
     ledger = _ledger(view, combined.set, now)
-    walk = Walk(api, Pace(monotonic, sleep))
+    walk = Pager(api, RateLimiter(monotonic, sleep))
     size = len(view.pods_by_uid) + sum(map(len, view.workloads.values()))
-    return World(combined.set, view, ledger, _documents(walk, unjudged, told), size, unjudged, api.close)
+    return ScanInput(combined.set, view, ledger, _documents(walk, unjudged, told), size, unjudged, api.close)
 
 
 def load_policies(path: Path) -> PolicySet:
@@ -142,7 +142,7 @@ def load_policies(path: Path) -> PolicySet:
     return _loader.load_directory(path, check=check_section)
 
 
-def _documents(walk: Walk, unjudged: Unjudged, told: frozenset[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _documents(walk: Pager, unjudged: UnjudgedSummary, told: frozenset[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     judged: set[str] = set()
     for found in walk:
         if isinstance(found, Unlisted):
@@ -160,7 +160,7 @@ def _documents(walk: Walk, unjudged: Unjudged, told: frozenset[str]) -> Iterator
         yield f"{kind} {namespace}/{name}", document
 
 
-def _decoded(found: Found, unjudged: Unjudged) -> dict[str, Any] | None:
+def _decoded(found: ScannedObject, unjudged: UnjudgedSummary) -> dict[str, Any] | None:
     try:
         return found.document()
     except msgspec.DecodeError as error:
@@ -170,7 +170,7 @@ def _decoded(found: Found, unjudged: Unjudged) -> dict[str, Any] | None:
 
 def _await_lists(
     watches: Watches,
-    unjudged: Unjudged,
+    unjudged: UnjudgedSummary,
     sleep: Callable[[float], object],
     monotonic: Callable[[], float],
     seconds: float,

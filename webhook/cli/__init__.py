@@ -1,7 +1,7 @@
 """The command line: one module a command, found by listing this package.
 
 A module without a leading underscore offers ``COMMAND``, a click command. Errors that a person can mend are raised as
-`Fault` and end as one line on standard error with exit status 2.
+`InputError` and end as one line on standard error with exit status 2.
 """
 
 import importlib
@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from webhook.cli._fault import Fault
+from webhook.cli._fault import InputError
 
 _INTERRUPTED = 130
 """Exit status of a program that Ctrl-C ended, as shells have it."""
@@ -61,4 +61,4 @@ def _show_usage(error: click.UsageError) -> None:
     click.echo(f"podgate: {message.rstrip('.')}; see {command} --help", err=True)
 
 
-__all__ = ["Fault", "main"]
+__all__ = ["InputError", "main"]

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from webhook.audit.fold import Row
+from webhook.audit.fold import WorkloadSummary
 from webhook.audit.render.words import said, times
-from webhook.audit.report import GroupLine, Report
+from webhook.audit.report import AuditReport, GroupLine
 from webhook.cli import _terminal
 
 MOST: Final = 25
@@ -18,7 +18,7 @@ _REASONS: Final = 3
 _LONGEST: Final = 220
 
 
-def show(report: Report, most: int | None) -> None:
+def show(report: AuditReport, most: int | None) -> None:
     """Print an audit.
 
     Args:
@@ -32,7 +32,7 @@ def show(report: Report, most: int | None) -> None:
     _total(console, report)
 
 
-def show_money(report: Report, most: int | None) -> None:
+def show_money(report: AuditReport, most: int | None) -> None:
     """Print a cost and savings report."""
     console = _terminal.console()
     for title, lines in (
@@ -50,7 +50,7 @@ def _table(console: Console, title: str) -> Table:
     return Table(title=title, title_justify="left", header_style="bold", expand=console.is_terminal)
 
 
-def _policies(console: Console, report: Report) -> None:
+def _policies(console: Console, report: AuditReport) -> None:
     if not report.policies:
         return
     table = _table(console, "What enforcing each guardrail would do, a month")
@@ -73,7 +73,7 @@ def _policies(console: Console, report: Report) -> None:
     console.print(table)
 
 
-def _workloads(console: Console, report: Report, most: int | None) -> None:
+def _workloads(console: Console, report: AuditReport, most: int | None) -> None:
     rows = [row for row in report.rows if row.word != "passed" or row.findings]
     refused = [row for row in rows if row.tally.refused]
     others = [row for row in rows if not row.tally.refused]
@@ -100,7 +100,7 @@ def _workloads(console: Console, report: Report, most: int | None) -> None:
         console.print(f"... and {len(rows) - len(shown)} more workloads: --all, or -o html", markup=False)
 
 
-def _why(row: Row) -> Sequence[str]:
+def _why(row: WorkloadSummary) -> Sequence[str]:
     lines = [
         f"{note.policy}, {note.guardrail}: {note.text}" + (f"; to fix: {note.cure}" if note.cure else "")
         for note, _ in row.findings[:_REASONS]
@@ -111,7 +111,7 @@ def _why(row: Row) -> Sequence[str]:
     return [line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..." for line in lines]
 
 
-def _money(row: Row, currency: str) -> str:
+def _money(row: WorkloadSummary, currency: str) -> str:
     tally = row.tally
     if tally.refused:
         return f"{said(tally.refused_money, currency)} at stake"
@@ -119,7 +119,7 @@ def _money(row: Row, currency: str) -> str:
     return after if before == after else f"{before} -> {after}"
 
 
-def _attention(console: Console, report: Report) -> None:
+def _attention(console: Console, report: AuditReport) -> None:
     for each in report.overdue:
         why = ", ".join([each.state] * (each.state != "active") + ["nothing needs it"] * each.is_unused)
         console.print(
@@ -132,7 +132,7 @@ def _attention(console: Console, report: Report) -> None:
         console.print(f"{times(others, 'object')} not judged, by rule; -o json says why", markup=False)
 
 
-def _groups(console: Console, report: Report, title: str, lines: Sequence[GroupLine]) -> None:
+def _groups(console: Console, report: AuditReport, title: str, lines: Sequence[GroupLine]) -> None:
     if not lines or (title != "namespace" and len(lines) == 1 and lines[0].name == "(none)"):
         return
     table = _table(console, f"Cost a month by {title}")
@@ -153,7 +153,7 @@ def _groups(console: Console, report: Report, title: str, lines: Sequence[GroupL
     console.print(table)
 
 
-def _savings(console: Console, report: Report, most: int | None) -> None:
+def _savings(console: Console, report: AuditReport, most: int | None) -> None:
     rows = report.savings
     if not rows:
         return
@@ -177,7 +177,7 @@ def _savings(console: Console, report: Report, most: int | None) -> None:
         console.print(f"... and {len(rows) - most} more workloads: --all, or -o html", markup=False)
 
 
-def _budgets(console: Console, report: Report) -> None:
+def _budgets(console: Console, report: AuditReport) -> None:
     if not report.budgets:
         return
     table = _table(console, "Budgets, at the rate of what runs now")
@@ -199,7 +199,7 @@ def _budgets(console: Console, report: Report) -> None:
     console.print(table)
 
 
-def _total(console: Console, report: Report) -> None:
+def _total(console: Console, report: AuditReport) -> None:
     total, currency = report.total, report.currency
     counted = f"{times(len(report.rows), 'workload')}, {times(total.objects, 'object')}"
     refused = f"of {times(len(report.refused), 'workload')} something would be refused"

@@ -12,7 +12,7 @@ import click
 from webhook import assembly
 from webhook.audit import world as worlds
 from webhook.audit.judge import identity
-from webhook.cli._fault import Fault
+from webhook.cli._fault import InputError
 from webhook.cluster import overlay
 from webhook.cluster.live import LiveView
 from webhook.cluster.view import View
@@ -28,7 +28,7 @@ _HERE: Final = "the live cluster"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-Found = Manifest | ManifestError
+FoundObject = Manifest | ManifestError
 
 KUBECONFIG: Final = click.option(
     "--kubeconfig",
@@ -49,18 +49,18 @@ def with_options(function: F) -> F:
     return cluster(KUBECONFIG(function))
 
 
-class Cluster(Protocol):
+class ClusterSource(Protocol):
     """What is known of a cluster."""
 
     policies: PolicySet
 
-    def known(self, found: Sequence[Found], namespace: str) -> contextlib.AbstractContextManager[View]:
+    def known(self, found: Sequence[FoundObject], namespace: str) -> contextlib.AbstractContextManager[View]:
         """Return the view, and in it what the input brings as if it were applied; good until the block ends."""
 
-    def problems(self, found: Sequence[Found], namespace: str) -> list[ManifestError]:
+    def problems(self, found: Sequence[FoundObject], namespace: str) -> list[ManifestError]:
         """Return what could not be read of the cluster, and of what the input brings."""
 
-    def objects(self) -> Iterator[Found]:
+    def objects(self) -> Iterator[FoundObject]:
         """Yield everything of it that may be judged."""
 
     def namespaces(self) -> list[str]:
@@ -75,20 +75,20 @@ class Files:
 
     def __init__(self, directory: Path | None, policies: PolicySet) -> None:
         self.policies = policies
-        self._read: list[Found] = list(manifests.read_path(directory)) if directory is not None else []
+        self._read: list[FoundObject] = list(manifests.read_path(directory)) if directory is not None else []
         if directory is not None and not self._read:
             self._read.append(ManifestError(str(directory), worlds.NOTHING))
 
     @contextlib.contextmanager
-    def known(self, found: Sequence[Found], namespace: str) -> Iterator[View]:
+    def known(self, found: Sequence[FoundObject], namespace: str) -> Iterator[View]:
         """Return the view, and in it what the input brings as if it were applied."""
         yield surroundings.view_of(found, self._read, namespace)[0]
 
-    def problems(self, found: Sequence[Found], namespace: str) -> list[ManifestError]:
+    def problems(self, found: Sequence[FoundObject], namespace: str) -> list[ManifestError]:
         """Return what could not be read of the files, and of what the input brings."""
         return surroundings.view_of(found, self._read, namespace)[1]
 
-    def objects(self) -> Iterator[Found]:
+    def objects(self) -> Iterator[FoundObject]:
         """Yield what was read."""
         yield from self._read
 
@@ -104,20 +104,20 @@ class Files:
 class Live:
     """An API server, as `serve` knows it: listed once, and not followed any further."""
 
-    def __init__(self, world: worlds.World) -> None:
+    def __init__(self, world: worlds.ScanInput) -> None:
         assert isinstance(world.view, LiveView)  # noqa: S101  it comes of `connect`
         self.policies = world.policies
         self._world = world
         self._view = world.view
 
     @contextlib.contextmanager
-    def known(self, found: Sequence[Found], namespace: str) -> Iterator[View]:
+    def known(self, found: Sequence[FoundObject], namespace: str) -> Iterator[View]:
         """Return the view, and in it what the input brings as if it were applied; good until the block ends."""
         brought, _ = surroundings.brought_by(found, namespace)
         with overlay.applied(self._view, [item.document for item in brought.values()]):
             yield self._view
 
-    def problems(self, found: Sequence[Found], namespace: str) -> list[ManifestError]:
+    def problems(self, found: Sequence[FoundObject], namespace: str) -> list[ManifestError]:
         """Return what could not be listed, and what is wrong with what the input brings."""
         missing = [
             ManifestError(each.example or _HERE, f"{each.what}: {each.reason}")
@@ -126,7 +126,7 @@ class Live:
         ]
         return [*missing, *surroundings.brought_by(found, namespace)[1]]
 
-    def objects(self) -> Iterator[Found]:
+    def objects(self) -> Iterator[FoundObject]:
         """Yield pods and workloads, page by page."""
         for origin, document in self._world.objects:
             yield Manifest(origin, document)
@@ -141,7 +141,7 @@ class Live:
 
 
 @contextlib.contextmanager
-def opened(cluster: str | None, kubeconfig: Path | None, policies: Path | None) -> Iterator[Cluster]:
+def opened(cluster: str | None, kubeconfig: Path | None, policies: Path | None) -> Iterator[ClusterSource]:
     """Load the policies and open the cluster that the flags name.
 
     Raises:
@@ -150,10 +150,10 @@ def opened(cluster: str | None, kubeconfig: Path | None, policies: Path | None) 
     if cluster is not None:
         check(cluster)
     if kubeconfig is not None and cluster != LIVE:
-        raise Fault("--kubeconfig says nothing without --cluster live; give both")
+        raise InputError("--kubeconfig says nothing without --cluster live; give both")
     directory = policy_directory(policies, cluster)
     loaded = load(directory) if directory is not None else None
-    made: Cluster
+    made: ClusterSource
     if cluster == LIVE:
         made = Live(connect(kubeconfig, loaded, is_default=policies is None))
     else:
@@ -166,7 +166,7 @@ def opened(cluster: str | None, kubeconfig: Path | None, policies: Path | None) 
 def check(cluster: str) -> None:
     """See that there is something of that name. Raises Fault."""
     if cluster != LIVE and not Path(cluster).exists():
-        raise Fault(f"--cluster: {cluster} does not exist; give a directory of Kubernetes YAML, or live")
+        raise InputError(f"--cluster: {cluster} does not exist; give a directory of Kubernetes YAML, or live")
 
 
 def policy_directory(policies: Path | None, cluster: str | None) -> Path | None:
@@ -178,7 +178,7 @@ def policy_directory(policies: Path | None, cluster: str | None) -> Path | None:
     if policies is None and (cluster != LIVE or Path(_DEFAULT_POLICIES).is_dir()):
         policies = Path(_DEFAULT_POLICIES)
     if policies is not None and not policies.is_dir():
-        raise Fault(f"--policies: {policies} is not a directory; give a directory of policy YAML")
+        raise InputError(f"--policies: {policies} is not a directory; give a directory of policy YAML")
     return policies
 
 
@@ -191,10 +191,10 @@ def load(directory: Path) -> PolicySet:
     try:
         return assembly.load_policies(directory)
     except PolicyErrors as error:
-        raise Fault("\n".join(str(problem) for problem in error.problems)) from None
+        raise InputError("\n".join(str(problem) for problem in error.problems)) from None
 
 
-def connect(kubeconfig: Path | None, policies: PolicySet | None, *, is_default: bool) -> worlds.World:
+def connect(kubeconfig: Path | None, policies: PolicySet | None, *, is_default: bool) -> worlds.ScanInput:
     """List what verdicts are made by; custom resources are added to policies that were asked for, and stand in for
     those of the default directory.
 
@@ -206,4 +206,4 @@ def connect(kubeconfig: Path | None, policies: PolicySet | None, *, is_default: 
     try:
         return worlds.of_api(client.connect(kubeconfig), policies, assembly.utc_now, is_default=is_default)
     except client.ConfigError as error:
-        raise Fault(str(error)) from None
+        raise InputError(str(error)) from None

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from webhook import assembly
-from webhook.dashboard.sources import Policies, Sources
+from webhook.dashboard.sources import CurrentPolicies, Sources
 from webhook.server import listener, ops
 from webhook.settings import Settings
 
 
 def sites(
     chosen: Settings,
-    parts: assembly.Parts,
+    parts: assembly.Services,
     health: ops.Health,
     certificates: Callable[[], Mapping[str, float]],
 ) -> list[listener.Site]:
@@ -43,12 +43,12 @@ def sites(
     return [listener.Site("dashboard", "--dashboard-port", app, host, port, "--dashboard-host")]
 
 
-def _policies(parts: assembly.Parts) -> Policies:
+def _policies(parts: assembly.Services) -> CurrentPolicies:
     state = parts.watcher.state if parts.watcher is not None else None
     files = state.problems if state is not None else ()
     if parts.cluster is None:
         assert state is not None  # noqa: S101  without a cluster policies are a directory
-        return Policies(state.set, files, state.generation, state.loaded_at)
+        return CurrentPolicies(state.set, files, state.generation, state.loaded_at)
     generation = int(parts.metrics.registry.get_sample_value("podgate_policy_generation") or 0)
     loaded_at = state.loaded_at if state is not None else None
-    return Policies(parts.cluster.policies, (*files, *parts.cluster.problems), generation, loaded_at)
+    return CurrentPolicies(parts.cluster.policies, (*files, *parts.cluster.problems), generation, loaded_at)

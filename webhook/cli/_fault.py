@@ -6,7 +6,7 @@ from typing import IO, Any
 import click
 
 
-class Fault(click.ClickException):
+class InputError(click.ClickException):
     """Input or flags that are wrong: one line each on standard error, exit status 2."""
 
     exit_code = 2

@@ -16,14 +16,14 @@ from webhook.kube import yaml_text
 from webhook.offline.formats import WRITERS
 from webhook.offline.formats.result import (
     Comparison,
-    Report,
+    RunReport,
     comparison_verdict,
     delta_words,
     difference,
     range_words,
 )
 from webhook.offline.formats.sarif import comparison_data
-from webhook.offline.judged import Judged
+from webhook.offline.judged import ReviewedObject
 
 _ORDER: tuple[OutcomeName, ...] = ("refused", "fault_denied", "would_refuse", "warned", "changed", "would_change")
 _MARKS = {"refused": "✗", "fault_denied": "✗", "would_refuse": "✗", "warned": "!", "changed": "✎", "would_change": "✎"}
@@ -32,8 +32,8 @@ _MARKS = {"refused": "✗", "fault_denied": "✗", "would_refuse": "✗", "warne
 class Shown(NamedTuple):
     """Everything there is to print."""
 
-    results: Sequence[Judged]
-    report: Report
+    results: Sequence[ReviewedObject]
+    report: RunReport
     """The same, as the neutral result."""
 
 
@@ -54,7 +54,7 @@ def _text(shown: Shown) -> None:
         compared(shown.report.comparison, currency)
 
 
-def _objects(results: Sequence[Judged], report: Report) -> None:
+def _objects(results: Sequence[ReviewedObject], report: RunReport) -> None:
     out = _terminal.console()
     currency = report.currency
     counts: dict[str, int] = {}
@@ -102,7 +102,7 @@ def compared(comparison: Comparison, currency: str) -> None:
     out.print(f"{verdict}; {comparison.unchanged} unchanged", style=style, markup=False, soft_wrap=True)
 
 
-def _verdict(item: Judged) -> str:
+def _verdict(item: ReviewedObject) -> str:
     if item.decision is None or item.skipped:
         return "not judged"
     outcomes = {outcome.outcome for outcome in item.decision.outcomes}
@@ -112,7 +112,7 @@ def _verdict(item: Judged) -> str:
     return "passed"
 
 
-def _rows(item: Judged, currency: str) -> Iterator[str]:
+def _rows(item: ReviewedObject, currency: str) -> Iterator[str]:
     assert item.decision is not None  # noqa: S101  the caller has looked
     decision = item.decision
     scale = item.subject.scale if item.subject is not None else None

@@ -13,14 +13,14 @@ from webhook.audit import world as worlds
 from webhook.audit.judge import Grouping
 from webhook.audit.render import document
 from webhook.audit.render.html import as_html
-from webhook.audit.report import Report
+from webhook.audit.report import AuditReport
 from webhook.cli import _cluster, _terminal
 from webhook.cli._cluster import LIVE
-from webhook.cli._fault import Fault
+from webhook.cli._fault import InputError
 
 _MOST_FAILURES: Final = 20
 
-_Object = tuple[str, dict[str, Any]]
+_RawObject = tuple[str, dict[str, Any]]
 
 
 class Flags(NamedTuple):
@@ -107,7 +107,7 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-def scan(title: str, flags: Flags) -> Report:
+def scan(title: str, flags: Flags) -> AuditReport:
     """Judge everything and add it up."""
     world = _world(flags)
     try:
@@ -124,7 +124,7 @@ def scan(title: str, flags: Flags) -> Report:
         world.close()
 
 
-def write(report: Report, output: str) -> None:
+def write(report: AuditReport, output: str) -> None:
     """Print the report in a format for programs, or as HTML."""
     if output == "html":
         text = as_html(report)
@@ -135,7 +135,7 @@ def write(report: Report, output: str) -> None:
     click.echo(text, nl=False)
 
 
-def tell_failures(report: Report) -> None:
+def tell_failures(report: AuditReport) -> None:
     """Name what could not be judged, one line each, on standard error."""
     failures = report.failures
     for each in failures[:_MOST_FAILURES]:
@@ -146,7 +146,7 @@ def tell_failures(report: Report) -> None:
         click.echo(f"podgate: and {len(failures) - _MOST_FAILURES} more; -o json names all of them", err=True)
 
 
-def progress(objects: Iterable[_Object], size: int) -> Iterator[_Object]:
+def progress(objects: Iterable[_RawObject], size: int) -> Iterator[_RawObject]:
     """Pass the objects on, with a bar on standard error where that is a terminal."""
     shown = _terminal.console(error=True)
     if not shown.is_terminal or 0 < size < 20:
@@ -157,10 +157,10 @@ def progress(objects: Iterable[_Object], size: int) -> Iterator[_Object]:
         yield from bar.track(objects, total=size or None, description="Judging what runs")
 
 
-def _world(flags: Flags) -> worlds.World:
+def _world(flags: Flags) -> worlds.ScanInput:
     policies = _cluster.load(flags.policies) if flags.policies is not None else None
     if flags.cluster == LIVE:
         return _cluster.connect(flags.kubeconfig, policies, is_default=flags.is_default)
     if policies is None:
-        raise Fault("--policies: is missing; give a directory of policy YAML")
+        raise InputError("--policies: is missing; give a directory of policy YAML")
     return worlds.of_directory(Path(flags.cluster), policies, assembly.utc_now)

@@ -6,7 +6,7 @@ import click
 
 import certs
 from webhook import assembly
-from webhook.cli._fault import Fault
+from webhook.cli._fault import InputError
 
 
 @click.command("certs", short_help="Make or renew a local CA and serving certificate.")
@@ -32,7 +32,7 @@ def COMMAND(directory: Path, namespace: str, extra: tuple[str, ...]) -> None:  #
         paths = certs.ensure(directory, certs.server_names(namespace, extra), assembly.utc_now())
         ends = certs.expiries(paths)
     except certs.CertificateError as error:
-        raise Fault(str(error)) from None
+        raise InputError(str(error)) from None
     for change in paths.changes:
         click.echo(change)
     for part, path in (("ca", paths.ca_crt), ("leaf", paths.tls_crt)):

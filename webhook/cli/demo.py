@@ -12,7 +12,7 @@ import httpx
 import yaml
 
 from webhook.cli import _terminal, replay
-from webhook.cli._fault import Fault
+from webhook.cli._fault import InputError
 
 _START_SECONDS = 120.0
 """A laptop that is busy with something else needs them; one that is not starts in two."""
@@ -42,7 +42,7 @@ def COMMAND(root: Path, port: int, ops_port: int, dashboard_port: int, mode: str
     recording = recorded / "reviews.jsonl.gz"
     for path in (recording, recorded / "replay.yaml", embedded, policies):
         if not path.exists():
-            raise Fault(f"{path}: does not exist; run it in a checkout of Podgate, or give --root DIR")
+            raise InputError(f"{path}: does not exist; run it in a checkout of Podgate, or give --root DIR")
     console = _terminal.console()
     log = local / "decisions.jsonl"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", ops_port: int) -> None
     while time.monotonic() < end:
         status = process.poll()
         if status is not None:
-            raise Fault(f"the webhook did not start (exit status {status}); its reason is above")
+            raise InputError(f"the webhook did not start (exit status {status}); its reason is above")
         try:
             answer = httpx.get(f"http://127.0.0.1:{ops_port}/readyz", timeout=2)
         except httpx.HTTPError:
@@ -102,7 +102,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", ops_port: int) -> None
             return
         last = answer.text.strip()
         time.sleep(0.2)
-    raise Fault(
+    raise InputError(
         f"the webhook is not ready after {_START_SECONDS:.0f} seconds: {last}; "
         f"look at http://127.0.0.1:{ops_port}/readyz?verbose while `podgate serve` runs with the same policies"
     )

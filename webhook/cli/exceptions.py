@@ -14,7 +14,7 @@ from webhook.admission.request import BadReview
 from webhook.admission.ruleset import Ruleset
 from webhook.admission.subject import Subject
 from webhook.cli import _cluster, _terminal, review
-from webhook.cli._fault import Fault
+from webhook.cli._fault import InputError
 from webhook.cluster.view import View
 from webhook.kube import yaml_text
 from webhook.kube.manifests import Manifest, ManifestError
@@ -70,19 +70,19 @@ def _draft(
     exclude: tuple[str, ...],
 ) -> None:
     if file is None and cluster is None:
-        raise Fault("nothing to judge; give FILE, a directory, - for standard input, or --cluster DIR|live")
-    terms = drafts.Terms(owner, _end(expires, days), reason)
+        raise InputError("nothing to judge; give FILE, a directory, - for standard input, or --cluster DIR|live")
+    terms = drafts.ExceptionTerms(owner, _end(expires, days), reason)
     try:
         drafts.check_terms(terms)
     except PolicyErrors as error:
-        raise Fault("\n".join(f"{each.path}: {each.message}. {each.cure}" for each in error.problems)) from None
+        raise InputError("\n".join(f"{each.path}: {each.message}. {each.cure}" for each in error.problems)) from None
     with _cluster.opened(cluster, kubeconfig, policies) as world:
         rules = Ruleset(world.policies, exclude)
         found = list(review.read(file) if file is not None else world.objects())
         # What the cluster itself holds is known already, and is not brought to it.
         brought = found if file is not None else []
         errors = world.problems(brought, namespace)
-        candidates: list[drafts.Candidate] = []
+        candidates: list[drafts.ExceptionCandidate] = []
         with world.known(brought, namespace) as view:
             for item in _terminal.progress(found, "Judging"):
                 if isinstance(item, ManifestError):
@@ -111,19 +111,19 @@ def _draft(
 def _end(expires: str | None, days: int | None) -> date:
     today = assembly.utc_now().date()
     if (expires is None) == (days is None):
-        raise Fault("an exception has one end; give --expires YYYY-MM-DD or --days N")
+        raise InputError("an exception has one end; give --expires YYYY-MM-DD or --days N")
     if days is not None:
         return today + timedelta(days=days)
     try:
         last = date.fromisoformat(expires or "")
     except ValueError:
-        raise Fault(f"--expires {expires}: is no date; write it as YYYY-MM-DD") from None
+        raise InputError(f"--expires {expires}: is no date; write it as YYYY-MM-DD") from None
     if last < today:
-        raise Fault(f"--expires {expires}: has passed; give a day from {today.isoformat()} on")
+        raise InputError(f"--expires {expires}: has passed; give a day from {today.isoformat()} on")
     return last
 
 
-def _candidates(item: Manifest, view: View, namespace: str) -> Iterator[drafts.Candidate]:
+def _candidates(item: Manifest, view: View, namespace: str) -> Iterator[drafts.ExceptionCandidate]:
     """Yield the object where it is judged; a pod whose workload is known is spoken for by that."""
     what = judged.asked(item, namespace)
     make = _maker(what, view)
@@ -137,10 +137,10 @@ def _candidates(item: Manifest, view: View, namespace: str) -> Iterator[drafts.C
     if subject.scale is not None:
         pod = _maker(judged.asked(_pod_of(item, subject), namespace), view)
         makes += [pod] if pod is not None else []
-    yield drafts.Candidate(item.origin, subject.kind, subject.namespace, subject.name, tuple(makes))
+    yield drafts.ExceptionCandidate(item.origin, subject.kind, subject.namespace, subject.name, tuple(makes))
 
 
-def _maker(what: judged.Asked, view: View) -> Callable[[], Subject] | None:
+def _maker(what: judged.ReviewRequest, view: View) -> Callable[[], Subject] | None:
     make = what.make
     if make is None or isinstance(subjects.of(make(), view), str):
         return None

@@ -14,8 +14,8 @@ from webhook.cli import _cluster, _terminal, review
 from webhook.cluster.view import View
 from webhook.kube.manifests import Manifest
 from webhook.offline import judged, lint
-from webhook.offline.formats import Item, Report, Told, sarif
-from webhook.policy._envelope import Document
+from webhook.offline.formats import ResultFinding, ResultItem, RunReport, sarif
+from webhook.policy._envelope import PolicyDocument
 from webhook.policy.policy_exception import PolicyExceptionSpec
 from webhook.pricing.unpriced import kind_of
 
@@ -60,7 +60,7 @@ def COMMAND(  # noqa: N802  the name by which the command line finds it
     sys.exit(_FOUND if any(strict or remark.weight == "error" for remark in found) else 0)
 
 
-def _known(world: _cluster.Cluster, view: View) -> lint.Cluster:
+def _known(world: _cluster.ClusterSource, view: View) -> lint.LintCluster:
     policies = world.policies
     rules = Ruleset(policies)
     kept: dict[str, list[Manifest]] = {}
@@ -68,13 +68,13 @@ def _known(world: _cluster.Cluster, view: View) -> lint.Cluster:
         if isinstance(item, Manifest):
             kept.setdefault(str((item.document.get("metadata") or {}).get("namespace") or "default"), []).append(item)
 
-    def is_used(item: Document[PolicyExceptionSpec]) -> bool:
+    def is_used(item: PolicyDocument[PolicyExceptionSpec]) -> bool:
         """Compare the verdicts with and without it."""
         objects = kept.get(item.namespace, [])
         without = lint.rules_without(policies, item)
         return _outcomes(objects, view, rules) != _outcomes(objects, view, without)
 
-    return lint.Cluster(view, world.namespaces(), is_used, _unpriced(kept.values(), view, rules))
+    return lint.LintCluster(view, world.namespaces(), is_used, _unpriced(kept.values(), view, rules))
 
 
 def _unpriced(kept: Iterable[Sequence[Manifest]], view: View, rules: Ruleset) -> dict[str, str]:
@@ -82,8 +82,8 @@ def _unpriced(kept: Iterable[Sequence[Manifest]], view: View, rules: Ruleset) ->
     found: dict[str, str] = {}
     for objects in kept:
         for item in judged.judge_all(objects, review.surround(rules, view), "default"):
-            decision = item.decision if isinstance(item, judged.Judged) else None
-            if isinstance(item, judged.Judged) and decision is not None and decision.cost is not None:
+            decision = item.decision if isinstance(item, judged.ReviewedObject) else None
+            if isinstance(item, judged.ReviewedObject) and decision is not None and decision.cost is not None:
                 for kind in filter(None, map(kind_of, decision.cost.unpriced)):
                     found.setdefault(kind, f"{item.kind} {item.namespace}/{item.name}")
     return found
@@ -91,7 +91,7 @@ def _unpriced(kept: Iterable[Sequence[Manifest]], view: View, rules: Ruleset) ->
 
 def _outcomes(objects: Sequence[Manifest], view: View, rules: Ruleset) -> list[object]:
     results = judged.judge_all(objects, review.surround(rules, view), "default")
-    return [_told(item.decision) for item in results if isinstance(item, judged.Judged)]
+    return [_told(item.decision) for item in results if isinstance(item, judged.ReviewedObject)]
 
 
 def _told(decision: Decision | None) -> object:
@@ -139,11 +139,13 @@ def _sarif(found: Sequence[lint.Remark]) -> None:
     items = []
     for remark in found:
         kind, _, name = remark.what.partition(" ")
-        told = Told(name, "lint", remark.rule, remark.weight, remark.text, remark.cure)
+        told = ResultFinding(name, "lint", remark.rule, remark.weight, remark.text, remark.cure)
         items.append(
-            Item(kind, "", name, "warned", (told,), file=remark.origin.file, line=remark.origin.line, counted=False)
+            ResultItem(
+                kind, "", name, "warned", (told,), file=remark.origin.file, line=remark.origin.line, counted=False
+            )
         )
-    click.echo(sarif(Report("podgate lint", "", items)), nl=False)
+    click.echo(sarif(RunReport("podgate lint", "", items)), nl=False)
 
 
 _OUTPUTS: dict[str, Callable[[Sequence[lint.Remark]], None]] = {"text": _text, "json": _json, "sarif": _sarif}

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from webhook.cli import _terminal
-from webhook.cli._fault import Fault
+from webhook.cli._fault import InputError
 from webhook.cluster.snapshot import Snapshot, SnapshotError
 from webhook.cluster.view import Node
 from webhook.kube import client, yaml_text
@@ -92,17 +92,19 @@ def _nodes(table: str, cluster: str, kubeconfig: Path | None, currency: str) -> 
     )
 
 
-def _write(table: str, columns: tuple[str, ...], make: Callable[[list[importing.Row]], list[dict[str, Any]]]) -> None:
+def _write(
+    table: str, columns: tuple[str, ...], make: Callable[[list[importing.PriceRow]], list[dict[str, Any]]]
+) -> None:
     try:
         documents = make(importing.read_table(_text_of(table), table, columns, _ALIASES))
     except importing.TableError as error:
-        raise Fault(str(error)) from None
+        raise InputError(str(error)) from None
     text = yaml_text.dump(documents)
     try:
         # What is written here must load; what does not, such as an unknown currency, is told with its field.
         _loader.load_text(text, "the price lists of this table")
     except PolicyErrors as errors:
-        raise Fault("\n".join(str(problem) for problem in errors.problems)) from None
+        raise InputError("\n".join(str(problem) for problem in errors.problems)) from None
     click.echo(text, nl=False)
     if sys.stdout.isatty():
         out = _terminal.console(error=True)
@@ -113,27 +115,27 @@ def _text_of(table: str) -> str:
     try:
         content = sys.stdin.buffer.read() if table == "-" else Path(table).read_bytes()
     except OSError as error:
-        raise Fault(f"{table}: cannot be read: {error.strerror}; give a file, or - for standard input") from None
+        raise InputError(f"{table}: cannot be read: {error.strerror}; give a file, or - for standard input") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Fault(f"{table}: is not UTF-8 text; save the table as CSV in UTF-8") from None
+        raise InputError(f"{table}: is not UTF-8 text; save the table as CSV in UTF-8") from None
 
 
 def _known_nodes(cluster: str, kubeconfig: Path | None) -> list[Node]:
     try:
         view = Snapshot.from_documents(_live_nodes(kubeconfig)) if cluster == "live" else _directory(Path(cluster))
     except (SnapshotError, client.ApiError, client.ConfigError) as error:
-        raise Fault(str(error)) from None
+        raise InputError(str(error)) from None
     nodes = list(view.nodes())
     if not nodes:
-        raise Fault(f"{cluster}: has no Nodes; give a directory with `kubectl get nodes -o yaml`, or live")
+        raise InputError(f"{cluster}: has no Nodes; give a directory with `kubectl get nodes -o yaml`, or live")
     return nodes
 
 
 def _directory(path: Path) -> Snapshot:
     if not path.is_dir():
-        raise Fault(f"{path}: is no directory; give one with Kubernetes YAML, or `live`")
+        raise InputError(f"{path}: is no directory; give one with Kubernetes YAML, or `live`")
     return Snapshot.from_directory(path)
 
 
@@ -178,5 +180,5 @@ def _instances(nodes: list[Node]) -> list[importing.Instance]:
         known = found.get(kind, importing.Instance(kind, 0, cpu, memory, gpus))
         found[kind] = known._replace(nodes=known.nodes + 1, memory=min(known.memory, memory))
     if problems:
-        raise Fault("\n".join(problems))
+        raise InputError("\n".join(problems))
     return list(found.values())

@@ -7,7 +7,7 @@ import click
 import httpx
 
 from webhook.cli import _replay_table, _terminal
-from webhook.cli._fault import Fault
+from webhook.cli._fault import InputError
 from webhook.offline import replay as replaying
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -44,7 +44,7 @@ def parse_map(pairs: tuple[str, ...]) -> dict[str, str]:
     for pair in pairs:
         source, separator, target = pair.partition("=")
         if not separator or not source or not target:
-            raise Fault(f"--map {pair}: is no pair; write FROM=TO")
+            raise InputError(f"--map {pair}: is no pair; write FROM=TO")
         found[source] = target
     return found
 
@@ -59,7 +59,7 @@ def run(recording: Path, address: str, ca: Path, namespaces: dict[str, str], mos
                 replaying.replay(client, review, namespaces) for review in _terminal.progress(reviews, "Replaying")
             ]
     except replaying.ReplayError as error:
-        raise Fault(str(error)) from None
+        raise InputError(str(error)) from None
     except (OSError, httpx.InvalidURL) as error:
-        raise Fault(f"{address} with authority {ca}: {error}; give --to URL and --ca FILE") from None
+        raise InputError(f"{address} with authority {ca}: {error}; give --to URL and --ca FILE") from None
     _replay_table.show(_terminal.console(), results, most)

@@ -8,9 +8,9 @@ import click
 
 from webhook import assembly
 from webhook.audit import from_log
-from webhook.audit.report import Report
+from webhook.audit.report import AuditReport
 from webhook.cli import _audit_table, _scanning
-from webhook.cli._fault import Fault
+from webhook.cli._fault import InputError
 from webhook.cli._scanning import with_options
 
 
@@ -54,8 +54,8 @@ def COMMAND(  # noqa: N802  the name by which the command line finds it
         sys.exit(2)
 
 
-def _of_log(log: Path) -> Report:
+def _of_log(log: Path) -> AuditReport:
     try:
         return from_log.of_file(log, assembly.utc_now())
     except OSError as error:
-        raise Fault(f"--log: {log}: {error.strerror or error}; give the file of `serve --log-file`") from None
+        raise InputError(f"--log: {log}: {error.strerror or error}; give the file of `serve --log-file`") from None

@@ -10,10 +10,10 @@ import click
 
 from webhook import assembly
 from webhook.admission.bookings import bookings
-from webhook.admission.review import Surroundings
+from webhook.admission.review import Environment
 from webhook.admission.ruleset import Ruleset
 from webhook.cli import _cluster, _review_output, _terminal
-from webhook.cli._fault import Fault
+from webhook.cli._fault import InputError
 from webhook.cluster.view import View
 from webhook.kube import manifests
 from webhook.kube.manifests import Manifest, ManifestError
@@ -25,7 +25,7 @@ _REFUSED = 1
 _WRONG_INPUT = 2
 _TOO_DEAR = 3
 
-_Found = Sequence[Manifest | ManifestError]
+_Manifests = Sequence[Manifest | ManifestError]
 
 
 @click.command(
@@ -137,7 +137,7 @@ def COMMAND(  # noqa: N802  the name by which the command line finds it
     if errors:
         sys.exit(_WRONG_INPUT)
     if not results:
-        raise Fault(f"{file}: holds no Kubernetes object; give a manifest, a list or an AdmissionReview")
+        raise InputError(f"{file}: holds no Kubernetes object; give a manifest, a list or an AdmissionReview")
     sys.exit(_status(results, comparison))
 
 
@@ -156,19 +156,21 @@ def read(file: str) -> Iterator[Manifest | ManifestError]:
         return
     path = Path(file)
     if not path.exists():
-        raise Fault(f"{file}: does not exist; give a file, a directory, or - for standard input")
+        raise InputError(f"{file}: does not exist; give a file, a directory, or - for standard input")
     yield from manifests.read_path(path)
 
 
-def surround(rules: Ruleset, view: View) -> Surroundings:
+def surround(rules: Ruleset, view: View) -> Environment:
     """Return what manifests are judged against: policies, cluster, the money that running pods have taken."""
     ledger = MemoryLedger(clock=assembly.utc_now)
     ledger.recount(bookings(view, rules, assembly.utc_now))
-    return Surroundings(rules, view, ledger, assembly.utc_now)
+    return Environment(rules, view, ledger, assembly.utc_now)
 
 
-def _judge(found: _Found, around: Surroundings, namespace: str) -> tuple[list[judged.Judged], list[ManifestError]]:
-    results: list[judged.Judged] = []
+def _judge(
+    found: _Manifests, around: Environment, namespace: str
+) -> tuple[list[judged.ReviewedObject], list[ManifestError]]:
+    results: list[judged.ReviewedObject] = []
     errors: list[ManifestError] = []
     for item in judged.judge_all(_terminal.progress(found, "Judging"), around, namespace):
         if isinstance(item, ManifestError):
@@ -178,7 +180,7 @@ def _judge(found: _Found, around: Surroundings, namespace: str) -> tuple[list[ju
     return results, errors
 
 
-def _tell_missing(cluster: str, results: Sequence[judged.Judged], view: View) -> None:
+def _tell_missing(cluster: str, results: Sequence[judged.ReviewedObject], view: View) -> None:
     """Name the parts of the cluster that verdicts rest on and that nobody gave."""
     names = {item.namespace for item in results if item.decision is not None and item.namespace}
     for name in sorted(names):
@@ -191,33 +193,33 @@ def _tell_missing(cluster: str, results: Sequence[judged.Judged], view: View) ->
 def _allowance(baseline: str | None, limit: str | None, floor: str | None, currency: str) -> compare.Allowance | None:
     if limit is None:
         if floor is not None:
-            raise Fault("--min-increase says nothing without --max-cost-increase; give both")
+            raise InputError("--min-increase says nothing without --max-cost-increase; give both")
         return None
     if baseline is None:
-        raise Fault("--max-cost-increase needs something to compare with; give --baseline FILE|DIR")
+        raise InputError("--max-cost-increase needs something to compare with; give --baseline FILE|DIR")
     if baseline == "-":
-        raise Fault("--baseline -: standard input is no baseline; give a file or a directory")
+        raise InputError("--baseline -: standard input is no baseline; give a file or a directory")
     try:
         return compare.allowance(limit, floor, currency)
     except ValueError as error:
-        raise Fault(f"--max-cost-increase: {error}") from None
+        raise InputError(f"--max-cost-increase: {error}") from None
 
 
 class _Before(NamedTuple):
     """The baseline."""
 
-    prices: dict[compare.Key, compare.Priced]
+    prices: dict[compare.Key, compare.ComparedWorkload]
     errors: list[ManifestError]
 
 
-def _price_baseline(file: str, rules: Ruleset, world: _cluster.Cluster, namespace: str) -> _Before:
+def _price_baseline(file: str, rules: Ruleset, world: _cluster.ClusterSource, namespace: str) -> _Before:
     found = list(read(file))
     with world.known(found, namespace) as view:
         prices, unpriced = compare.price_all(found, surround(rules, view), namespace)
     return _Before(prices, [*world.problems(found, namespace), *unpriced])
 
 
-def _status(results: Sequence[judged.Judged], comparison: Comparison | None) -> int:
+def _status(results: Sequence[judged.ReviewedObject], comparison: Comparison | None) -> int:
     if any(item.decision is not None and not item.decision.allowed for item in results):
         return _REFUSED
     return _TOO_DEAR if comparison is not None and comparison.exceeded else 0

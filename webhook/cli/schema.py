@@ -4,7 +4,7 @@ import json
 
 import click
 
-from webhook.cli._fault import Fault
+from webhook.cli._fault import InputError
 from webhook.offline.cases import model
 from webhook.policy import _discovery, _schema
 
@@ -28,7 +28,7 @@ def _print(kind: str | None) -> None:
     try:
         click.echo(schema_text(kind), nl=False)
     except ValueError as error:
-        raise Fault(str(error)) from None
+        raise InputError(str(error)) from None
 
 
 COMMAND = click.command(

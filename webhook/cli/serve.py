@@ -18,10 +18,10 @@ from webhook.admission.log import DecisionLog
 from webhook.admission.request import BadReview
 from webhook.admission.request_fields import OtherRequest
 from webhook.admission.unjudged import UnjudgedCollector
-from webhook.admission.unread import Unread
+from webhook.admission.unread import UnreadReview
 from webhook.audit.refusals import RefusalCollector, Refusals
 from webhook.cli import _dashboard
-from webhook.cli._fault import Fault
+from webhook.cli._fault import InputError
 from webhook.cluster.live import LiveView
 from webhook.cluster.snapshot import SnapshotError
 from webhook.kube.client import Client, ConfigError, connect
@@ -57,7 +57,7 @@ def _serve(**raw: object) -> None:
         tls.TlsError,
         listener.ListenError,
     ) as error:
-        raise Fault(str(error)) from None
+        raise InputError(str(error)) from None
     sys.exit(status)
 
 
@@ -88,12 +88,12 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
     health.add_notice("decision log", log.notices)
     health.add_check("certificate", made.problem)
     health.add_notice("certificate", made.notices)
-    telling = leading.background(leading.Place(chosen, parts, rest, health, registry), made.election)
+    telling = leading.background(leading.LeaderContext(chosen, parts, rest, health, registry), made.election)
     for refusals in told:
         health.add_notice("events", refusals.notices)
         registry.register(RefusalCollector(refusals))
         telling.append(refusals.telling())
-    admission_lane = lane.Lane(
+    admission_lane = lane.AdmissionApp(
         partial(_answer, parts),
         ops.bare_application("reviews are posted to /mutate or /validate"),
         shed=partial(_answer_overloaded, parts),
@@ -128,7 +128,7 @@ class _Certificates(NamedTuple):
     """Where certificates come from, as far as `serve` cares."""
 
     tls: tls.ServerTls
-    problem: ops.Check
+    problem: ops.HealthCheck
     notices: ops.Notice
     seconds_left: Callable[[], Mapping[str, float]]
     background: list[contextlib.AbstractAsyncContextManager[None]]
@@ -199,12 +199,12 @@ def _refusals(rest: Client, told: list[Refusals], view: LiveView) -> Refusals:
 
 
 def _answer_overloaded(
-    parts: assembly.Parts, path: str, body: bytes, timeout: float | None
+    parts: assembly.Services, path: str, body: bytes, timeout: float | None
 ) -> lane.Answer | Awaitable[lane.Answer]:
     return _answered(parts, path, lambda: parts.engine.answer_soon(path, body, timeout, overloaded=True))
 
 
-def _answer_by_head(parts: assembly.Parts, path: str, request: OtherRequest, why: Unread) -> lane.Answer:
+def _answer_by_head(parts: assembly.Services, path: str, request: OtherRequest, why: UnreadReview) -> lane.Answer:
     try:
         return lane.Answer(200, *parts.engine.answer_unread(path, request, why))
     except BadReview as error:
@@ -213,13 +213,13 @@ def _answer_by_head(parts: assembly.Parts, path: str, request: OtherRequest, why
 
 
 def _answer(
-    parts: assembly.Parts, path: str, body: bytes, timeout: float | None
+    parts: assembly.Services, path: str, body: bytes, timeout: float | None
 ) -> lane.Answer | Awaitable[lane.Answer]:
     return _answered(parts, path, lambda: assembly.answer(parts, path, body, timeout))
 
 
 def _answered(
-    parts: assembly.Parts, path: str, ask: Callable[[], Answered | Awaitable[Answered]]
+    parts: assembly.Services, path: str, ask: Callable[[], Answered | Awaitable[Answered]]
 ) -> lane.Answer | Awaitable[lane.Answer]:
     try:
         answered = ask()
@@ -229,7 +229,7 @@ def _answered(
     return lane.Answer(200, *answered) if isinstance(answered, tuple) else _answer_later(parts, path, answered)
 
 
-async def _answer_later(parts: assembly.Parts, path: str, answered: Awaitable[Answered]) -> lane.Answer:
+async def _answer_later(parts: assembly.Services, path: str, answered: Awaitable[Answered]) -> lane.Answer:
     try:
         return lane.Answer(200, *await answered)
     except BadReview as error:
@@ -251,7 +251,7 @@ def _decision_stream(chosen: settings.Settings) -> Iterator[BinaryIO]:
         chosen.log_file.parent.mkdir(parents=True, exist_ok=True)
         stream = chosen.log_file.open("ab", buffering=0)
     except OSError as error:
-        raise Fault(f"--log-file: {chosen.log_file}: {error.strerror}; give a file that can be written") from None
+        raise InputError(f"--log-file: {chosen.log_file}: {error.strerror}; give a file that can be written") from None
     with stream:
         yield stream
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from webhook import assembly
 from webhook.cli import _terminal
-from webhook.cli._fault import Fault
+from webhook.cli._fault import InputError
 from webhook.offline.cases import coverage, reading
 from webhook.offline.cases.running import CaseError, Result, Runner
 from webhook.offline.formats.junit import case_element, clean, suite_element
@@ -28,10 +28,10 @@ class _Ran(NamedTuple):
     results: list[Result]
     problems: list[str]
     """One line each: files and cases that could not be run."""
-    rows: list[coverage.Row]
+    rows: list[coverage.CoverageRow]
 
     @property
-    def uncovered(self) -> list[coverage.Row]:
+    def uncovered(self) -> list[coverage.CoverageRow]:
         return [row for row in self.rows if not row.is_covered]
 
 
@@ -78,7 +78,7 @@ def _run(path: Path, policies: Path | None) -> _Ran:
         try:
             loaded.append(assembly.load_policies(policies))
         except PolicyErrors as error:
-            raise Fault("\n".join(str(problem) for problem in error.problems)) from None
+            raise InputError("\n".join(str(problem) for problem in error.problems)) from None
     runner = Runner()
     results: list[Result] = []
     for file in _terminal.progress(found.files, "Testing"):
@@ -116,7 +116,7 @@ def _text(ran: _Ran) -> None:
     out.print(f"{len(ran.results)} cases: {passed} passed, {len(failed)} failed", style=style, markup=False)
 
 
-def _table(rows: Sequence[coverage.Row]) -> Table:
+def _table(rows: Sequence[coverage.CoverageRow]) -> Table:
     table = Table(title="Coverage of policies", title_justify="left", header_style="bold")
     for name in ("policy", "guardrail", "mode"):
         table.add_column(name, no_wrap=True)

@@ -14,7 +14,7 @@ import msgspec
 from webhook.audit import entries, why
 from webhook.audit.why import Explained
 from webhook.cli import _terminal
-from webhook.cli._fault import Fault
+from webhook.cli._fault import InputError
 from webhook.pricing import money
 
 _TIMEOUT_SECONDS: Final = 5.0
@@ -58,12 +58,12 @@ def COMMAND(  # noqa: N802  the name by which the command line finds it
 ) -> None:
     word, slash, name = workload.partition("/")
     if not slash or not word or not name or "/" in name:
-        raise Fault(f"{workload}: is no KIND/NAME; write it as kubectl does, such as deploy/shop")
+        raise InputError(f"{workload}: is no KIND/NAME; write it as kubectl does, such as deploy/shop")
     kind = why.kind_of(word)
     found = _of_log(log, namespace, kind, name) if log is not None else _of_server(address, namespace, kind, name)
     if not found:
         source = str(log) if log is not None else address
-        raise Fault(
+        raise InputError(
             f"{kind} {namespace}/{name}: {source} knows no decision about it; check the namespace (-n), ask every "
             "replica, or give the decision log with --log"
         )
@@ -79,21 +79,21 @@ def _of_log(log: Path, namespace: str, kind: str, name: str) -> list[Explained]:
     try:
         found, bad = why.of_log(entries.read_file(log), namespace, kind, name)
     except OSError as error:
-        raise Fault(f"--log: {log}: {error.strerror or error}; give the file of `serve --log-file`") from None
+        raise InputError(f"--log: {log}: {error.strerror or error}; give the file of `serve --log-file`") from None
     if bad:
         click.echo(f"podgate: {log}: {bad} line{'s are' if bad > 1 else ' is'} no decision and left out", err=True)
     return found
 
 
-class _Kept(msgspec.Struct):
+class _LogLine(msgspec.Struct):
     times: int
     first: str
     last: str
-    entry: entries.Entry
+    entry: entries.LoggedDecision
 
 
 class _Answer(msgspec.Struct):
-    decisions: list[_Kept]
+    decisions: list[_LogLine]
 
 
 def _of_server(address: str, namespace: str, kind: str, name: str) -> list[Explained]:
@@ -102,13 +102,13 @@ def _of_server(address: str, namespace: str, kind: str, name: str) -> list[Expla
     try:
         answer = httpx.get(f"{address.rstrip('/')}/journal", params=wanted, timeout=_TIMEOUT_SECONDS)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Fault(f"--from: {address}: no answer ({error}); {cure}") from None
+        raise InputError(f"--from: {address}: no answer ({error}); {cure}") from None
     if answer.status_code != 200:
-        raise Fault(f"--from: {address}: HTTP {answer.status_code}: {answer.text.strip()[:200]}")
+        raise InputError(f"--from: {address}: HTTP {answer.status_code}: {answer.text.strip()[:200]}")
     try:
         kept = msgspec.json.decode(answer.content, type=_Answer).decisions
     except msgspec.DecodeError as error:
-        raise Fault(f"--from: {address}: the answer is no journal ({error}); {cure}") from None
+        raise InputError(f"--from: {address}: the answer is no journal ({error}); {cure}") from None
     return [why.explain(each.entry, each.times, each.first, each.last) for each in kept]
 
 

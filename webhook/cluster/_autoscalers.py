@@ -10,7 +10,7 @@ from webhook.kube import quantity
 from webhook.kube.objects import DEFAULT_NAMESPACE, Object, ObjectMeta, RawQuantity, ResourceMap
 
 
-class _Target(Object):
+class _AutoscalerTarget(Object):
     kind: str = ""
     name: str = ""
 
@@ -44,7 +44,7 @@ class _ResourcePolicy(Object):
 
 
 class _VpaSpec(Object):
-    target_ref: _Target | None = None
+    target_ref: _AutoscalerTarget | None = None
     update_policy: _UpdatePolicy | None = None
     resource_policy: _ResourcePolicy | None = None
     startup_boost: _StartupBoost | None = None
@@ -90,7 +90,7 @@ class _Metric(Object):
 
 
 class _HpaSpec(Object):
-    scale_target_ref: _Target | None = None
+    scale_target_ref: _AutoscalerTarget | None = None
     min_replicas: int | None = None
     max_replicas: int = 0
     metrics: list[_Metric] | None = None
@@ -103,7 +103,7 @@ class _HpaDocument(Object):
 def vertical_pod_autoscaler(metadata: ObjectMeta, document: dict[str, Any]) -> view.VerticalPodAutoscaler:
     read = msgspec.convert(document, _VpaDocument)
     spec = read.spec or _VpaSpec()
-    target = spec.target_ref or _Target()
+    target = spec.target_ref or _AutoscalerTarget()
     policies = (spec.resource_policy.container_policies if spec.resource_policy is not None else None) or ()
     recommendation = read.status.recommendation if read.status is not None else None
     timestamp = metadata.creation_timestamp or ""
@@ -173,7 +173,7 @@ def _container_recommendation(each: _ContainerRecommendation) -> view.ContainerR
 
 def horizontal_pod_autoscaler(metadata: ObjectMeta, document: dict[str, Any]) -> view.HorizontalPodAutoscaler:
     spec = msgspec.convert(document, _HpaDocument).spec or _HpaSpec()
-    target = spec.scale_target_ref or _Target()
+    target = spec.scale_target_ref or _AutoscalerTarget()
     pod_wide: set[str] = set()
     by_container: set[tuple[str, str]] = set()
     for metric in spec.metrics or ():

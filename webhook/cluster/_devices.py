@@ -9,8 +9,8 @@ from webhook.kube import device_claims, device_classes
 from webhook.kube.objects import DEFAULT_NAMESPACE, Object, ObjectMeta, controller_of
 
 
-class _Claim(Object):
-    spec: device_claims.ClaimSpec | None = None
+class _DeviceClaim(Object):
+    spec: device_claims.ResourceClaimSpec | None = None
     status: device_claims.ClaimStatus | None = None
 
 
@@ -24,7 +24,7 @@ class _Class(Object):
 
 def claim(metadata: ObjectMeta, document: dict[str, Any]) -> view.DeviceClaim:
     """Read a ResourceClaim."""
-    read = msgspec.convert(document, _Claim)
+    read = msgspec.convert(document, _DeviceClaim)
     owner = controller_of(metadata)
     return view.DeviceClaim(
         namespace=metadata.namespace or DEFAULT_NAMESPACE,
@@ -51,6 +51,6 @@ def device_class(metadata: ObjectMeta, document: dict[str, Any]) -> device_class
     )
 
 
-def pool(_metadata: ObjectMeta, document: dict[str, Any]) -> device_classes.Pool | None:
+def pool(_metadata: ObjectMeta, document: dict[str, Any]) -> device_classes.DevicePool | None:
     """Read a ResourceSlice; None for one that offers nothing."""
     return device_classes.pool_of(msgspec.convert(document, device_classes.Slice))

@@ -21,7 +21,7 @@ class ReadError(ValueError):
     """A document of a known kind that does not decode; one line: what, and the cure."""
 
 
-class Item(NamedTuple):
+class TypedObject(NamedTuple):
     """One object of a known kind."""
 
     kind: str
@@ -32,7 +32,7 @@ class Item(NamedTuple):
     """The struct of `webhook.cluster.view` or `webhook.kube.objects` for that kind."""
 
 
-class Lease(Object):
+class LeaseDocument(Object):
     """Of ``spec``: who holds it."""
 
     holder_identity: str | None = None
@@ -43,7 +43,7 @@ class _Named(Object):
 
 
 class _LeaseDocument(Object):
-    spec: Lease | None = None
+    spec: LeaseDocument | None = None
 
 
 class _Taint(Object):
@@ -116,8 +116,8 @@ def _workload(_metadata: ObjectMeta, document: dict[str, Any]) -> objects.Worklo
     return workload
 
 
-def _lease(_metadata: ObjectMeta, document: dict[str, Any]) -> Lease:
-    return msgspec.convert(document, _LeaseDocument).spec or Lease()
+def _lease(_metadata: ObjectMeta, document: dict[str, Any]) -> LeaseDocument:
+    return msgspec.convert(document, _LeaseDocument).spec or LeaseDocument()
 
 
 def _node(metadata: ObjectMeta, document: dict[str, Any]) -> view.Node:
@@ -134,12 +134,12 @@ def _node(metadata: ObjectMeta, document: dict[str, Any]) -> view.Node:
     )
 
 
-def _claim(metadata: ObjectMeta, document: dict[str, Any]) -> view.Claim:
+def _claim(metadata: ObjectMeta, document: dict[str, Any]) -> view.StorageClaim:
     read = msgspec.convert(document, _ClaimDocument)
     spec = read.spec or objects.ClaimSpec()
     asked = (spec.resources.requests or {}).get("storage") if spec.resources is not None else None
     held = (read.status.capacity or {}).get("storage") if read.status is not None else None
-    return view.Claim(
+    return view.StorageClaim(
         namespace=metadata.namespace or DEFAULT_NAMESPACE,
         name=metadata.name or "",
         storage=held if held is not None else asked,
@@ -220,7 +220,7 @@ _KINDS: Mapping[str, _Kind] = {
 }
 
 
-def read(document: dict[str, Any], origin: str = "") -> Item | None:
+def read(document: dict[str, Any], origin: str = "") -> TypedObject | None:
     """Decode one object.
 
     Args:
@@ -252,7 +252,7 @@ def read(document: dict[str, Any], origin: str = "") -> Item | None:
     if not name and not (kind.may_be_nameless and metadata.generate_name):
         raise ReadError(f"{kind_name} has no metadata.name; give it one")
     namespace = (metadata.namespace or DEFAULT_NAMESPACE) if kind.namespaced else ""
-    return Item(kind_name, namespace, name, value)
+    return TypedObject(kind_name, namespace, name, value)
 
 
 def _called(kind: str, document: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ _PAUSED: Final = "autoscaling.keda.sh/paused"
 _PAUSED_REPLICAS: Final = "autoscaling.keda.sh/paused-replicas"
 
 
-class _Target(Object):
+class _ScaleTarget(Object):
     kind: str | None = None
     name: str = ""
 
@@ -47,16 +47,16 @@ class _Advanced(Object):
     horizontal_pod_autoscaler_config: _HpaConfig | None = None
 
 
-class _Spec(Object):
-    scale_target_ref: _Target | None = None
+class _ScaledObjectSpec(Object):
+    scale_target_ref: _ScaleTarget | None = None
     min_replica_count: int | None = None
     max_replica_count: int | None = None
     triggers: list[_Trigger] | None = None
     advanced: _Advanced | None = None
 
 
-class _Document(Object):
-    spec: _Spec | None = None
+class _ScaledObject(Object):
+    spec: _ScaledObjectSpec | None = None
 
 
 def read(metadata: ObjectMeta, document: dict[str, Any]) -> view.HorizontalPodAutoscaler:
@@ -65,8 +65,8 @@ def read(metadata: ObjectMeta, document: dict[str, Any]) -> view.HorizontalPodAu
     Raises:
         msgspec.ValidationError: the API server would refuse the manifest.
     """
-    spec = msgspec.convert(document, _Document).spec or _Spec()
-    target = spec.scale_target_ref or _Target()
+    spec = msgspec.convert(document, _ScaledObject).spec or _ScaledObjectSpec()
+    target = spec.scale_target_ref or _ScaleTarget()
     triggers = spec.triggers or ()
     config = spec.advanced.horizontal_pod_autoscaler_config if spec.advanced is not None else None
     name = metadata.name or ""
@@ -94,7 +94,7 @@ def read(metadata: ObjectMeta, document: dict[str, Any]) -> view.HorizontalPodAu
     )
 
 
-def _range(spec: _Spec, annotations: dict[str, str]) -> tuple[int, int]:
+def _range(spec: _ScaledObjectSpec, annotations: dict[str, str]) -> tuple[int, int]:
     """Return the fewest and the most pods; 0 for the most where scaling is paused, since then nobody changes them."""
     paused = annotations.get(_PAUSED_REPLICAS, "")
     if paused.isascii() and paused.isdigit() and len(paused) < 10:

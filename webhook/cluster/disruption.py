@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from webhook.cluster.view import PodDisruptionBudget, Share
+from webhook.cluster.view import PodDisruptionBudget, PodShare
 from webhook.kube import selectors
 from webhook.kube.objects import LabelSelector, Object, ObjectMeta
 from webhook.kube.selectors import LabelPredicate
@@ -19,15 +19,15 @@ _HUNDRED: Final = 100
 _PERCENT: Final = re.compile(r"([0-9]{1,3})%", re.ASCII)
 
 
-class _Spec(Object):
+class _DisruptionBudgetSpec(Object):
     selector: LabelSelector | None = None
     min_available: int | str | None = None
     max_unavailable: int | str | None = None
 
 
-class _Document(Object):
+class _DisruptionBudget(Object):
     api_version: str = ""
-    spec: _Spec | None = None
+    spec: _DisruptionBudgetSpec | None = None
 
 
 def read(metadata: ObjectMeta, document: dict[str, Any], default_namespace: str) -> PodDisruptionBudget:
@@ -36,8 +36,8 @@ def read(metadata: ObjectMeta, document: dict[str, Any], default_namespace: str)
     Raises:
         ValueError: what the API server would refuse.
     """
-    content = msgspec.convert(document, _Document)
-    spec = content.spec or _Spec()
+    content = msgspec.convert(document, _DisruptionBudget)
+    spec = content.spec or _DisruptionBudgetSpec()
     selector = spec.selector
     if selector is not None:
         try:
@@ -58,15 +58,15 @@ def read(metadata: ObjectMeta, document: dict[str, Any], default_namespace: str)
     )
 
 
-def _share(field: str, value: int | str | None) -> Share | None:
+def _share(field: str, value: int | str | None) -> PodShare | None:
     if value is None:
         return None
     if isinstance(value, int) and value >= 0:
-        return Share(value)
+        return PodShare(value)
     percent = _PERCENT.fullmatch(value) if isinstance(value, str) else None
     if percent is None or int(percent[1]) > _HUNDRED:
         raise ValueError(f"spec.{field} {value!r} is no number of pods; write for example 1 or 50%")
-    return Share(int(percent[1]), is_percent=True)
+    return PodShare(int(percent[1]), is_percent=True)
 
 
 class Selecting(NamedTuple):

@@ -37,17 +37,17 @@ class Lease(NamedTuple):
     duration: timedelta
 
 
-class _Spec(Object):
+class _LeaseSpec(Object):
     holder_identity: str | None = None
     renew_time: str | None = None
     lease_duration_seconds: int | None = None
 
 
-class _Document(Object):
-    spec: _Spec | None = None
+class _RawLease(Object):
+    spec: _LeaseSpec | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Document)
+_DECODER = msgspec.json.Decoder(_RawLease)
 
 
 def decode(raw: bytes | msgspec.Raw) -> Lease:
@@ -56,7 +56,7 @@ def decode(raw: bytes | msgspec.Raw) -> Lease:
     Raises:
         ValueError: a field is of the wrong type, or the time is none.
     """
-    spec = _DECODER.decode(raw).spec or _Spec()
+    spec = _DECODER.decode(raw).spec or _LeaseSpec()
     renewed = datetime.fromisoformat(spec.renew_time) if spec.renew_time else None
     if renewed is not None and renewed.tzinfo is None:
         raise ValueError(f"spec.renewTime {spec.renew_time!r} has no zone; write it as 2006-01-02T15:04:05.000000Z")

@@ -14,13 +14,13 @@ from typing import Final
 
 from webhook.cluster import disruption, leases, matching, owners, view
 from webhook.cluster.live_devices import LiveDevices
-from webhook.cluster.pod_store import Pods, PodStore
+from webhook.cluster.pod_store import PodStore, PodsView
 from webhook.cluster.projections import KnownWorkload, LimitRange, NamedLease
 from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Workload, controller_of
 from webhook.kube.pod_devices import PodResourceClaim
 from webhook.kube.stores import Grouped, Store
 
-_Key = tuple[str, str, str]
+_WorkloadKey = tuple[str, str, str]
 """(namespace, kind, name)"""
 
 _MOST_LIMITS: Final = 1_024
@@ -60,7 +60,7 @@ class LiveView(LiveDevices):
         self.scheduler_namespaces = scheduler_namespaces
         self.namespaces: Store[view.Namespace] = Store()
         self.nodes_by_name: Store[view.Node] = Store()
-        self.claims: Store[view.Claim] = Store()
+        self.claims: Store[view.StorageClaim] = Store()
         self.runtime_classes: Store[view.RuntimeClass] = Store()
         self.pods_by_uid = PodStore()
         super().__init__(self.pods_by_uid, self.pods_by_uid.users_of)
@@ -192,7 +192,7 @@ class LiveView(LiveDevices):
         """Return the node of that name, or None where it is not known (yet)."""
         return self.nodes_by_name.items.get("/" + name)
 
-    def claim(self, namespace: str, name: str) -> view.Claim | None:
+    def claim(self, namespace: str, name: str) -> view.StorageClaim | None:
         """Return the persistent volume claim, or None where it is not known (yet)."""
         return self.claims.items.get(f"{namespace}/{name}")
 
@@ -222,7 +222,7 @@ class LiveView(LiveDevices):
 
     def pods(self) -> Sequence[view.ClusterPod]:
         """Return the pods that exist, terminal ones excluded."""
-        return Pods(self.pods_by_uid.values())
+        return PodsView(self.pods_by_uid.values())
 
     def sizes(self) -> Mapping[str, int]:
         """Return the number of entries of each cache."""
@@ -298,7 +298,7 @@ def _owner_uid(known: KnownWorkload) -> str | None:
     return owner.uid or None if owner is not None else None
 
 
-def _target(autoscaler: view.VerticalPodAutoscaler | view.HorizontalPodAutoscaler) -> _Key | None:
+def _target(autoscaler: view.VerticalPodAutoscaler | view.HorizontalPodAutoscaler) -> _WorkloadKey | None:
     if not autoscaler.target_kind or not autoscaler.target_name:
         return None
     return autoscaler.namespace, autoscaler.target_kind, autoscaler.target_name

@@ -23,7 +23,7 @@ class LiveDevices:
         self.device_claims: Store[view.DeviceClaim] = Store()
         self.device_claim_templates: Store[Requests] = Store()
         self.device_classes: Store[device_classes.DeviceClass] = Store()
-        self.device_pools: Store[device_classes.Pool] = Store()
+        self.device_pools: Store[device_classes.DevicePool] = Store()
         self._inventory: tuple[int, int, device_classes.Inventory] = (0, 0, device_classes.NO_INVENTORY)
 
     def device_claim(self, namespace: str, name: str) -> view.DeviceClaim | None:

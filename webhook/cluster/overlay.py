@@ -44,7 +44,7 @@ def _put(store: Store[Any], key: str, value: object) -> Callable[[], None]:
     return (lambda: store.drop(key)) if before is None else (lambda: store.put(key, before))
 
 
-def _stored(view: LiveView, item: _read.Item, document: Mapping[str, Any]) -> tuple[Store[Any], object] | None:
+def _stored(view: LiveView, item: _read.TypedObject, document: Mapping[str, Any]) -> tuple[Store[Any], object] | None:
     """Return the store of an object, and what it keeps of it."""
     value = item.value
     if item.kind in WORKLOAD_KINDS:

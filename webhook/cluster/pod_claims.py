@@ -11,18 +11,18 @@ from typing import Protocol
 
 from webhook.kube.pod_devices import ExtendedClaimStatus, PodClaimStatus, PodResourceClaim
 
-_Claim = tuple[str, str]
+_ClaimKey = tuple[str, str]
 """Namespace and name."""
 User = tuple[str, str]
 """Creation time and UID of a pod."""
 
 
-class _Status(Protocol):
+class _PodClaimStatus(Protocol):
     resource_claim_statuses: list[PodClaimStatus] | None
     extended_resource_claim_status: ExtendedClaimStatus | None
 
 
-def made_by(status: _Status) -> tuple[tuple[str, str], ...]:
+def made_by(status: _PodClaimStatus) -> tuple[tuple[str, str], ...]:
     """Return the ResourceClaims that were made for a pod, as `webhook.cluster.view.ClusterPod` has them."""
     listed, extended = status.resource_claim_statuses, status.extended_resource_claim_status
     if not listed and extended is None:
@@ -46,7 +46,7 @@ class Users:
     """Who uses which claim."""
 
     def __init__(self) -> None:
-        self._users: dict[_Claim, list[User]] = {}
+        self._users: dict[_ClaimKey, list[User]] = {}
 
     def add(self, namespace: str, claims: Iterable[str], user: User) -> None:
         """Note that a pod uses claims."""

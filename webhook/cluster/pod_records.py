@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from webhook.cluster import pod_claims, view
-from webhook.cluster.shared import Shared
+from webhook.cluster.shared import Interner
 from webhook.kube import objects
 from webhook.kube.objects import Object, ObjectMeta, OwnerReference, PodSpec
 from webhook.kube.pod_devices import ExtendedClaimStatus, PodClaimStatus, PodResourceClaim
@@ -188,9 +188,9 @@ class PodProjection:
     """Projects pods; one for all pods, called by one thread."""
 
     def __init__(self) -> None:
-        self.specs: Shared[PodSpec] = Shared()
-        self.labels: Shared[dict[str, str]] = Shared()
-        self.owners: Shared[OwnerReference] = Shared()
+        self.specs: Interner[PodSpec] = Interner()
+        self.labels: Interner[dict[str, str]] = Interner()
+        self.owners: Interner[OwnerReference] = Interner()
 
     def __call__(self, raw: msgspec.Raw, meta: Meta) -> PodRecord | None:
         """Return the projection of a pod; None for one that has ended, which costs nothing any more."""

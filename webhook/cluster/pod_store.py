@@ -116,7 +116,7 @@ def _mount(mounted: dict[tuple[str, str], tuple[tuple[str, str], ...]], record: 
         mounted[claim] = tuple(sorted({*mounted.get(claim, ()), (record.created, record.uid)}))
 
 
-class Pods(Sequence[view.ClusterPod]):
+class PodsView(Sequence[view.ClusterPod]):
     """The pods of one moment; each is put together when it is looked at."""
 
     def __init__(self, records: tuple[PodRecord, ...]) -> None:
@@ -125,10 +125,10 @@ class Pods(Sequence[view.ClusterPod]):
     @overload
     def __getitem__(self, index: int) -> view.ClusterPod: ...
     @overload
-    def __getitem__(self, index: slice) -> "Pods": ...
-    def __getitem__(self, index: int | slice) -> "view.ClusterPod | Pods":
+    def __getitem__(self, index: slice) -> "PodsView": ...
+    def __getitem__(self, index: int | slice) -> "view.ClusterPod | PodsView":
         if isinstance(index, slice):
-            return Pods(self._records[index])
+            return PodsView(self._records[index])
         return self._records[index].as_pod()
 
     def __len__(self) -> int:

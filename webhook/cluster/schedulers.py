@@ -12,7 +12,7 @@ from typing import Literal
 from webhook.cluster.live import LiveView
 from webhook.cluster.watches import Watches
 
-State = Literal["alive", "stale", "absent", "unknown"]
+SchedulerState = Literal["alive", "stale", "absent", "unknown"]
 """`unknown` until its Leases were listed for the first time."""
 
 _log = logging.getLogger("podgate")
@@ -24,9 +24,9 @@ class Schedulers:
     def __init__(self, view: LiveView, watches: Watches) -> None:
         self._view = view
         self._watches = watches
-        self._told: dict[str, State] = {}
+        self._told: dict[str, SchedulerState] = {}
 
-    def states(self) -> Mapping[str, State]:
+    def states(self) -> Mapping[str, SchedulerState]:
         """Return how each is doing, by name."""
         return {name: self._state(name, is_alive) for name, is_alive in sorted(self._view.schedulers().items())}
 
@@ -50,14 +50,14 @@ class Schedulers:
         states = self.states()
         return " ".join(f"{self._line(name, 'absent')}." for name in sorted(names) if states.get(name) == "absent")
 
-    def _state(self, name: str, is_alive: bool) -> State:
+    def _state(self, name: str, is_alive: bool) -> SchedulerState:
         if is_alive:
             return "alive"
         if self._view.knows_scheduler(name):
             return "stale"
         return "absent" if self._watches.has_listed(f"leases/{name}") else "unknown"
 
-    def _line(self, name: str, state: State) -> str:
+    def _line(self, name: str, state: SchedulerState) -> str:
         if state == "stale":
             return (
                 f"scheduler {name} holds no fresh Lease; its pods stay with the default scheduler until it runs again"

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Shared(Generic[T]):
+class Interner(Generic[T]):
     """One object for equal contents. What nobody uses any more is swept out, so it never grows beyond twice its use."""
 
     def __init__(self) -> None:

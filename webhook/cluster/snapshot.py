@@ -16,7 +16,7 @@ from webhook.kube import manifests
 from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Pod, Workload, controller_of
 from webhook.kube.selectors import LabelPredicate
 
-_Key = tuple[str, str, str]
+_ObjectKey = tuple[str, str, str]
 """(namespace, kind, name)"""
 
 _TERMINAL = frozenset({"Succeeded", "Failed"})
@@ -35,21 +35,21 @@ class SnapshotError(ValueError):
 class Snapshot(SnapshotDevices):
     """A `webhook.cluster.view.View` that does not change."""
 
-    def __init__(self, items: Iterable[_read.Item], ignored: int = 0) -> None:
+    def __init__(self, items: Iterable[_read.TypedObject], ignored: int = 0) -> None:
         """Index what was read; `from_directory` and `from_documents` read it first."""
         self._namespaces: dict[str, view.Namespace] = {}
-        self._workloads: dict[_Key, Workload] = {}
+        self._workloads: dict[_ObjectKey, Workload] = {}
         self._replica_sets: dict[str, tuple[Workload, ...]] = {}
-        self._predicates: dict[_Key, LabelPredicate] = {}
-        self._selectors: dict[_Key, LabelSelector] = {}
+        self._predicates: dict[_ObjectKey, LabelPredicate] = {}
+        self._selectors: dict[_ObjectKey, LabelSelector] = {}
         self._limit_ranges: dict[str, tuple[view.LimitRangeItem, ...]] = {}
         self._disruption_budgets: dict[str, tuple[disruption.Selecting, ...]] = {}
         self._quotas: dict[str, tuple[view.ResourceQuota, ...]] = {}
         self._leases: dict[str, bool] = {}
-        self._claims: dict[tuple[str, str], view.Claim] = {}
+        self._claims: dict[tuple[str, str], view.StorageClaim] = {}
         self._runtime_classes: dict[str, view.RuntimeClass] = {}
         by_name: dict[str, dict[str, Any]] = {"Namespace": self._namespaces, "RuntimeClass": self._runtime_classes}
-        of_devices: list[_read.Item] = []
+        of_devices: list[_read.TypedObject] = []
         nodes: list[view.Node] = []
         pods: list[view.ClusterPod] = []
         vertical: list[view.VerticalPodAutoscaler] = []
@@ -131,8 +131,8 @@ class Snapshot(SnapshotDevices):
     ) -> tuple["Snapshot", list[manifests.ManifestError]]:
         """Take what can be read, the first of objects that contradict each other, and return what is wrong with the
         rest."""
-        items: list[_read.Item] = []
-        origins: dict[tuple[str, str, str], tuple[str, _read.Item]] = {}
+        items: list[_read.TypedObject] = []
+        origins: dict[tuple[str, str, str], tuple[str, _read.TypedObject]] = {}
         errors: list[manifests.ManifestError] = []
         ignored = 0
         for manifest in found:
@@ -164,7 +164,7 @@ class Snapshot(SnapshotDevices):
             raise SnapshotError([str(error) for error in errors])
         return view
 
-    def _add_workload(self, item: _read.Item) -> None:
+    def _add_workload(self, item: _read.TypedObject) -> None:
         key = (item.namespace, item.kind, item.name)
         workload: Workload = item.value
         self._workloads[key] = workload
@@ -276,7 +276,7 @@ class Snapshot(SnapshotDevices):
         """Return the node of that name, or None where there is none."""
         return self._nodes_by_name.get(name)
 
-    def claim(self, namespace: str, name: str) -> view.Claim | None:
+    def claim(self, namespace: str, name: str) -> view.StorageClaim | None:
         """Return the persistent volume claim, or None where there is none."""
         return self._claims.get((namespace, name))
 
@@ -305,7 +305,7 @@ class Snapshot(SnapshotDevices):
         return self._sizes
 
 
-def _add_pod(pods: list[view.ClusterPod], item: _read.Item) -> None:
+def _add_pod(pods: list[view.ClusterPod], item: _read.TypedObject) -> None:
     pod: Pod = item.value
     if pod.status is not None and pod.status.phase in _TERMINAL:
         return
@@ -344,8 +344,8 @@ def _payers(pods: Iterable[view.ClusterPod]) -> dict[tuple[str, str], str]:
     return {claim: min(users)[1] for claim, users in mounted.items()}
 
 
-def _by_target(autoscalers: Iterable[T]) -> dict[_Key, list[T]]:
-    found: dict[_Key, list[T]] = {}
+def _by_target(autoscalers: Iterable[T]) -> dict[_ObjectKey, list[T]]:
+    found: dict[_ObjectKey, list[T]] = {}
     for each in autoscalers:
         if each.target_kind and each.target_name:
             found.setdefault((each.namespace, each.target_kind, each.target_name), []).append(each)

@@ -113,7 +113,7 @@ class HorizontalPodAutoscaler(msgspec.Struct, frozen=True):
         return resource in self.utilization_resources or (container, resource) in self.container_utilization
 
 
-class Share(NamedTuple):
+class PodShare(NamedTuple):
     """A number of pods, or a percentage of them."""
 
     number: int
@@ -127,8 +127,8 @@ class PodDisruptionBudget(msgspec.Struct, frozen=True):
     name: str
     selector: LabelSelector | None = None
     """None selects no pod, an empty one every pod of the namespace."""
-    min_available: Share | None = None
-    max_unavailable: Share | None = None
+    min_available: PodShare | None = None
+    max_unavailable: PodShare | None = None
 
 
 class LimitRangeItem(msgspec.Struct, frozen=True):
@@ -209,7 +209,7 @@ class ClaimUser(NamedTuple):
     labels: Mapping[str, str]
 
 
-class Claim(msgspec.Struct, frozen=True):
+class StorageClaim(msgspec.Struct, frozen=True):
     """A persistent volume claim: how much of which storage it holds."""
 
     namespace: str
@@ -297,7 +297,7 @@ class View(Protocol):
     def node(self, name: str) -> Node | None:
         """Return the node of that name, or None where it is not known (yet)."""
 
-    def claim(self, namespace: str, name: str) -> Claim | None:
+    def claim(self, namespace: str, name: str) -> StorageClaim | None:
         """Return the persistent volume claim, or None where it is not known (yet)."""
 
     def claim_payer(self, namespace: str, name: str) -> str | None:

@@ -7,13 +7,13 @@ from typing import Final, Literal, NamedTuple
 from webhook.guardrails.budget import BudgetRule
 from webhook.ledger.standing import standing, standing_of
 from webhook.ledger.store import LedgerError, LedgerStore
-from webhook.policy._envelope import Document
+from webhook.policy._envelope import PolicyDocument
 from webhook.policy.budget import BudgetSpec, ScopeModel
 
 MARKS: Final = (75, 90)
 """Per cent of the amount at which a bar has a mark, whatever a budget warns at."""
 
-State = Literal["within", "75 % reached", "90 % reached", "used up", "not known"]
+BudgetStateTitle = Literal["within", "75 % reached", "90 % reached", "used up", "not known"]
 
 
 class BudgetFact(NamedTuple):
@@ -46,16 +46,16 @@ class BudgetFact(NamedTuple):
     """Why nothing of it is known; empty where it is."""
 
     @property
-    def state(self) -> State:
+    def state(self) -> BudgetStateTitle:
         """What is used, in a word."""
         return "not known" if self.problem else self._state(self.used)
 
     @property
-    def forecast_state(self) -> State:
+    def forecast_state(self) -> BudgetStateTitle:
         """What will be used, in a word."""
         return "not known" if self.problem else self._state(self.forecast)
 
-    def _state(self, micros: int) -> State:
+    def _state(self, micros: int) -> BudgetStateTitle:
         if micros * 100 >= self.amount * self.reject_at:
             return "used up"
         watch, near = (self.amount * mark for mark in MARKS)
@@ -64,7 +64,7 @@ class BudgetFact(NamedTuple):
 
 def tell(
     rules: Sequence[BudgetRule],
-    documents: Sequence[Document[BudgetSpec]],
+    documents: Sequence[PolicyDocument[BudgetSpec]],
     ledger: LedgerStore,
     hours_per_month: int,
     now: datetime,

@@ -26,7 +26,7 @@ class Piece(NamedTuple):
     height: int
 
 
-class Line(NamedTuple):
+class ChartLine(NamedTuple):
     """A line across, with its number."""
 
     y: int
@@ -44,7 +44,7 @@ class Drawing(NamedTuple):
     """Everything that is drawn."""
 
     pieces: Sequence[Piece]
-    lines: Sequence[Line]
+    lines: Sequence[ChartLine]
     labels: Sequence[Label]
     left: int = _LEFT
     floor: int = _FLOOR
@@ -73,7 +73,7 @@ def draw(chart: Chart) -> Drawing:
             lower, upper = _height(below, top), _height(below + count, top)
             pieces.append(Piece(verdict, x + 2, _FLOOR - upper, max(1, room - 4), max(1, upper - lower)))
             below += count
-    lines = [Line(_FLOOR - _height(value, top), value) for value in range(0, top + 1, step)]
+    lines = [ChartLine(_FLOOR - _height(value, top), value) for value in range(0, top + 1, step)]
     return Drawing(pieces, lines, labels)
 
 

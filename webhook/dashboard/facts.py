@@ -12,11 +12,11 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from webhook.admission.ruleset import Ruleset
 from webhook.audit import exceptions as dated
-from webhook.audit.journal import Count, Money
+from webhook.audit.journal import Count, MonthlyMoney
 from webhook.audit.report import modes
 from webhook.cluster.watches import WatchReport
 from webhook.dashboard import budgets
-from webhook.dashboard.sources import Policies, Sources, Taken
+from webhook.dashboard.sources import CurrentPolicies, Sources, Taken
 from webhook.policy._base import Mode, stricter_cap
 from webhook.policy._policy_set import PolicySet
 from webhook.policy._problems import PolicyProblem
@@ -70,7 +70,7 @@ class Saving(NamedTuple):
     held_back: int
 
 
-class PolicyLine(NamedTuple):
+class PolicyTotals(NamedTuple):
     """What one guardrail of one policy came to."""
 
     policy: str
@@ -85,7 +85,7 @@ class NamespaceLine(NamedTuple):
 
     namespace: str
     outcomes: Mapping[str, int]
-    money: Money
+    money: MonthlyMoney
 
 
 class DocumentLine(NamedTuple):
@@ -102,7 +102,7 @@ class DocumentLine(NamedTuple):
 class ExceptionLine(NamedTuple):
     """One PolicyException."""
 
-    told: dated.Told
+    told: dated.ExceptionStatus
     days: int
     """Until its last day is over; negative after it."""
     counts_uses: bool
@@ -130,7 +130,7 @@ class Watch(NamedTuple):
     """``well`` or what is wrong."""
 
 
-class Facts(NamedTuple):
+class Overview(NamedTuple):
     """Everything on the overview. Money is in micro-units of the currency."""
 
     now: datetime
@@ -145,10 +145,10 @@ class Facts(NamedTuple):
     history: Sequence[tuple[datetime, Mapping[str, int]]]
     verdicts: Mapping[str, int]
     """Of the last day."""
-    money: Money
+    money: MonthlyMoney
     savings: Sequence[Saving]
     budgets: Some[budgets.BudgetFact]
-    by_policy: Some[PolicyLine]
+    by_policy: Some[PolicyTotals]
     by_namespace: Some[NamespaceLine]
     generation: int
     loaded_at: datetime | None
@@ -164,16 +164,16 @@ class Facts(NamedTuple):
     sizes: Sequence[tuple[str, int]]
 
 
-def tell(taken: Taken, sources: Sources) -> Facts:
+def tell(taken: Taken, sources: Sources) -> Overview:
     """Work out what was taken; in any thread."""
     rules, policies = taken.rules, taken.policies.set
     verdicts: Counter[str] = Counter()
     for _, counted in taken.history:
         verdicts.update(counted)
-    money = Money()
+    money = MonthlyMoney()
     for each in taken.money.values():
         money += each
-    return Facts(
+    return Overview(
         now=taken.now,
         started=sources.started,
         cluster=sources.cluster,
@@ -213,7 +213,7 @@ def _first(found: Sequence[T], key: Callable[[T], Any]) -> Some[T]:
     return Some(heapq.nsmallest(MOST, found, key), len(found))
 
 
-def _savings(gains: Mapping[str, Money]) -> list[Saving]:
+def _savings(gains: Mapping[str, MonthlyMoney]) -> list[Saving]:
     found = [Saving(name, money.saved, money.held_back) for name, money in gains.items()]
     return sorted(found, key=lambda each: (-each.applied - each.held_back, each.guardrail))
 
@@ -228,18 +228,18 @@ def _budgets(
     return budgets.tell(rules.budgets, documents, sources.ledger, hours, now, sources.started)
 
 
-def _by_policy(counts: Mapping[Count, int], policies: PolicySet | None, cap: Mode) -> list[PolicyLine]:
+def _by_policy(counts: Mapping[Count, int], policies: PolicySet | None, cap: Mode) -> list[PolicyTotals]:
     known = modes(policies) if policies is not None else {}
     found: dict[tuple[str, str], Counter[str]] = {}
     for (_, policy, guardrail, outcome), times in counts.items():
         found.setdefault((policy, guardrail), Counter())[outcome] += times
     return [
-        PolicyLine(policy, guardrail, _capped(known.get((policy, guardrail), ""), cap), outcomes)
+        PolicyTotals(policy, guardrail, _capped(known.get((policy, guardrail), ""), cap), outcomes)
         for (policy, guardrail), outcomes in found.items()
     ]
 
 
-def _policy_weight(line: PolicyLine) -> tuple[Any, ...]:
+def _policy_weight(line: PolicyTotals) -> tuple[Any, ...]:
     return (*_weight(line.outcomes), line.policy, line.guardrail)
 
 
@@ -250,11 +250,14 @@ def _capped(mode: str, cap: Mode) -> str:
     return mode
 
 
-def _by_namespace(counts: Mapping[Count, int], money: Mapping[str, Money]) -> list[NamespaceLine]:
+def _by_namespace(counts: Mapping[Count, int], money: Mapping[str, MonthlyMoney]) -> list[NamespaceLine]:
     found: dict[str, Counter[str]] = {namespace: Counter() for namespace in money}
     for (namespace, _, _, outcome), times in counts.items():
         found.setdefault(namespace, Counter())[outcome] += times
-    return [NamespaceLine(namespace, outcomes, money.get(namespace, Money())) for namespace, outcomes in found.items()]
+    return [
+        NamespaceLine(namespace, outcomes, money.get(namespace, MonthlyMoney()))
+        for namespace, outcomes in found.items()
+    ]
 
 
 def _namespace_weight(line: NamespaceLine) -> tuple[Any, ...]:
@@ -265,7 +268,7 @@ def _weight(outcomes: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(-outcomes.get(name, 0) for name in OUTCOMES)
 
 
-def _documents(policies: Policies, cap: Mode) -> Some[DocumentLine]:
+def _documents(policies: CurrentPolicies, cap: Mode) -> Some[DocumentLine]:
     if policies.set is None:
         return Some((), 0)
     known = modes(policies.set)

@@ -15,14 +15,14 @@ from urllib.parse import urlencode
 import jinja2
 from markupsafe import Markup
 
-from webhook.audit.journal import VERDICTS, Owner
+from webhook.audit.journal import VERDICTS, DecisionOwner
 from webhook.audit.render import charts, words
 from webhook.audit.render.style import CSS
 from webhook.dashboard import drawing, history
 from webhook.dashboard import facts as facts_module
 from webhook.dashboard.budgets import MARKS
-from webhook.dashboard.facts import Facts
-from webhook.dashboard.workloads import Decided, Page
+from webhook.dashboard.facts import Overview
+from webhook.dashboard.workloads import Decided, WorkloadPage
 from webhook.pricing import money
 
 _HERE: Final = Path(__file__).parent
@@ -93,7 +93,7 @@ ASSETS: Final[Mapping[str, Asset]] = {
 }
 
 
-def overview(facts: Facts) -> str:
+def overview(facts: Overview) -> str:
     """Return the first page."""
     chart = history.chart(facts.history, facts.now)
     return _render(
@@ -107,12 +107,12 @@ def overview(facts: Facts) -> str:
     )
 
 
-def workloads(page: Page, now: datetime) -> str:
+def workloads(page: WorkloadPage, now: datetime) -> str:
     """Return a list of workloads."""
     return _render("workloads.html", page=page, now=now, verdicts=VERDICTS)
 
 
-def workload(owner: Owner, decided: Sequence[Decided], now: datetime) -> str:
+def workload(owner: DecisionOwner, decided: Sequence[Decided], now: datetime) -> str:
     """Return everything that is known of one workload."""
     return _render("workload.html", owner=owner, decided=decided, now=now)
 

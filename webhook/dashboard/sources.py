@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from webhook.admission.ruleset import Ruleset
-from webhook.audit.journal import Count, Journal, Kept, Money, Owner
+from webhook.audit.journal import Count, DecisionOwner, Journal, KeptDecision, MonthlyMoney
 from webhook.cluster.watches import WatchReport
 from webhook.ledger.store import LedgerStore
 from webhook.policy._base import Mode
@@ -17,7 +17,7 @@ from webhook.policy._policy_set import PolicySet
 from webhook.policy._problems import PolicyProblem
 
 
-class Policies(NamedTuple):
+class CurrentPolicies(NamedTuple):
     """The policies as they are now."""
 
     set: PolicySet | None
@@ -37,7 +37,7 @@ class Sources(NamedTuple):
     journal: Journal
     ledger: LedgerStore
     rules: Callable[[], Ruleset | None]
-    policies: Callable[[], Policies]
+    policies: Callable[[], CurrentPolicies]
     sizes: Callable[[], Mapping[str, int]]
     """Entries of caches, by name."""
     watches: Callable[[], Sequence[WatchReport]]
@@ -62,12 +62,12 @@ class Taken(NamedTuple):
     now: datetime
     taken: int
     counts: Mapping[Count, int]
-    money: Mapping[str, Money]
-    gains: Mapping[str, Money]
+    money: Mapping[str, MonthlyMoney]
+    gains: Mapping[str, MonthlyMoney]
     exemptions: Mapping[str, int]
     history: Sequence[tuple[datetime, Mapping[str, int]]]
     rules: Ruleset | None
-    policies: Policies
+    policies: CurrentPolicies
     sizes: Mapping[str, int]
     watches: Sequence[WatchReport]
     schedulers: Mapping[str, bool]
@@ -75,7 +75,7 @@ class Taken(NamedTuple):
     notices: Sequence[str]
 
 
-Newest = list[tuple[Owner, tuple[Kept, ...]]]
+Newest = list[tuple[DecisionOwner, tuple[KeptDecision, ...]]]
 """The newest line of each path of every owner, the owner first that was told of last."""
 
 

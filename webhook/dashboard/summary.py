@@ -9,15 +9,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from webhook.audit.journal import Kept, Money, Owner
+from webhook.audit.journal import DecisionOwner, KeptDecision, MonthlyMoney
 from webhook.audit.render.words import exact
 from webhook.dashboard.budgets import BudgetFact
-from webhook.dashboard.facts import ExceptionLine, Facts, Some
+from webhook.dashboard.facts import ExceptionLine, Overview, Some
 
 T = TypeVar("T")
 
 
-def overview(facts: Facts) -> dict[str, Any]:
+def overview(facts: Overview) -> dict[str, Any]:
     """Return the overview as plain data."""
     return {
         "time": facts.now.isoformat(),
@@ -80,7 +80,7 @@ def overview(facts: Facts) -> dict[str, Any]:
     }
 
 
-def workload(owner: Owner, kept: Iterable[Kept]) -> dict[str, Any]:
+def workload(owner: DecisionOwner, kept: Iterable[KeptDecision]) -> dict[str, Any]:
     """Return everything that is kept of one workload: lines of the decision log, oldest first."""
     return {
         **owner._asdict(),
@@ -95,7 +95,7 @@ def _some(found: Some[T], tell: Callable[[T], Mapping[str, Any]]) -> dict[str, A
     return {"total": found.total, "items": [tell(each) for each in found.shown]}
 
 
-def _money(money: Money) -> dict[str, str]:
+def _money(money: MonthlyMoney) -> dict[str, str]:
     return {
         "monthlySaved": exact(money.saved),
         "monthlyHeldBack": exact(money.held_back),

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from webhook.audit import entries, journal, why
-from webhook.audit.journal import VERDICTS, Kept, Owner
+from webhook.audit.journal import VERDICTS, DecisionOwner, KeptDecision
 from webhook.dashboard.facts import OUTCOMES
 from webhook.dashboard.sources import Newest
 
@@ -46,10 +46,10 @@ class Said(NamedTuple):
     """The first finding; empty for a change without one."""
 
 
-class Row(NamedTuple):
+class WorkloadRow(NamedTuple):
     """One workload."""
 
-    owner: Owner
+    owner: DecisionOwner
     verdict: str
     said: Sequence[Said]
     times: int
@@ -78,11 +78,11 @@ class Row(NamedTuple):
         return found
 
 
-class Page(NamedTuple):
+class WorkloadPage(NamedTuple):
     """Some workloads of all that fit a query."""
 
     query: Query
-    rows: Sequence[Row]
+    rows: Sequence[WorkloadRow]
     fitting: int
     kept: int
     """Workloads that are remembered at all."""
@@ -111,28 +111,28 @@ class _Outcome(msgspec.Struct):
     policy: str = ""
     guardrail: str = ""
     outcome: str = ""
-    findings: list[entries.Finding] = []
+    findings: list[entries.LoggedFinding] = []
     note: str = ""
 
 
-class _Head(msgspec.Struct, rename="camel"):
+class _EntryHead(msgspec.Struct, rename="camel"):
     """A line as far as a list needs it; patches are skipped and not decoded."""
 
     path: str = ""
     verdict: str = ""
     guardrails: list[_Outcome] = []
-    cost: entries.Cost | None = None
+    cost: entries.LoggedCost | None = None
 
 
-_HEAD: Final = msgspec.json.Decoder(_Head)
+_HEAD: Final = msgspec.json.Decoder(_EntryHead)
 
 
-def rows(newest: Newest) -> list[Row]:
+def rows(newest: Newest) -> list[WorkloadRow]:
     """Return all workloads, in the order that is given."""
     return [_row(owner, lines) for owner, lines in newest]
 
 
-def find(rows: Sequence[Row], query: Query) -> Page:
+def find(rows: Sequence[WorkloadRow], query: Query) -> WorkloadPage:
     """Return one page of the workloads that fit."""
     fitting = [row for row in rows if _fits(row, query)]
     if query.order == "worst":
@@ -140,7 +140,7 @@ def find(rows: Sequence[Row], query: Query) -> Page:
         fitting.sort(key=lambda row: VERDICTS.index(row.verdict))
     pages = max(1, -(-len(fitting) // PAGE))
     number = min(max(query.page, 1), pages)
-    return Page(
+    return WorkloadPage(
         query._replace(page=number),
         fitting[(number - 1) * PAGE : number * PAGE],
         len(fitting),
@@ -152,7 +152,7 @@ def find(rows: Sequence[Row], query: Query) -> Page:
     )
 
 
-def decisions(kept: Iterable[Kept]) -> list[Decided]:
+def decisions(kept: Iterable[KeptDecision]) -> list[Decided]:
     """Return everything that is kept of one workload, the newest first."""
     found: list[Decided] = []
     for each in kept:
@@ -166,7 +166,7 @@ def decisions(kept: Iterable[Kept]) -> list[Decided]:
     return found[::-1]
 
 
-def _row(owner: Owner, lines: Sequence[Kept]) -> Row:
+def _row(owner: DecisionOwner, lines: Sequence[KeptDecision]) -> WorkloadRow:
     heads = [_HEAD.decode(kept.line) for kept in lines]
     said: dict[tuple[str, str, str], Said] = {}
     for head in heads:
@@ -180,7 +180,7 @@ def _row(owner: Owner, lines: Sequence[Kept]) -> Row:
         if head.cost is not None and (before is None or head.path == "/mutate"):
             before, after = _amount(head.cost.monthly_before), _amount(head.cost.monthly_after)
             currency = head.cost.currency
-    return Row(
+    return WorkloadRow(
         owner,
         min((_verdict(head) for head in heads), key=VERDICTS.index, default="passed"),
         list(said.values()),
@@ -200,12 +200,12 @@ def _said(outcome: _Outcome) -> Said:
     return Said(outcome.policy, outcome.guardrail, outcome.outcome, text)
 
 
-def _verdict(head: _Head) -> str:
+def _verdict(head: _EntryHead) -> str:
     """Return what became of it in a word, as the journal counts it."""
     return "refused" if head.verdict == "refused" else journal.verdict(each.outcome for each in head.guardrails)
 
 
-def _fits(row: Row, query: Query) -> bool:
+def _fits(row: WorkloadRow, query: Query) -> bool:
     owner = row.owner
     if query.namespace and owner.namespace != query.namespace:
         return False

@@ -31,13 +31,13 @@ def claims_of(context: Context, pod: Pod) -> Claims:
     listed = pod.spec.resource_claims if pod.spec is not None else None
     if not listed:
         return NO_CLAIMS
-    found = _Found(context, pod)
+    found = _PodClaims(context, pod)
     for entry in listed:
         found.add(entry)
     return found.claims()
 
 
-class _Found:
+class _PodClaims:
     """The claims of one pod."""
 
     def __init__(self, context: Context, pod: Pod) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from webhook.cluster.matching import REPLICATED
-from webhook.cluster.view import PodDisruptionBudget, Share
+from webhook.cluster.view import PodDisruptionBudget, PodShare
 from webhook.guardrails._contract import Context
 from webhook.kube.objects import JobSpec, WorkloadSpec, controller_of
 
@@ -102,7 +102,7 @@ def lets_none_go(budget: PodDisruptionBudget, pods: Callable[[], int | None]) ->
     return count is not None and _least(needed, count) >= count
 
 
-def _least(needed: Share, count: int) -> int:
+def _least(needed: PodShare, count: int) -> int:
     """Return how many of so many pods have to stay; a percentage is rounded up, as the disruption controller does."""
     return -(-needed.number * count // _HUNDRED) if needed.is_percent else needed.number
 

@@ -30,7 +30,7 @@ _SHOWN: Final = 80
 """Characters of a key or a value that a text shows."""
 
 
-class Asked(NamedTuple):
+class SpotField(NamedTuple):
     """A field that asks for spot capacity."""
 
     path: str
@@ -40,7 +40,7 @@ class Asked(NamedTuple):
 
 def asks_for_spot(
     spec: PodSpec, context: Context, labels: SpotLabels, taints: Sequence[Toleration] = ()
-) -> Asked | None:
+) -> SpotField | None:
     """Return the first field by which a pod asks for spot capacity.
 
     Args:
@@ -52,17 +52,17 @@ def asks_for_spot(
     if not is_daemon(context):
         for node in nodes_of(context, spec):
             if any(node.labels.get(key) in values for key, values in labels.items()):
-                return Asked("spec", f"it is bound to node {_cut(node.name)}, which is spot", "choose no spot node")
+                return SpotField("spec", f"it is bound to node {_cut(node.name)}, which is spot", "choose no spot node")
     # What is too long to be taken apart may leave spot nodes as well, so it excuses nothing.
     if not asks_too_much(spec) and capacity_of(spec, labels) == "onDemand":
         return None
     return next(_asked(spec, context, labels, taints), None)
 
 
-def _asked(spec: PodSpec, context: Context, labels: SpotLabels, taints: Sequence[Toleration]) -> Iterator[Asked]:
+def _asked(spec: PodSpec, context: Context, labels: SpotLabels, taints: Sequence[Toleration]) -> Iterator[SpotField]:
     for key, value in (spec.node_selector or _NOTHING).items():
         if value in labels.get(key, ()):
-            yield Asked(f"spec.nodeSelector[{_cut(key)}]", f"{_cut(key)}={_cut(value)}", _REMOVE)
+            yield SpotField(f"spec.nodeSelector[{_cut(key)}]", f"{_cut(key)}={_cut(value)}", _REMOVE)
     node_affinity = spec.affinity.node_affinity if spec.affinity is not None else None
     if node_affinity is not None:
         path = "spec.affinity.nodeAffinity"
@@ -77,23 +77,25 @@ def _asked(spec: PodSpec, context: Context, labels: SpotLabels, taints: Sequence
             yield from _tolerated(toleration, f"spec.tolerations[{index}]", labels, taints)
 
 
-def _named(term: NodeSelectorTerm, path: str, labels: SpotLabels) -> Iterator[Asked]:
+def _named(term: NodeSelectorTerm, path: str, labels: SpotLabels) -> Iterator[SpotField]:
     for item in term.match_expressions or ():
         marks = labels.get(item.key, frozenset())
         if item.operator == "In" and any(value in marks for value in item.values or ()):
             value = next(value for value in item.values or () if value in marks)
-            yield Asked(path, f"{_cut(item.key)} In {_cut(value)}", _REMOVE)
+            yield SpotField(path, f"{_cut(item.key)} In {_cut(value)}", _REMOVE)
         elif item.operator == "Exists" and item.key in SPOT_TAINTS:
-            yield Asked(path, f"{_cut(item.key)} Exists", _REMOVE)
+            yield SpotField(path, f"{_cut(item.key)} Exists", _REMOVE)
 
 
-def _tolerated(toleration: Toleration, path: str, labels: SpotLabels, taints: Sequence[Toleration]) -> Iterator[Asked]:
+def _tolerated(
+    toleration: Toleration, path: str, labels: SpotLabels, taints: Sequence[Toleration]
+) -> Iterator[SpotField]:
     key, value = toleration.key or "", toleration.value or ""
     is_any = toleration.operator == "Exists"
     if not key:
         if is_any:
             cure = f"name the taints that the pod has to tolerate, or {_KEEP_OFF}"
-            yield Asked(path, "it tolerates every taint", cure)
+            yield SpotField(path, "it tolerates every taint", cure)
         return
     marks = labels.get(key)
     is_spot = (key in SPOT_TAINTS and value != "false") or (marks is not None and (is_any or value in marks))
@@ -103,7 +105,7 @@ def _tolerated(toleration: Toleration, path: str, labels: SpotLabels, taints: Se
     )
     if is_spot:
         shown = _cut(key) if is_any else f"{_cut(key)}={_cut(value)}"
-        yield Asked(path, f"it tolerates {shown}", f"remove the toleration, or {_KEEP_OFF}")
+        yield SpotField(path, f"it tolerates {shown}", f"remove the toleration, or {_KEEP_OFF}")
 
 
 def _cut(text: str) -> str:

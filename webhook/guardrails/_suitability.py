@@ -32,7 +32,7 @@ class Suitability(NamedTuple):
     allow_skip: bool = False
 
 
-class Reason(NamedTuple):
+class SpotObstacle(NamedTuple):
     """Why a pod stays off spot capacity."""
 
     rule: str
@@ -46,11 +46,11 @@ class Reason(NamedTuple):
         )
 
 
-def why_off(rule: Suitability, context: Context) -> Reason | None:
+def why_off(rule: Suitability, context: Context) -> SpotObstacle | None:
     """Return the first reason why a pod stays off spot capacity; None where it may run there."""
     spec = context.pod.spec
     if spec is None:
-        return Reason("placed", "it has no spec", "give the pod a spec")
+        return SpotObstacle("placed", "it has no spec", "give the pod a spec")
     for check in _OF_DAEMONS if is_daemon(context) else _OF_PODS:
         found = check(rule, context, spec)
         if found is not None:
@@ -58,55 +58,55 @@ def why_off(rule: Suitability, context: Context) -> Reason | None:
     return None
 
 
-_Check = Callable[[Suitability, Context, PodSpec], Reason | None]
+_Check = Callable[[Suitability, Context, PodSpec], SpotObstacle | None]
 
 
-def _placed(_rule: Suitability, context: Context, _spec: PodSpec) -> Reason | None:
+def _placed(_rule: Suitability, context: Context, _spec: PodSpec) -> SpotObstacle | None:
     if not is_placed_already(context):
         return None
     why = "its node is chosen already, or it is of a system priority"
-    return Reason("placed", why, "leave spec.nodeName and system priority classes to pods of the system")
+    return SpotObstacle("placed", why, "leave spec.nodeName and system priority classes to pods of the system")
 
 
-def _kept_off(rule: Suitability, _context: Context, spec: PodSpec) -> Reason | None:
+def _kept_off(rule: Suitability, _context: Context, spec: PodSpec) -> SpotObstacle | None:
     if capacity_of(spec, rule.labels) != "onDemand":
         return None
     why = "its node selector and required node affinity leave it no spot node"
-    return Reason(
+    return SpotObstacle(
         "onDemandOnly", why, "remove the requirement that keeps it off spot capacity, where it may be interrupted"
     )
 
 
-def _opted_out(rule: Suitability, context: Context, _spec: PodSpec) -> Reason | None:
+def _opted_out(rule: Suitability, context: Context, _spec: PodSpec) -> SpotObstacle | None:
     if not rule.allow_skip or not is_skipped(context, "spot"):
         return None
-    return Reason("skipAnnotation", "its annotation podgate.dev/skip names spot", "remove the annotation")
+    return SpotObstacle("skipAnnotation", "its annotation podgate.dev/skip names spot", "remove the annotation")
 
 
-def _stateful(rule: Suitability, context: Context, _spec: PodSpec) -> Reason | None:
+def _stateful(rule: Suitability, context: Context, _spec: PodSpec) -> SpotObstacle | None:
     state = state_of(context) if rule.stateful else ""
     if not state:
         return None
     cure = "keep its state elsewhere, or ask the platform team for spot.skipStateful: false"
-    return Reason("stateful", f"it keeps state ({state})", cure)
+    return SpotObstacle("stateful", f"it keeps state ({state})", cure)
 
 
-def _uninterruptible(rule: Suitability, context: Context, _spec: PodSpec) -> Reason | None:
+def _uninterruptible(rule: Suitability, context: Context, _spec: PodSpec) -> SpotObstacle | None:
     text = forbidding_annotation(context.annotations) if rule.uninterruptible else ""
     if not text:
         return None
     cure = "remove it where the pod may be interrupted, or ask the platform team for spot.skipUninterruptible: false"
-    return Reason("evictionForbidden", f"its annotation {text} forbids its eviction", cure)
+    return SpotObstacle("evictionForbidden", f"its annotation {text} forbids its eviction", cure)
 
 
-def _single_replica(rule: Suitability, context: Context, _spec: PodSpec) -> Reason | None:
+def _single_replica(rule: Suitability, context: Context, _spec: PodSpec) -> SpotObstacle | None:
     if not rule.single_replica or not runs_alone(context):
         return None
     cure = "run 2 replicas or more, or ask the platform team for spot.skipSingleReplica: false"
-    return Reason("singleReplica", "it is the only replica", cure)
+    return SpotObstacle("singleReplica", "it is the only replica", cure)
 
 
-def _host_path(rule: Suitability, _context: Context, spec: PodSpec) -> Reason | None:
+def _host_path(rule: Suitability, _context: Context, spec: PodSpec) -> SpotObstacle | None:
     if not rule.host_path:
         return None
     volume = next((each for each in spec.volumes or () if each.host_path is not None), None)
@@ -117,10 +117,10 @@ def _host_path(rule: Suitability, _context: Context, spec: PodSpec) -> Reason | 
         "use a volume that outlives the node, or emptyDir for what may be lost, or ask the platform team for "
         "spot.skipHostPath: false"
     )
-    return Reason("hostPath", f"its hostPath volume{named} stays behind on a node that goes away", cure)
+    return SpotObstacle("hostPath", f"its hostPath volume{named} stays behind on a node that goes away", cure)
 
 
-def _no_retry(rule: Suitability, context: Context, _spec: PodSpec) -> Reason | None:
+def _no_retry(rule: Suitability, context: Context, _spec: PodSpec) -> SpotObstacle | None:
     why = is_never_retried(context) if rule.no_retry else ""
     if not why:
         return None
@@ -128,10 +128,10 @@ def _no_retry(rule: Suitability, context: Context, _spec: PodSpec) -> Reason | N
         "let a Job make it with a backoffLimit, or with a podFailurePolicy that ignores DisruptionTarget, or ask the "
         "platform team for spot.skipNoRetry: false"
     )
-    return Reason("noRetry", f"nothing runs it again ({why})", cure)
+    return SpotObstacle("noRetry", f"nothing runs it again ({why})", cure)
 
 
-def _notice(rule: Suitability, _context: Context, spec: PodSpec) -> Reason | None:
+def _notice(rule: Suitability, _context: Context, spec: PodSpec) -> SpotObstacle | None:
     grace = spec.termination_grace_period_seconds
     seconds = DEFAULT_GRACE_SECONDS if grace is None else grace
     if seconds <= rule.notice_seconds:
@@ -141,15 +141,15 @@ def _notice(rule: Suitability, _context: Context, spec: PodSpec) -> Reason | Non
         "spot.noticeSeconds, where its nodes give more"
     )
     why = f"it may take {seconds} s to end, and a spot node goes {rule.notice_seconds} s after its notice"
-    return Reason("gracePeriod", why, cure)
+    return SpotObstacle("gracePeriod", why, cure)
 
 
-def _disruption_budget(rule: Suitability, context: Context, _spec: PodSpec) -> Reason | None:
+def _disruption_budget(rule: Suitability, context: Context, _spec: PodSpec) -> SpotObstacle | None:
     budget = blocking_budget(context) if rule.uninterruptible else None
     if budget is None:
         return None
     cure = f'set maxUnavailable: 1 in "{budget.name}", or run more replicas than it keeps available'
-    return Reason("disruptionBudget", f'PodDisruptionBudget "{budget.name}" never lets a pod go', cure)
+    return SpotObstacle("disruptionBudget", f'PodDisruptionBudget "{budget.name}" never lets a pod go', cure)
 
 
 _OF_DAEMONS: tuple[_Check, ...] = (_placed, _stateful, _opted_out, _kept_off)

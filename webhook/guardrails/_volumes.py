@@ -16,13 +16,13 @@ from typing import Final, NamedTuple
 from webhook.guardrails._contract import Context
 from webhook.kube.objects import ClaimTemplate, PodSpec, RawQuantity
 from webhook.kube.quantity import QuantityError, memory_bytes
-from webhook.pricing.pod import Volume
+from webhook.pricing.pod import PricedVolume
 
 
 class Volumes(NamedTuple):
     """What is paid for."""
 
-    known: Sequence[Volume] = ()
+    known: Sequence[PricedVolume] = ()
     unknown: str = ""
     """What is not: ``1 volume claim``; empty for nearly every pod."""
 
@@ -36,7 +36,7 @@ def volumes_of(context: Context, spec: PodSpec) -> Volumes:
     Raises:
         QuantityError: a size is malformed or negative; the text names the volume.
     """
-    known: list[Volume] = []
+    known: list[PricedVolume] = []
     claims: list[str] = []
     for volume in spec.volumes or ():
         if volume.ephemeral is not None:
@@ -71,10 +71,10 @@ def _pays(context: Context, claim: str) -> bool:
     return payer == own
 
 
-def _claim(context: Context, name: str) -> Volume | None:
+def _claim(context: Context, name: str) -> PricedVolume | None:
     claim = context.view.claim(context.namespace, name)
     if claim is not None:
-        return Volume(_size(claim.storage, f"PersistentVolumeClaim {name}"), claim.storage_class)
+        return PricedVolume(_size(claim.storage, f"PersistentVolumeClaim {name}"), claim.storage_class)
     controller = context.controller
     metadata = context.pod.metadata
     if controller is None or controller.kind != "StatefulSet" or metadata is None or not metadata.name:
@@ -87,12 +87,12 @@ def _claim(context: Context, name: str) -> Volume | None:
     return None
 
 
-def _made(template: ClaimTemplate | None, where: str) -> Volume:
+def _made(template: ClaimTemplate | None, where: str) -> PricedVolume:
     spec = template.spec if template is not None else None
     if spec is None:
-        return Volume(0, "")
+        return PricedVolume(0, "")
     requests = (spec.resources.requests or {}) if spec.resources is not None else {}
-    return Volume(_size(requests.get("storage"), where), spec.storage_class_name or "")
+    return PricedVolume(_size(requests.get("storage"), where), spec.storage_class_name or "")
 
 
 def _size(raw: RawQuantity | None, where: str) -> int:

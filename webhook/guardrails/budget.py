@@ -64,10 +64,10 @@ from webhook.policy._names import compile_globs
 from webhook.policy.budget import BudgetSpec, ScopeModel
 from webhook.pricing import money
 
-Labels = Mapping[str, str]
-Covers = Callable[[str, Labels, Labels], bool]
+PodLabels = Mapping[str, str]
+Covers = Callable[[str, PodLabels, PodLabels], bool]
 
-_NO_LABELS: Final[Labels] = {}
+_NO_LABELS: Final[PodLabels] = {}
 UNITS: Final = {"monthly": "month", "weekly": "week", "daily": "day"}
 """What a period is called beside an amount: $10 a month."""
 
@@ -82,8 +82,8 @@ class BudgetRule(NamedTuple):
     amount: int
     """Micro-units of the currency for one period."""
     currency: str
-    period: balance.Period
-    basis: balance.Basis
+    period: balance.BudgetPeriod
+    basis: balance.BudgetBasis
     warn_at: tuple[int, ...]
     reject_at: int
     on_fault: OnFault
@@ -112,9 +112,9 @@ class BudgetRule(NamedTuple):
         """Return when the period that `now` is in began."""
         return balance.period_bounds(self.period, now, self.begins_on)[0]
 
-    def terms(self, hours_per_month: int) -> balance.Terms:
+    def terms(self, hours_per_month: int) -> balance.BudgetTerms:
         """Return the numbers for the ledger's arithmetic; the price list says how long a month is."""
-        return balance.Terms(
+        return balance.BudgetTerms(
             self.amount,
             self.period,
             self.basis,
@@ -285,7 +285,7 @@ def quiet_rate(rule: BudgetRule, hours_per_month: int) -> int:
 
 
 @remembered("budget_limits", 1024)
-def _run_rate_limit(terms: balance.Terms) -> int:
+def _run_rate_limit(terms: balance.BudgetTerms) -> int:
     """The limit of a run rate knows no time, so it is computed once a budget."""
     return balance.rate_limit(terms)
 
@@ -296,13 +296,13 @@ def _covered_before(rule: BudgetRule, context: Context) -> bool:
     return rule.covers(context.namespace, info.labels if info is not None else _NO_LABELS, labels)
 
 
-def old_labels(context: Context) -> Labels:
+def old_labels(context: Context) -> PodLabels:
     """Return the labels of the stored object as they are written; none where there is no such object."""
     metadata = context.old_pod.metadata if context.old_pod is not None else None
     return (metadata.labels or _NO_LABELS) if metadata is not None else _NO_LABELS
 
 
-def _hours(rule: BudgetRule, terms: balance.Terms, context: Context, now: datetime | None) -> balance.Amount:
+def _hours(rule: BudgetRule, terms: balance.BudgetTerms, context: Context, now: datetime | None) -> balance.Amount:
     """Return the hours that the object's rate is counted for; a Job's run may be shorter than the period."""
     ahead = balance.hours_ahead(terms, now)
     scale = _scale(rule, context)
@@ -318,7 +318,7 @@ def _scale(rule: BudgetRule, context: Context) -> WorkloadScale | None:
     return context.scale.believed(rule.trusts_runtime) if context.scale is not None else None
 
 
-def _outlives_the_period(rule: BudgetRule, terms: balance.Terms, context: Context) -> bool:
+def _outlives_the_period(rule: BudgetRule, terms: balance.BudgetTerms, context: Context) -> bool:
     """Whether what is judged goes on in the next period, and that one has to pay it, too."""
     scale = _scale(rule, context)
     return terms.pays_next and terms.basis == "monthEnd" and (scale is None or scale.is_monthly)

@@ -50,7 +50,7 @@ class _Pattern(Protocol):
     def fullmatch(self, text: str) -> object | None: ...
 
 
-class RequiredLabel(NamedTuple):
+class CompiledLabel(NamedTuple):
     """One compiled entry of ``costLabels.required``."""
 
     key: str
@@ -64,14 +64,14 @@ class RequiredLabel(NamedTuple):
 class CostLabelsRule(NamedTuple):
     """The compiled section."""
 
-    required: tuple[RequiredLabel, ...]
+    required: tuple[CompiledLabel, ...]
 
 
 def compile_rule(section: CostLabelsSection) -> CostLabelsRule:
     """Compile the section; patterns become RE2 machines, linear in the length of the value."""
     return CostLabelsRule(
         tuple(
-            RequiredLabel(
+            CompiledLabel(
                 key=entry.key,
                 from_namespace=entry.source == "namespace",
                 default=entry.default,
@@ -126,7 +126,7 @@ def inspect(rule: CostLabelsRule, context: Context) -> Sequence[Finding]:
     return findings
 
 
-def _inspect_label(label: RequiredLabel, context: Context) -> Finding | None:
+def _inspect_label(label: CompiledLabel, context: Context) -> Finding | None:
     own = context.labels.get(label.key)
     truth = _namespace_value(label, context)
     if not own:
@@ -174,19 +174,19 @@ def _inspect_label(label: RequiredLabel, context: Context) -> Finding | None:
     return None
 
 
-def _namespace_value(label: RequiredLabel, context: Context) -> str | None:
+def _namespace_value(label: CompiledLabel, context: Context) -> str | None:
     info = context.namespace_info
     if info is None:
         return None
     return info.labels.get(label.key) or info.annotations.get(label.key) or None
 
 
-def _problem_with(label: RequiredLabel, value: str) -> str | None:
+def _problem_with(label: CompiledLabel, value: str) -> str | None:
     # Whatever is long is wrong, and the cache keeps none of it.
     return _known_problem(label, value) if len(value) <= _LONGEST_VALUE else _problem(label, value)
 
 
-def _problem(label: RequiredLabel, value: str) -> str | None:
+def _problem(label: CompiledLabel, value: str) -> str | None:
     if label.allowed is not None and value not in label.allowed:
         return "is not one of the allowed values"
     if label.pattern is not None and label.pattern.fullmatch(value) is None:
@@ -199,7 +199,7 @@ def _problem(label: RequiredLabel, value: str) -> str | None:
 _known_problem = remembered("label_values", 4096)(_problem)
 
 
-def _value_cure(label: RequiredLabel) -> str:
+def _value_cure(label: CompiledLabel) -> str:
     if label.allowed is not None:
         names = sorted(label.allowed)
         listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
@@ -207,7 +207,7 @@ def _value_cure(label: RequiredLabel) -> str:
     return f"choose a value that matches {label.pattern_text}" if label.pattern_text else "choose a valid label value"
 
 
-def _changes(label: RequiredLabel, context: Context) -> bool:
+def _changes(label: CompiledLabel, context: Context) -> bool:
     old = context.old_pod.metadata if context.old_pod is not None else None
     before = (old.labels or {}).get(label.key) if old is not None else None
     return before != context.labels.get(label.key)

@@ -66,7 +66,7 @@ from typing import Any, NamedTuple
 
 from webhook.guardrails._contract import Context, Finding, Guardrail, is_creation, moves
 from webhook.guardrails._skip import is_daemon
-from webhook.guardrails._spot_asks import Asked, asks_for_spot
+from webhook.guardrails._spot_asks import SpotField, asks_for_spot
 from webhook.guardrails._suitability import Suitability, why_off
 from webhook.kube.objects import (
     NodeSelectorTerm,
@@ -189,7 +189,7 @@ def inspect(rule: SpotRule, context: Context) -> Sequence[Finding]:
     )
 
 
-def _asked(rule: SpotRule, context: Context, spec: PodSpec | None) -> Asked | None:
+def _asked(rule: SpotRule, context: Context, spec: PodSpec | None) -> SpotField | None:
     if spec is None:
         return None
     return asks_for_spot(spec, context, rule.suits.labels, [toleration for toleration, _ in rule.tolerations])

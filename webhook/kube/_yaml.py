@@ -56,7 +56,7 @@ class YamlError(ValueError):
         self.line = line
 
 
-class Document(NamedTuple):
+class StreamDocument(NamedTuple):
     """One document of a stream."""
 
     line: int
@@ -103,7 +103,7 @@ _MERGE_KEY = "\0merge"
 """Stands for ``<<`` while its value is awaited; no YAML text can contain it."""
 
 
-def documents(text: str) -> Iterator[Document]:
+def documents(text: str) -> Iterator[StreamDocument]:
     """Yield the documents of a YAML stream, empty ones (null) included.
 
     Raises:
@@ -140,7 +140,7 @@ class _Builder:
         self._root: object = None
         self._root_line = 1
 
-    def take(self, event: yaml.Event) -> Document | None:
+    def take(self, event: yaml.Event) -> StreamDocument | None:
         """Take one parser event; return a document where the event ends one."""
         line = event.start_mark.line + 1 if event.start_mark is not None else 1
         if isinstance(event, yaml.ScalarEvent):
@@ -154,7 +154,7 @@ class _Builder:
         elif isinstance(event, yaml.DocumentStartEvent):
             self._anchors, self._lines, self._root, self._root_line = {}, {}, None, line
         elif isinstance(event, yaml.DocumentEndEvent):
-            return Document(self._root_line, self._root, self._lines)
+            return StreamDocument(self._root_line, self._root, self._lines)
         return None
 
     def _take_scalar(self, event: yaml.ScalarEvent, line: int) -> None:

@@ -24,7 +24,7 @@ RESOURCE: Final = Resource(PLURAL, PATH, may_be_absent=True)
 _NOTHING: Final = msgspec.Raw(b"{}")
 
 
-class Stored(NamedTuple):
+class StoredLedger(NamedTuple):
     """One ledger as it was read."""
 
     name: str
@@ -38,28 +38,28 @@ class Stored(NamedTuple):
 class Ledgers(Protocol):
     """Where ledgers are kept. Blocking; may be used from many threads."""
 
-    def read(self, name: str) -> Stored | None:
+    def read(self, name: str) -> StoredLedger | None:
         """Return a ledger as it is now; None where there is none. Raises `ApiError`."""
 
-    def create(self, name: str) -> Stored:
+    def create(self, name: str) -> StoredLedger:
         """Create a ledger that says nothing yet. Raises `ConflictError` where one exists, `ApiError`."""
 
-    def write(self, before: Stored, status: bytes) -> Stored:
+    def write(self, before: StoredLedger, status: bytes) -> StoredLedger:
         """Replace what a ledger says. Raises `ConflictError` where it is not as it was read, `ApiError`."""
 
-    def delete(self, before: Stored) -> None:
+    def delete(self, before: StoredLedger) -> None:
         """Delete a ledger that is as it was read. Raises `ConflictError` where it is not, `ApiError`."""
 
 
-class _Object(Object):
+class _LedgerObject(Object):
     metadata: Meta = msgspec.field(default_factory=Meta)
     status: msgspec.Raw = _NOTHING
 
 
-_DECODER = msgspec.json.Decoder(_Object)
+_DECODER = msgspec.json.Decoder(_LedgerObject)
 
 
-def decode(raw: msgspec.Raw | bytes, meta: Meta | None = None) -> Stored:
+def decode(raw: msgspec.Raw | bytes, meta: Meta | None = None) -> StoredLedger:
     """Return a ledger as a watch or an answer has it.
 
     Raises:
@@ -71,10 +71,10 @@ def decode(raw: msgspec.Raw | bytes, meta: Meta | None = None) -> Stored:
         raise Malformed(f"does not decode: {error}; delete it, and it is made anew from what runs") from None
     told = meta or found.metadata
     status = bytes(found.status)
-    return Stored(told.name, told.uid, told.resource_version, b"" if status in (b"{}", b"null") else status)
+    return StoredLedger(told.name, told.uid, told.resource_version, b"" if status in (b"{}", b"null") else status)
 
 
-def is_newer(one: Stored, other: Stored) -> bool:
+def is_newer(one: StoredLedger, other: StoredLedger) -> bool:
     """Whether `one` was stored after `other`; versions of one resource are numbers that grow."""
     mine, its = one.version, other.version
     if mine.isascii() and mine.isdigit() and its.isascii() and its.isdigit():
@@ -88,7 +88,7 @@ class BudgetLedgers:
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
 
-    def read(self, name: str) -> Stored | None:
+    def read(self, name: str) -> StoredLedger | None:
         """Return a ledger as it is now; see `Ledgers`."""
         path = f"{PATH}/{name}"
         try:
@@ -96,7 +96,7 @@ class BudgetLedgers:
         except api.NotFoundError:
             return None
 
-    def create(self, name: str) -> Stored:
+    def create(self, name: str) -> StoredLedger:
         """Create a ledger that says nothing yet; see `Ledgers`."""
         # A status that comes with a new object would be dropped.
         content = {
@@ -107,7 +107,7 @@ class BudgetLedgers:
         }
         return _answer(PATH, self._rest.request("POST", PATH, body=msgspec.json.encode(content)))
 
-    def write(self, before: Stored, status: bytes) -> Stored:
+    def write(self, before: StoredLedger, status: bytes) -> StoredLedger:
         """Replace what a ledger says; see `Ledgers`."""
         path = f"{PATH}/{before.name}/status"
         metadata = {"name": before.name, "uid": before.uid, "resourceVersion": before.version}
@@ -117,7 +117,7 @@ class BudgetLedgers:
         except api.NotFoundError as error:
             raise api.ConflictError(f"{error}; it was deleted meanwhile", 404) from None
 
-    def delete(self, before: Stored) -> None:
+    def delete(self, before: StoredLedger) -> None:
         """Delete a ledger that is as it was read; see `Ledgers`."""
         condition = {"uid": before.uid, "resourceVersion": before.version}
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": condition}
@@ -127,7 +127,7 @@ class BudgetLedgers:
             return
 
 
-def _answer(path: str, body: bytes) -> Stored:
+def _answer(path: str, body: bytes) -> StoredLedger:
     try:
         return decode(body)
     except Malformed as error:

@@ -334,13 +334,13 @@ def _refused(method: str, path: str, response: urllib3.BaseHTTPResponse) -> ApiE
     return error_of(method, path, response.status, said, response.headers.get("Retry-After"))
 
 
-class _Status(msgspec.Struct):
+class _ApiStatus(msgspec.Struct):
     message: str = ""
 
 
 def _status_message(body: bytes) -> str:
     try:
-        return " ".join(msgspec.json.decode(body, type=_Status).message.split())[:300]
+        return " ".join(msgspec.json.decode(body, type=_ApiStatus).message.split())[:300]
     except msgspec.DecodeError:
         return ""
 

@@ -102,7 +102,7 @@ def write(
     return is_whole and says(stored._replace(generation=seen.generation), wanted)
 
 
-def write_status(rest: objects.Rest, seen: Held, status: Mapping[str, Any]) -> objects.Document:
+def write_status(rest: objects.Rest, seen: Held, status: Mapping[str, Any]) -> objects.Json:
     """Merge fields into the status of an object, under the version that was seen; return what is stored.
 
     Raises:

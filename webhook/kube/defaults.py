@@ -12,7 +12,7 @@ The last two happen to pods only: the templates of workloads keep what was writt
 
 from typing import Any
 
-from webhook.kube.objects import Container, Pod, PodSpec, Present, Volume
+from webhook.kube.objects import Container, Pod, PodSpec, PodVolume, Present
 from webhook.kube.security_objects import SecurityContext, TypedProfile
 
 _APP_ARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
@@ -39,11 +39,11 @@ def apply_pod_defaults(pod: Pod, *, template: bool = False) -> None:
             _copy_app_armor_annotations(spec, annotations)
 
 
-def _has_source(volume: Volume) -> bool:
+def _has_source(volume: PodVolume) -> bool:
     return any(getattr(volume, source) is not None for source in _VOLUME_SOURCES)
 
 
-_VOLUME_SOURCES = tuple(field for field in Volume.__struct_fields__ if field != "name")
+_VOLUME_SOURCES = tuple(field for field in PodVolume.__struct_fields__ if field != "name")
 
 
 def _take_host_ports(spec: PodSpec) -> None:

@@ -53,7 +53,7 @@ class _Capacity(Object):
     requests: ResourceMap | None = None
 
 
-class _Asked(Object):
+class _DeviceRequest(Object):
     device_class_name: str = ""
     allocation_mode: str | None = None
     count: int | None = None
@@ -62,16 +62,16 @@ class _Asked(Object):
     name: str = ""
 
 
-class _Request(_Asked):
-    exactly: _Asked | None = None
-    first_available: list[_Asked] | None = None
+class _Request(_DeviceRequest):
+    exactly: _DeviceRequest | None = None
+    first_available: list[_DeviceRequest] | None = None
 
 
 class _Devices(Object):
     requests: list[_Request] | None = None
 
 
-class ClaimSpec(Object):
+class ResourceClaimSpec(Object):
     """``spec`` of a ResourceClaim."""
 
     devices: _Devices | None = None
@@ -99,10 +99,10 @@ class ClaimStatus(Object):
 class TemplateSpec(Object):
     """``spec`` of a ResourceClaimTemplate."""
 
-    spec: ClaimSpec | None = None
+    spec: ResourceClaimSpec | None = None
 
 
-def read(spec: ClaimSpec | None, status: ClaimStatus | None = None) -> Requests:
+def read(spec: ResourceClaimSpec | None, status: ClaimStatus | None = None) -> Requests:
     """Return what a claim asks for or, once it is allocated, what it has.
 
     Raises:
@@ -132,7 +132,7 @@ def _request(written: _Request, where: str) -> DeviceRequest:
     return DeviceRequest((_alternative(asked, where),), bool(asked.admin_access))
 
 
-def _alternative(asked: _Asked, where: str) -> Alternative:
+def _alternative(asked: _DeviceRequest, where: str) -> Alternative:
     count = 1 if asked.count is None else asked.count
     # Of mode All no count is given, and zero means that, too.
     if count < 0 or count >= 2**63 or (count == 0 and asked.allocation_mode in (None, "", _EXACT_COUNT)):

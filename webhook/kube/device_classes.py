@@ -49,7 +49,7 @@ class DeviceClass(msgspec.Struct, frozen=True):
     created: str = ""
 
 
-class Pool(msgspec.Struct, frozen=True):
+class DevicePool(msgspec.Struct, frozen=True):
     """The devices that one ResourceSlice offers."""
 
     driver: str
@@ -80,7 +80,7 @@ class Inventory(NamedTuple):
 NO_INVENTORY: Final = Inventory()
 
 
-def inventory(classes: Iterable[DeviceClass], pools: Iterable[Pool]) -> Inventory:
+def inventory(classes: Iterable[DeviceClass], pools: Iterable[DevicePool]) -> Inventory:
     """Put together what is known. Where several classes have one extended resource the newest counts, then the smaller
     name, as for the scheduler."""
     behind: dict[str, DeviceClass] = {}
@@ -148,15 +148,15 @@ class Slice(Object):
     spec: _SliceSpec | None = None
 
 
-def pool_of(document: Slice) -> Pool | None:
+def pool_of(document: Slice) -> DevicePool | None:
     """Return what a ResourceSlice offers; None where that is nothing."""
     spec = document.spec
     if spec is None or not spec.devices:
         return None
-    return Pool(spec.driver, spec.node_name or "", len(spec.devices))
+    return DevicePool(spec.driver, spec.node_name or "", len(spec.devices))
 
 
-def _most_of_a_node(pools: Iterable[Pool]) -> dict[str, int]:
+def _most_of_a_node(pools: Iterable[DevicePool]) -> dict[str, int]:
     """Return how many devices of each driver, and under the empty name of all drivers, any one node can have."""
     anywhere: dict[str, int] = {}
     by_node: dict[str, dict[str, int]] = {}

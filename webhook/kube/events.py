@@ -40,7 +40,7 @@ class Involved(NamedTuple):
     uid: str
 
 
-class Told(NamedTuple):
+class EventText(NamedTuple):
     """What an event says."""
 
     reason: str
@@ -59,7 +59,7 @@ def name_of(involved: Involved, reason: str) -> str:
     return f"{involved.name[:_LONGEST_NAME].rstrip('.-')}.{digest}"
 
 
-def tell(rest: objects.Rest, involved: Involved, told: Told, now: dt.datetime) -> int:
+def tell(rest: objects.Rest, involved: Involved, told: EventText, now: dt.datetime) -> int:
     """Create the event, or add to its count; return the count that is stored now. Blocking.
 
     Args:
@@ -82,7 +82,7 @@ def tell(rest: objects.Rest, involved: Involved, told: Told, now: dt.datetime) -
             seen = _get(rest, path)
             if seen is None:
                 return _count(objects.create(rest, collection, _content(involved, told, moment)))
-            changes: objects.Document = {
+            changes: objects.Json = {
                 "metadata": {"resourceVersion": objects.resource_version(seen)},
                 "count": _count(seen) + told.times,
                 "lastTimestamp": moment,
@@ -101,26 +101,26 @@ def shortened(message: str) -> str:
     return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - len(_CUT)] + _CUT
 
 
-def _get(rest: objects.Rest, path: str) -> objects.Document | None:
+def _get(rest: objects.Rest, path: str) -> objects.Json | None:
     try:
         return objects.get(rest, path)
     except api.NotFoundError:
         return None
 
 
-def _merge(rest: objects.Rest, path: str, changes: objects.Document) -> objects.Document:
+def _merge(rest: objects.Rest, path: str, changes: objects.Json) -> objects.Json:
     try:
         return objects.merge(rest, path, changes)
     except api.NotFoundError as error:
         raise api.ConflictError(f"{error}; it was forgotten meanwhile", 404) from None
 
 
-def _count(document: objects.Document) -> int:
+def _count(document: objects.Json) -> int:
     count = document.get("count")
     return count if isinstance(count, int) and count > 0 else 0
 
 
-def _content(involved: Involved, told: Told, moment: str) -> objects.Document:
+def _content(involved: Involved, told: EventText, moment: str) -> objects.Json:
     return {
         "apiVersion": "v1",
         "kind": "Event",

@@ -27,7 +27,7 @@ class StoredLease(NamedTuple):
     """A Lease as it was read."""
 
     record: LeaseRecord
-    document: objects.Document
+    document: objects.Json
 
     @property
     def version(self) -> str:
@@ -80,7 +80,7 @@ class LeaseStore:
             kept = given if isinstance(given, dict) else {}
             document = objects.replace(self._rest, self.path, {**before.document, "spec": {**kept, **spec}})
         else:
-            content: objects.Document = {
+            content: objects.Json = {
                 "apiVersion": "coordination.k8s.io/v1",
                 "kind": "Lease",
                 "metadata": {"name": self._name, "labels": {"app.kubernetes.io/managed-by": "podgate"}},
@@ -95,7 +95,7 @@ def micro_time(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).strftime(_MICRO_TIME)
 
 
-def _record(document: objects.Document) -> LeaseRecord:
+def _record(document: objects.Json) -> LeaseRecord:
     given = document.get("spec")
     spec = given if isinstance(given, dict) else {}
     return LeaseRecord(

@@ -20,7 +20,7 @@ from webhook.kube._object import Object as Object
 from webhook.kube._object import RawQuantity as RawQuantity
 from webhook.kube._object import ResourceMap as ResourceMap
 from webhook.kube.pod_devices import ClaimedResources, ExtendedClaimStatus, PodClaimStatus, PodResourceClaim
-from webhook.kube.security_objects import ContainerPort, Handler, Lifecycle, PodSecurityContext, SecurityContext
+from webhook.kube.security_objects import ContainerPort, Lifecycle, PodSecurityContext, ProbeHandler, SecurityContext
 
 DEFAULT_NAMESPACE = "default"
 """Of a namespaced object in a manifest that names none."""
@@ -67,9 +67,9 @@ class Container(Object):
     resources: ResourceRequirements | None = None
     security_context: SecurityContext | None = None
     ports: list[ContainerPort] | None = None
-    liveness_probe: Handler | None = None
-    readiness_probe: Handler | None = None
-    startup_probe: Handler | None = None
+    liveness_probe: ProbeHandler | None = None
+    readiness_probe: ProbeHandler | None = None
+    startup_probe: ProbeHandler | None = None
     lifecycle: Lifecycle | None = None
 
 
@@ -101,7 +101,7 @@ class EphemeralVolume(Object):
     volume_claim_template: ClaimTemplate | None = None
 
 
-class Volume(Object):
+class PodVolume(Object):
     """A volume: at most one source is set in a valid pod. The sources are in the order of the API type."""
 
     name: str = ""
@@ -221,7 +221,7 @@ class PodSpec(Object):
     containers: list[Container] | None = None
     init_containers: list[Container] | None = None
     ephemeral_containers: list[Container] | None = None
-    volumes: list[Volume] | None = None
+    volumes: list[PodVolume] | None = None
     node_name: str | None = None
     node_selector: dict[str, str] | None = None
     affinity: Affinity | None = None

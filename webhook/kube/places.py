@@ -16,7 +16,7 @@ _LIST_LEVELS: Final = 8
 """Lists in lists that are looked into, as when manifests are read."""
 
 
-class Places:
+class SourceMap:
     """The objects of one text by the line that they begin at."""
 
     def __init__(self, text: str, lines: Iterable[int]) -> None:

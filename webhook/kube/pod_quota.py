@@ -10,7 +10,7 @@ import msgspec
 
 from webhook.kube import pod_resources
 from webhook.kube.objects import PodAffinityTerm, PodSpec, PodStatus
-from webhook.kube.pod_resources import NANO, Amounts, Part, Resources
+from webhook.kube.pod_resources import NANO, Amounts, ContainerResources, Resources
 
 Quality = Literal["Guaranteed", "Burstable", "BestEffort"]
 
@@ -82,7 +82,7 @@ def lacking(required: Iterable[str], resources: Resources) -> dict[str, list[str
     return found
 
 
-def _stated(part: Part, field: str) -> Amounts:
+def _stated(part: ContainerResources, field: str) -> Amounts:
     return part.requests if field == "requests" else part.limits
 
 

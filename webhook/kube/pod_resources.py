@@ -33,15 +33,15 @@ _NO_STATUSES: Final[Mapping[str, ContainerStatus]] = {}
 _HUGE_PAGES: Final = "hugepages-"
 
 
-Kind = Literal["init", "sidecar", "regular"]
+ContainerKind = Literal["init", "sidecar", "regular"]
 """Of a container: an init container runs to its end before the others start, a native sidecar goes on beside them."""
 
 
-class Part(NamedTuple):
+class ContainerResources(NamedTuple):
     """A container and what it asks for."""
 
     container: Container
-    kind: Kind
+    kind: ContainerKind
     requests: Amounts
     limits: Amounts
 
@@ -49,7 +49,7 @@ class Part(NamedTuple):
 class Resources(NamedTuple):
     """All that a pod states about resources."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[ContainerResources, ...]
     """Init containers and sidecars in order, then containers."""
     requests: Amounts
     """At pod level."""
@@ -80,9 +80,9 @@ def read(spec: PodSpec, *, completed: bool = True) -> Resources:
     return Resources(rounded, _rounded(requests), _rounded(limits), _rounded(overhead))
 
 
-def kinds(spec: PodSpec) -> list[tuple[Kind, Container]]:
+def kinds(spec: PodSpec) -> list[tuple[ContainerKind, Container]]:
     """Return init containers and sidecars in their order, then containers, each with its kind."""
-    found: list[tuple[Kind, Container]] = [
+    found: list[tuple[ContainerKind, Container]] = [
         ("sidecar" if each.restart_policy == "Always" else "init", each) for each in spec.init_containers or ()
     ]
     found.extend([("regular", each) for each in spec.containers or ()])
@@ -98,16 +98,18 @@ def amounts(resources: ResourceMap | None) -> dict[str, int]:
     return {name: quantity.of(raw).nano for name, raw in (resources or {}).items()}
 
 
-def _part(container: Container, kind: Kind, *, completed: bool) -> Part:
+def _part(container: Container, kind: ContainerKind, *, completed: bool) -> ContainerResources:
     resources = container.resources
     requests = amounts(resources.requests) if resources is not None else _NO_AMOUNTS
     limits = amounts(resources.limits) if resources is not None else _NO_AMOUNTS
     if completed and limits:
         requests = {**limits, **requests}
-    return Part(container, kind, requests, limits)
+    return ContainerResources(container, kind, requests, limits)
 
 
-def _completed_pod_level(parts: Iterable[Part], requests: Amounts, limits: Amounts) -> tuple[Amounts, Amounts]:
+def _completed_pod_level(
+    parts: Iterable[ContainerResources], requests: Amounts, limits: Amounts
+) -> tuple[Amounts, Amounts]:
     """Return what a pod with limits at pod level requests and limits there."""
     parts = tuple(parts)
     asked = together((each.kind, each.requests) for each in parts)
@@ -140,7 +142,7 @@ def _round(amount: int) -> int:
 # --- sums -----------------------------------------------------------------------------------------------------------
 
 
-def together(asked: Iterable[tuple[Kind, Amounts]]) -> dict[str, int]:
+def together(asked: Iterable[tuple[ContainerKind, Amounts]]) -> dict[str, int]:
     """Return what containers ask for together: all that keep running, or the highest moment of the init phase.
 
     Args:
@@ -185,7 +187,9 @@ def requests(resources: Resources, status: PodStatus | None = None, *, with_over
     return total
 
 
-def counted_requests(resources: Resources, status: PodStatus | None = None) -> Iterable[tuple[Part, Amounts]]:
+def counted_requests(
+    resources: Resources, status: PodStatus | None = None
+) -> Iterable[tuple[ContainerResources, Amounts]]:
     """Return each container with what counts as its request; arguments and errors as of `requests`."""
     return _with_status(resources.parts, status, lambda part: part.requests, _held_requests)
 
@@ -214,11 +218,11 @@ def limits(resources: Resources, status: PodStatus | None = None, *, with_overhe
 
 
 def _with_status(
-    parts: Iterable[Part],
+    parts: Iterable[ContainerResources],
     status: PodStatus | None,
-    stated: Callable[[Part], Amounts],
+    stated: Callable[[ContainerResources], Amounts],
     held: Callable[[ContainerStatus], Iterable[ResourceMap | None]],
-) -> Iterable[tuple[Part, Amounts]]:
+) -> Iterable[tuple[ContainerResources, Amounts]]:
     """Yield each container with what is counted for it."""
     known = _statuses(status)
     is_refused = status is not None and is_resize_infeasible(status)

@@ -61,8 +61,8 @@ HEALTHY_SECONDS: Final = 10.0
 _MAXIMUM_TOLD: Final = 1_000
 """Malformed objects that are remembered by name."""
 
-Phase = Literal["starting", "listing", "watching", "broken", "forbidden", "absent"]
-PHASES: Final[tuple[Phase, ...]] = ("starting", "listing", "watching", "broken", "forbidden", "absent")
+ReflectorPhase = Literal["starting", "listing", "watching", "broken", "forbidden", "absent"]
+PHASES: Final[tuple[ReflectorPhase, ...]] = ("starting", "listing", "watching", "broken", "forbidden", "absent")
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -115,7 +115,7 @@ class WatchState(NamedTuple):
         errors: failures by kind: ``forbidden``, ``gone``, ``unreachable``, ``idle``, ``malformed``, ``other``.
     """
 
-    phase: Phase
+    phase: ReflectorPhase
     has_synced: bool
     contact: float | None
     reason: str
@@ -171,7 +171,7 @@ class Reflector(Generic[T]):
         self._version = ""
         self._failures = 0
         self._absences = 0
-        self._phase: Phase = "starting"
+        self._phase: ReflectorPhase = "starting"
         self._has_synced = False
         self._contact: float | None = None
         self._reason = ""

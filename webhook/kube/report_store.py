@@ -15,7 +15,7 @@ from webhook.kube import rest as objects
 PAGE: Final = 500
 
 
-class Stored(NamedTuple):
+class StoredReport(NamedTuple):
     """A report as it is stored."""
 
     path: str
@@ -61,7 +61,7 @@ class Layout(Protocol):
 
 def stored(
     rest: objects.Rest, layout: Layout, name: str, labels: Mapping[str, str], digest: str, wait: Callable[[], object]
-) -> dict[str, Stored]:
+) -> dict[str, StoredReport]:
     """Return our reports by path.
 
     Args:
@@ -77,7 +77,7 @@ def stored(
         ApiError: the subclass says what is wrong.
     """
     selector = quote(",".join(f"{key}={value}" for key, value in labels.items()))
-    found: dict[str, Stored] = {}
+    found: dict[str, StoredReport] = {}
     token = ""
     while True:
         wait()
@@ -88,7 +88,7 @@ def stored(
                 path = f"{layout.collection(str(each.get('namespace') or ''))}/{name}"
                 annotations = each.get("annotations")
                 said = annotations.get(digest) if isinstance(annotations, dict) else None
-                found[path] = Stored(path, str(each.get("resourceVersion") or ""), str(said or ""))
+                found[path] = StoredReport(path, str(each.get("resourceVersion") or ""), str(said or ""))
         metadata = page.get("metadata")
         token = str(metadata.get("continue") or "") if isinstance(metadata, dict) else ""
         if not token:
@@ -98,7 +98,7 @@ def stored(
 def write(
     rest: objects.Rest,
     wanted: Iterable[Wanted],
-    known: Mapping[str, Stored],
+    known: Mapping[str, StoredReport],
     *,
     most: int,
     wait: Callable[[], object],
@@ -135,7 +135,7 @@ def write(
     return Written(written, deleted, unchanged, left, conflicts)
 
 
-def _put(rest: objects.Rest, wanted: Wanted, before: Stored | None) -> None:
+def _put(rest: objects.Rest, wanted: Wanted, before: StoredReport | None) -> None:
     document = wanted.make()
     if before is None:
         objects.create(rest, wanted.collection, document)
@@ -144,7 +144,7 @@ def _put(rest: objects.Rest, wanted: Wanted, before: Stored | None) -> None:
     objects.replace(rest, wanted.path, {**document, "metadata": metadata})
 
 
-def _delete(rest: objects.Rest, known: Stored) -> int:
+def _delete(rest: objects.Rest, known: StoredReport) -> int:
     body = json.dumps({"preconditions": {"resourceVersion": known.version}}).encode()
     try:
         rest.request("DELETE", known.path, body=body)
@@ -153,7 +153,7 @@ def _delete(rest: objects.Rest, known: Stored) -> int:
     return 1
 
 
-def _metadata(page: objects.Document) -> Iterator[dict[str, Any]]:
+def _metadata(page: objects.Json) -> Iterator[dict[str, Any]]:
     items = page.get("items")
     for each in items if isinstance(items, list) else ():
         metadata = each.get("metadata") if isinstance(each, dict) else None

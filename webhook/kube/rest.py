@@ -17,7 +17,7 @@ JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 
-Document = dict[str, Any]
+Json = dict[str, Any]
 """A Kubernetes object as JSON."""
 
 
@@ -37,7 +37,7 @@ class Rest(Protocol):
         ...
 
 
-def get(rest: Rest, path: str) -> Document:
+def get(rest: Rest, path: str) -> Json:
     """Read an object.
 
     Raises:
@@ -46,12 +46,12 @@ def get(rest: Rest, path: str) -> Document:
     return _decode(path, rest.request("GET", path))
 
 
-def create(rest: Rest, path: str, content: Document) -> Document:
+def create(rest: Rest, path: str, content: Json) -> Json:
     """Create an object in the collection at `path`; raises `ConflictError` where one of that name exists."""
     return _decode(path, rest.request("POST", path, body=json.dumps(content).encode()))
 
 
-def replace(rest: Rest, path: str, content: Document) -> Document:
+def replace(rest: Rest, path: str, content: Json) -> Json:
     """Replace an object; its ``metadata.resourceVersion`` is the condition.
 
     An object that is gone is a conflict too: the caller has read something that is no longer so.
@@ -62,7 +62,7 @@ def replace(rest: Rest, path: str, content: Document) -> Document:
         raise api.ConflictError(f"{error}; it was deleted meanwhile", 404) from None
 
 
-def patch(rest: Rest, path: str, operations: list[dict[str, Any]]) -> Document:
+def patch(rest: Rest, path: str, operations: list[dict[str, Any]]) -> Json:
     """Apply a JSON Patch; one that also writes ``/metadata/resourceVersion`` is conditional on it."""
     body = json.dumps(operations).encode()
     try:
@@ -71,18 +71,18 @@ def patch(rest: Rest, path: str, operations: list[dict[str, Any]]) -> Document:
         raise api.ConflictError(f"{error}; it was deleted meanwhile", 404) from None
 
 
-def merge(rest: Rest, path: str, content: Document) -> Document:
+def merge(rest: Rest, path: str, content: Json) -> Json:
     """Apply a merge patch; one that names ``metadata.resourceVersion`` is conditional on it."""
     return _decode(path, rest.request("PATCH", path, body=json.dumps(content).encode(), content_type=MERGE_PATCH))
 
 
-def resource_version(content: Document) -> str:
+def resource_version(content: Json) -> str:
     """Return the version to write under; empty where the server gave none."""
     metadata = content.get("metadata")
     return str(metadata.get("resourceVersion") or "") if isinstance(metadata, dict) else ""
 
 
-def _decode(path: str, body: bytes) -> Document:
+def _decode(path: str, body: bytes) -> Json:
     try:
         content = json.loads(body)
     except ValueError:

@@ -13,7 +13,7 @@ class StoredSecret(NamedTuple):
 
     data: dict[str, bytes]
     """Entries that are no base64 are left out; an API server lets none in, so they are not worth more."""
-    document: objects.Document
+    document: objects.Json
 
 
 class SecretStore:
@@ -60,7 +60,7 @@ class SecretStore:
         if before is not None:
             objects.replace(self._rest, self.path, {**before.document, "data": encoded})
             return
-        content: objects.Document = {
+        content: objects.Json = {
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": self._name, "labels": {"app.kubernetes.io/managed-by": "podgate"}},

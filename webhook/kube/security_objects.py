@@ -69,7 +69,7 @@ class HostAction(Object):
     host: str | None = None
 
 
-class Handler(Object):
+class ProbeHandler(Object):
     """A probe or a lifecycle handler."""
 
     http_get: HostAction | None = None
@@ -77,5 +77,5 @@ class Handler(Object):
 
 
 class Lifecycle(Object):
-    post_start: Handler | None = None
-    pre_stop: Handler | None = None
+    post_start: ProbeHandler | None = None
+    pre_stop: ProbeHandler | None = None

@@ -13,9 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from webhook.kube.caches import remembered
-from webhook.kube.places import Places
+from webhook.kube.places import SourceMap
 
-Step = str | int
+PathStep = str | int
 
 _MISMATCH: Final = re.compile(r"Expected `(?P<expected>[^`]+)`, got `(?P<got>[^`]+)`(?: - at `\$(?P<path>.*)`)?")
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>[^`]+)`(?: - at `\$(?P<path>.*)`)?")
@@ -71,18 +71,18 @@ def explain(error: msgspec.ValidationError, document: Mapping[str, Any], origin:
     return f"{text}; mend that field, see kubectl explain"
 
 
-def _steps(path: str | None) -> list[Step | None]:
+def _steps(path: str | None) -> list[PathStep | None]:
     found = _STEP.finditer(path or "")
     return [match["name"] or (int(match["index"]) if match["index"] else _ANY) for match in found]
 
 
 def _matches(
     value: Any,  # noqa: ANN401  any JSON value
-    steps: list[Step | None],
+    steps: list[PathStep | None],
     got: str,
     lacks: str = "",
-    before: tuple[Step, ...] = (),
-) -> Iterator[tuple[tuple[Step, ...], Any]]:
+    before: tuple[PathStep, ...] = (),
+) -> Iterator[tuple[tuple[PathStep, ...], Any]]:
     """Yield the fields that a path may mean and that hold a value of the type that the decoder met."""
     if not steps:
         is_met = isinstance(value, _TYPES.get(got, ())) and (got == "bool" or not isinstance(value, bool))
@@ -98,13 +98,13 @@ def _matches(
         yield from _matches(value[step], rest, got, lacks, (*before, step))
 
 
-def _has(value: object, step: Step) -> bool:
+def _has(value: object, step: PathStep) -> bool:
     if isinstance(value, dict):
         return step in value
     return isinstance(value, list) and isinstance(step, int) and step < len(value)
 
 
-def _cure(expected: str, path: tuple[Step, ...], value: object) -> tuple[str, str]:
+def _cure(expected: str, path: tuple[PathStep, ...], value: object) -> tuple[str, str]:
     kinds = [kind for kind in expected.split(" | ") if kind != "null"]
     if "str" in kinds:
         key = path[-1] if path and isinstance(path[-1], str) else ""
@@ -140,7 +140,7 @@ def _shown(value: object) -> str:
     return f"the text {json.dumps(str(value)[:_SHOWN], ensure_ascii=True)}"
 
 
-def _named(path: tuple[Step, ...]) -> str:
+def _named(path: tuple[PathStep, ...]) -> str:
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -152,7 +152,7 @@ def _named(path: tuple[Step, ...]) -> str:
     return text or "the object"
 
 
-def _line(origin: str, path: tuple[Step, ...]) -> str:
+def _line(origin: str, path: tuple[PathStep, ...]) -> str:
     match = _ORIGIN.fullmatch(origin)
     if match is None:
         return ""
@@ -166,7 +166,7 @@ def _line(origin: str, path: tuple[Step, ...]) -> str:
 
 
 @remembered("error_places", 1)
-def _places(file: Path, _changed: int, size: int) -> Places:
+def _places(file: Path, _changed: int, size: int) -> SourceMap:
     """Return the places of a file, of which one is remembered: it may hold many objects with the same mistake."""
     text = file.read_text(encoding="utf-8-sig") if size <= _MOST_BYTES else ""
-    return Places(text, range(1, text.count("\n") + 2))
+    return SourceMap(text, range(1, text.count("\n") + 2))

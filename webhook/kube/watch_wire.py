@@ -32,7 +32,7 @@ class ListMeta(Object):
     continue_: str = msgspec.field(name="continue", default="")
 
 
-class Page(Object):
+class ListPage(Object):
     """A list, or a part of one."""
 
     metadata: ListMeta = msgspec.field(default_factory=ListMeta)
@@ -52,13 +52,13 @@ class Failure(msgspec.Struct):
     code: int = 0
 
 
-_PAGE = msgspec.json.Decoder(Page)
+_PAGE = msgspec.json.Decoder(ListPage)
 EVENT = msgspec.json.Decoder(Event)
 _NAMED = msgspec.json.Decoder(Named)
 _FAILURE = msgspec.json.Decoder(Failure)
 
 
-def decode_page(body: bytes, path: str) -> Page:
+def decode_page(body: bytes, path: str) -> ListPage:
     """Return a page. Raises UnreachableError where it is none: something other than an API server answers."""
     try:
         return _PAGE.decode(body)

@@ -21,7 +21,7 @@ class LiveObject(NamedTuple):
     path: str
     resource: str
     """One of `RESOURCES`."""
-    document: objects.Document
+    document: objects.Json
     bundles: tuple[bytes, ...]
     """The ``caBundle`` of every entry, in order; empty bytes where it has none, or none that is base64."""
 
@@ -76,7 +76,7 @@ class WebhookObjects:
         return True
 
 
-def _entries(content: objects.Document) -> list[dict[str, Any]]:
+def _entries(content: objects.Json) -> list[dict[str, Any]]:
     entries = content.get("webhooks")
     return [entry if isinstance(entry, dict) else {} for entry in entries] if isinstance(entries, list) else []
 

@@ -22,7 +22,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from webhook.ledger.balance import Spending, whole_micros
-from webhook.ledger.sheet import Reservation, Restored, Share, Sheet
+from webhook.ledger.sheet import EscrowShare, LedgerState, Reservation, Restored
 
 _MICROS: Final = 6
 CONDITION: Final = "Restored"
@@ -50,7 +50,7 @@ class _Salvaged(msgspec.Struct):
     reservations: str = ""
 
 
-class _Status(msgspec.Struct, rename="camel", omit_defaults=True):
+class _LedgerStatus(msgspec.Struct, rename="camel", omit_defaults=True):
     committed: str
     confirmed: str
     replacement: str
@@ -70,13 +70,13 @@ _SHARE: Final = "share:"
 """A share has the form of a reservation, so that replicas of an older version count it as what it is."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._:/-]+")
 _SEAL: Final = re.compile(rb'"seal":("[0-9a-f]+")')
-_DECODER = msgspec.json.Decoder(_Status)
+_DECODER = msgspec.json.Decoder(_LedgerStatus)
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
-def encode(sheet: Sheet, now: datetime) -> bytes:
+def encode(sheet: LedgerState, now: datetime) -> bytes:
     """Return the JSON of a status."""
-    status = _Status(
+    status = _LedgerStatus(
         committed=_text(sheet.committed),
         confirmed=_text(sheet.confirmed),
         replacement=_text(sheet.beside),
@@ -92,7 +92,7 @@ def encode(sheet: Sheet, now: datetime) -> bytes:
     return _ENCODER.encode(status)
 
 
-def decode(raw: bytes | msgspec.Raw) -> Sheet:
+def decode(raw: bytes | msgspec.Raw) -> LedgerState:
     """Read a status.
 
     Raises:
@@ -107,7 +107,7 @@ def decode(raw: bytes | msgspec.Raw) -> Sheet:
         reservations, shares = _entries(map(_reservation, status.reservations.splitlines()))
         beside = _micros(status.replacement) - sum(each.added for each in reservations.values() if each.is_replacement)
         spending = _spending(status.spent)
-        sheet = Sheet(_micros(status.confirmed), beside, reservations, spending, _restored(conditions), shares)
+        sheet = LedgerState(_micros(status.confirmed), beside, reservations, spending, _restored(conditions), shares)
     except (msgspec.DecodeError, ValueError) as error:
         if isinstance(error, Damaged):
             raise
@@ -121,7 +121,7 @@ def is_kept(sent: bytes, stored: bytes) -> bool:
     return found is not None and found[1] in stored
 
 
-def salvage(raw: bytes | msgspec.Raw) -> tuple[dict[str, Reservation], dict[str, Share]]:
+def salvage(raw: bytes | msgspec.Raw) -> tuple[dict[str, Reservation], dict[str, EscrowShare]]:
     """Return reservations and shares of a status that was edited by hand, as far as each of them is one."""
     try:
         text = msgspec.json.decode(raw, type=_Salvaged).reservations
@@ -137,24 +137,24 @@ def salvage(raw: bytes | msgspec.Raw) -> tuple[dict[str, Reservation], dict[str,
     return _entries(kept)
 
 
-def _lines(sheet: Sheet) -> Iterator[tuple[str, Reservation]]:
+def _lines(sheet: LedgerState) -> Iterator[tuple[str, Reservation]]:
     yield from sheet.reservations.items()
     for holder, each in sheet.shares.items():
         yield _SHARE + holder, Reservation(each.rate, each.at)
 
 
-def _entries(found: Iterable[tuple[str, Reservation]]) -> tuple[dict[str, Reservation], dict[str, Share]]:
+def _entries(found: Iterable[tuple[str, Reservation]]) -> tuple[dict[str, Reservation], dict[str, EscrowShare]]:
     reservations: dict[str, Reservation] = {}
-    shares: dict[str, Share] = {}
+    shares: dict[str, EscrowShare] = {}
     for key, each in found:
         if key.startswith(_SHARE):
-            shares[key.removeprefix(_SHARE)] = Share(each.rate, each.at)
+            shares[key.removeprefix(_SHARE)] = EscrowShare(each.rate, each.at)
         else:
             reservations[key] = each
     return reservations, shares
 
 
-def _seal(status: _Status) -> str:
+def _seal(status: _LedgerStatus) -> str:
     return hashlib.blake2b(_ENCODER.encode(status), digest_size=8).hexdigest()
 
 

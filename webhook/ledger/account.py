@@ -16,7 +16,7 @@ Approves = Literal["always", "where all fit", "never"]
 all that may come back."""
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class BookedPod(msgspec.Struct, frozen=True, gc=False):
     """A pod that is booked. There is one of every pod of the cluster, so it is small."""
 
     micros: int
@@ -61,7 +61,7 @@ class Account:
         """Spend up to now."""
         self.spending = self.spending.advanced(self.rate, now)
 
-    def add(self, key: str, entry: Entry, now: datetime, approves: Approves) -> None:
+    def add(self, key: str, entry: BookedPod, now: datetime, approves: Approves) -> None:
         """Pay for a pod."""
         self.advance(now)
         self.rate += entry.micros
@@ -83,7 +83,7 @@ class Account:
         else:
             approval.is_held_back = True
 
-    def remove(self, key: str, entry: Entry, now: datetime) -> None:
+    def remove(self, key: str, entry: BookedPod, now: datetime) -> None:
         """Stop paying for a pod."""
         self.advance(now)
         self.rate -= entry.micros
@@ -97,14 +97,14 @@ class Account:
         else:
             approval.remove(entry.micros, now)
 
-    def leave(self, key: str, entry: Entry, now: datetime) -> None:
+    def leave(self, key: str, entry: BookedPod, now: datetime) -> None:
         """Know that a pod is being deleted: it costs until it is gone, and its controller may replace it at once."""
         if entry.owner:
             approval = self.approvals[entry.owner]
             approval.leave(key, entry.micros, now)
             approval.remove(entry.micros, now)
 
-    def hand_over(self, entry: Entry, now: datetime) -> bool:
+    def hand_over(self, entry: BookedPod, now: datetime) -> bool:
         """Take the approval of a pod from the controller that it had; False where it had none."""
         approval = self.approvals.get(entry.owner)
         return approval is not None and self.name not in entry.beyond and approval.hand_over(entry.micros, now)

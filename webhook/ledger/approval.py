@@ -19,7 +19,7 @@ approved, so nobody doubles a workload by deleting pods that do not end.
 from datetime import datetime, timedelta
 from typing import Final
 
-from webhook.ledger.store import Owner
+from webhook.ledger.store import ProvenOwner
 
 GRACE: Final = timedelta(minutes=10)
 """Longer than a node failure takes to be noticed and its pods to be replaced (about six minutes by default)."""
@@ -141,7 +141,7 @@ class Approval:
                 self._count()
             self._low_since = None
 
-    def has_room(self, micros: int, had: int, owner: Owner, now: datetime) -> bool:
+    def has_room(self, micros: int, had: int, owner: ProvenOwner, now: datetime) -> bool:
         """Whether a pod of rate `micros` replaces what is approved, going beyond it by the surge at most.
 
         Args:

@@ -15,8 +15,8 @@ from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Final, Literal, NamedTuple
 
-Period = Literal["monthly", "weekly", "daily"]
-Basis = Literal["runRate", "monthEnd"]
+BudgetPeriod = Literal["monthly", "weekly", "daily"]
+BudgetBasis = Literal["runRate", "monthEnd"]
 Amount = int | Fraction
 """Micro-units, exactly."""
 
@@ -30,13 +30,13 @@ _AHEAD: Final = _HOUR
 """What was counted up to a moment further in the future comes of a clock that was wrong."""
 
 
-class Terms(NamedTuple):
+class BudgetTerms(NamedTuple):
     """What a budget promises."""
 
     amount: int
     """Micro-units for one period."""
-    period: Period = "monthly"
-    basis: Basis = "runRate"
+    period: BudgetPeriod = "monthly"
+    basis: BudgetBasis = "runRate"
     hours_per_month: int = 730
     warn_at: tuple[int, ...] = ()
     """Per cent of the amount, ascending."""
@@ -111,7 +111,7 @@ class Spending(NamedTuple):
         today = self.today if self.since.date() == now.date() else days.get(now.date(), 0)
         return Spending(now, today, tuple((day, spent) for day, spent in self.days if day < now.date()))
 
-    def micros(self, period: Period, now: datetime, begins_on: int = 1) -> int:
+    def micros(self, period: BudgetPeriod, now: datetime, begins_on: int = 1) -> int:
         """Return what the period that `now` is in has cost up to `since`, in micro-units, rounded up."""
         begin = period_bounds(period, now, begins_on)[0].date()
         last = now.astimezone(UTC).date()
@@ -124,7 +124,7 @@ def whole_micros(spent: int) -> int:
     return -(-spent // _MICROSECONDS_PER_HOUR)
 
 
-def period_bounds(period: Period, now: datetime, begins_on: int = 1) -> tuple[datetime, datetime]:
+def period_bounds(period: BudgetPeriod, now: datetime, begins_on: int = 1) -> tuple[datetime, datetime]:
     """Return begin and end of the period that `now` is in: months, weeks and days of the calendar, in UTC.
 
     Args:
@@ -149,7 +149,7 @@ def period_bounds(period: Period, now: datetime, begins_on: int = 1) -> tuple[da
     return begin, (begin.replace(day=1) + timedelta(days=32)).replace(day=begins_on)
 
 
-def hours_ahead(terms: Terms, now: datetime | None) -> Amount:
+def hours_ahead(terms: BudgetTerms, now: datetime | None) -> Amount:
     """Return the hours that a rate is counted for: the whole period, or what is left of it on basis ``monthEnd``.
 
     Raises:
@@ -163,14 +163,14 @@ def hours_ahead(terms: Terms, now: datetime | None) -> Amount:
     return Fraction((end - now) // _MICROSECOND, _MICROSECONDS_PER_HOUR)
 
 
-def next_hours(terms: Terms, now: datetime) -> int:
+def next_hours(terms: BudgetTerms, now: datetime) -> int:
     """Return the hours of the period that follows the one that `now` is in."""
     _, end = period_bounds(terms.period, now, terms.begins_on)
     begin, after = period_bounds(terms.period, end, terms.begins_on)
     return (after - begin) // _HOUR
 
 
-def used(terms: Terms, rate: int, *, spent: int = 0, now: datetime | None = None) -> Amount:
+def used(terms: BudgetTerms, rate: int, *, spent: int = 0, now: datetime | None = None) -> Amount:
     """Return how much of the amount a scope that costs `rate` per hour uses, exactly, in micro-units.
 
     Args:
@@ -184,7 +184,7 @@ def used(terms: Terms, rate: int, *, spent: int = 0, now: datetime | None = None
     return spent + rate * hours_ahead(terms, now)
 
 
-def rate_limit(terms: Terms, *, spent: int = 0, now: datetime | None = None) -> int:
+def rate_limit(terms: BudgetTerms, *, spent: int = 0, now: datetime | None = None) -> int:
     """Return the greatest rate, in micro-units per hour, whose use is not above `reject_at` per cent of the amount.
 
     Never below zero: a budget that is spent lets nothing in that costs something.
@@ -196,11 +196,11 @@ def rate_limit(terms: Terms, *, spent: int = 0, now: datetime | None = None) -> 
     return max(0, limit)
 
 
-def is_above(terms: Terms, amount: Amount) -> bool:
+def is_above(terms: BudgetTerms, amount: Amount) -> bool:
     """Whether `amount` is above `reject_at` per cent of the budget; exactly at it is within."""
     return amount * 100 > terms.amount * terms.reject_at
 
 
-def reached(terms: Terms, amount: Amount) -> int | None:
+def reached(terms: BudgetTerms, amount: Amount) -> int | None:
     """Return the highest warning threshold, in per cent, that `amount` has reached; None where there is none."""
     return next((percent for percent in reversed(terms.warn_at) if amount * 100 >= terms.amount * percent), None)

@@ -8,58 +8,58 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from webhook.kube.budget_ledgers import Stored, is_newer
+from webhook.kube.budget_ledgers import StoredLedger, is_newer
 from webhook.ledger import _wire
 from webhook.ledger.escrow import Escrow
-from webhook.ledger.local import LocalLedger
-from webhook.ledger.sheet import Sheet
+from webhook.ledger.local import ObservedPods
+from webhook.ledger.sheet import LedgerState
 
 
-class Copy(NamedTuple):
+class CachedLedger(NamedTuple):
     """A ledger as it was stored."""
 
-    stored: Stored
-    sheet: Sheet | None
+    stored: StoredLedger
+    sheet: LedgerState | None
     """None where nothing was written yet, or what is there is damaged. Never changed: take a copy."""
     damage: str = ""
 
 
-class Copies:
+class LedgerCache:
     """Copies by budget; also what the reflector of the resource keeps in step. May be used from any thread."""
 
-    def __init__(self, local: LocalLedger, escrow: Escrow) -> None:
+    def __init__(self, local: ObservedPods, escrow: Escrow) -> None:
         """Args:
         local: is told of every reservation that comes to be known.
         escrow: is told of every version.
         """
         self._local = local
         self._escrow = escrow
-        self.on_news: Callable[[Copy], None] = lambda _copy: None
+        self.on_news: Callable[[CachedLedger], None] = lambda _copy: None
         """Told of every version that others wrote."""
         self._lock = threading.Lock()
-        self._copies: dict[str, Copy] = {}
-        self._good: dict[str, Sheet] = {}
+        self._copies: dict[str, CachedLedger] = {}
+        self._good: dict[str, LedgerState] = {}
 
-    def get(self, budget: str) -> Copy | None:
+    def get(self, budget: str) -> CachedLedger | None:
         """Return the newest copy; None where there is none."""
         return self._copies.get(budget)
 
-    def last_good(self, budget: str) -> Sheet | None:
+    def last_good(self, budget: str) -> LedgerState | None:
         """Return what a ledger said when it was last as its writers had left it, deleted ones included."""
         return self._good.get(budget)
 
-    def all(self) -> Mapping[str, Copy]:
+    def all(self) -> Mapping[str, CachedLedger]:
         """Return all copies of this moment."""
         return dict(self._copies)
 
-    def adopt(self, stored: Stored, sheet: Sheet | None = None) -> Copy:
+    def adopt(self, stored: StoredLedger, sheet: LedgerState | None = None) -> CachedLedger:
         """Take what the API server has answered, and return that, or what the watch told meanwhile.
 
         Args:
             stored: the answer.
             sheet: what was written, where it is the answer to a write.
         """
-        copy = Copy(stored, sheet) if sheet is not None else _read(stored)
+        copy = CachedLedger(stored, sheet) if sheet is not None else _read(stored)
         with self._lock:
             known = self._copies.get(stored.name)
             if known is not None and known.stored.uid == stored.uid and is_newer(known.stored, stored):
@@ -76,7 +76,7 @@ class Copies:
 
     # --- the watch ------------------------------------------------------------------------------------------------
 
-    def replace(self, items: Mapping[str, Stored], kept: frozenset[str] = frozenset()) -> None:
+    def replace(self, items: Mapping[str, StoredLedger], kept: frozenset[str] = frozenset()) -> None:
         """Be exactly `items`, and of what is there the keys in `kept`."""
         names = {_name(key) for key in (*items, *kept)}
         for stored in items.values():
@@ -84,7 +84,7 @@ class Copies:
         with self._lock:
             self._copies = {name: copy for name, copy in self._copies.items() if name in names}
 
-    def put(self, _key: str, value: Stored) -> None:
+    def put(self, _key: str, value: StoredLedger) -> None:
         """Take news, unless this replica knows better."""
         known = self._copies.get(value.name)
         if known is not None and not is_newer(value, known.stored):
@@ -106,24 +106,24 @@ class Copies:
     def __len__(self) -> int:
         return len(self._copies)
 
-    def _keep(self, copy: Copy) -> None:
+    def _keep(self, copy: CachedLedger) -> None:
         self._copies[copy.stored.name] = copy
         if copy.sheet is not None:
             self._good[copy.stored.name] = copy.sheet
 
-    def _tell(self, copy: Copy) -> None:
+    def _tell(self, copy: CachedLedger) -> None:
         self._escrow.seen(copy.stored, copy.sheet)
         if copy.sheet is not None:
             self._local.note(copy.stored.name, copy.sheet.reservations)
 
 
-def _read(stored: Stored) -> Copy:
+def _read(stored: StoredLedger) -> CachedLedger:
     if not stored.status:
-        return Copy(stored, None)
+        return CachedLedger(stored, None)
     try:
-        return Copy(stored, _wire.decode(stored.status))
+        return CachedLedger(stored, _wire.decode(stored.status))
     except _wire.Damaged as error:
-        return Copy(stored, None, str(error))
+        return CachedLedger(stored, None, str(error))
 
 
 def _name(key: str) -> str:

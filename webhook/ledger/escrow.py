@@ -22,8 +22,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from webhook.kube.budget_ledgers import Stored, is_newer
-from webhook.ledger.sheet import MOST_RESERVATIONS, Ask, Reservation, Sheet
+from webhook.kube.budget_ledgers import StoredLedger, is_newer
+from webhook.ledger.sheet import MOST_RESERVATIONS, LedgerState, Reservation, ReservationRequest
 
 USE_SECONDS: Final = 10.0
 """A share is used for so long after the last write that was done."""
@@ -52,7 +52,7 @@ class _Pending(NamedTuple):
 class _Flying(NamedTuple):
     """A write whose outcome is not known."""
 
-    base: Stored
+    base: StoredLedger
     keys: frozenset[str]
     """Pods that it puts into the ledger."""
 
@@ -120,7 +120,7 @@ class Escrow:
     # --- without a write --------------------------------------------------------------------------------------------
 
     def book(
-        self, budget: str, key: str, entry: Reservation, newest: Callable[[], Sheet | None], limit: int | None
+        self, budget: str, key: str, entry: Reservation, newest: Callable[[], LedgerState | None], limit: int | None
     ) -> bool:
         """Book a pod that nobody has booked before, if that can be done without a write.
 
@@ -141,14 +141,14 @@ class Escrow:
             self._add(account, key, _Pending(entry, entry.rate if limit is not None else 0), limit)
             return True
 
-    def _has_room(self, account: _Account, entry: Reservation, sheet: Sheet | None, limit: int) -> bool:
+    def _has_room(self, account: _Account, entry: Reservation, sheet: LedgerState | None, limit: int) -> bool:
         if sheet is None or self._monotonic() >= account.used_until or len(sheet.reservations) >= MOST_RESERVATIONS:
             return False
         share = sheet.shares.get(self.holder)
         # A limit that has fallen leaves no room although there is a share.
         return share is not None and account.free(share.rate) >= entry.rate and sheet.rate <= limit
 
-    def has_room(self, budget: str, rate: int, newest: Callable[[], Sheet | None]) -> bool:
+    def has_room(self, budget: str, rate: int, newest: Callable[[], LedgerState | None]) -> bool:
         """Whether a pod of a rate could be booked from the share."""
         with self._lock:
             sheet = newest()
@@ -188,7 +188,7 @@ class Escrow:
 
     # --- with a write -----------------------------------------------------------------------------------------------
 
-    def settle(self, budget: str, base: Stored, sheet: Sheet, now: datetime) -> frozenset[str]:
+    def settle(self, budget: str, base: StoredLedger, sheet: LedgerState, now: datetime) -> frozenset[str]:
         """Put the pods that were booked into a sheet, and the share back into the room, as the begin of a write.
 
         Pods are booked from what is left of both, the share as it is and what `take` leaves, until the write is over.
@@ -208,7 +208,7 @@ class Escrow:
                 sheet.put(key, each.entry, min(each.entry.at, now))
         return frozenset(pending)
 
-    def take(self, budget: str, sheet: Sheet, now: datetime, *, wants: bool) -> None:
+    def take(self, budget: str, sheet: LedgerState, now: datetime, *, wants: bool) -> None:
         """Take a share as the end of a sheet that is to be written: what is worth holding, where nobody else wants it.
 
         Args:
@@ -223,13 +223,13 @@ class Escrow:
             account.flying_share = rate
         sheet.share(self.holder, rate if rate or wants else None, now)
 
-    def _worth(self, account: _Account, sheet: Sheet) -> int:
+    def _worth(self, account: _Account, sheet: LedgerState) -> int:
         if self._is_quiet(account):
             return 0
         rate = min(account.booked * AHEAD, (account.limit - sheet.rate) // PART)
         return rate if rate >= account.largest > 0 else 0
 
-    def count(self, budget: str, ask: Ask) -> None:
+    def count(self, budget: str, ask: ReservationRequest) -> None:
         """Note that a pod is being booked with a write: whether the next ones will need one depends on it."""
         if ask.limit is None:
             return
@@ -272,7 +272,7 @@ class Escrow:
             if not account.is_unclear:
                 account.flying = None
 
-    def seen(self, stored: Stored, sheet: Sheet | None) -> None:
+    def seen(self, stored: StoredLedger, sheet: LedgerState | None) -> None:
         """Know a version of a ledger: a write that was made for an older one is in it, or never will be."""
         account = self._accounts.get(stored.name)
         if account is None:
@@ -309,6 +309,6 @@ class Escrow:
                 account.covered -= found.cover
 
 
-def asks(sheet: Sheet, holder: str) -> bool:
+def asks(sheet: LedgerState, holder: str) -> bool:
     """Whether another replica than `holder` asks for room."""
     return any(not each.rate for other, each in sheet.shares.items() if other != holder)

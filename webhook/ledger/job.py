@@ -4,25 +4,25 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from webhook.ledger.sheet import Ask, Sheet, Verdict
-from webhook.ledger.store import LedgerError, Outcome
+from webhook.ledger.sheet import LedgerState, ReservationRequest, ReservationResult
+from webhook.ledger.store import LedgerError, ReservationOutcome
 
 SILENT = "the API server did not answer in time"
 
 _log = logging.getLogger("podgate.ledger")
 
 
-class Job:
+class Waiter:
     """Something that is to be done to a ledger, and who is to be told."""
 
     __slots__ = ("ask", "before", "change", "changed", "holds", "is_counted", "races", "told", "until")
 
     def __init__(
         self,
-        change: Callable[[Sheet, datetime], Verdict],
+        change: Callable[[LedgerState, datetime], ReservationResult],
         until: float,
-        told: Callable[["Job", Verdict | LedgerError], None],
-        ask: Ask | None = None,
+        told: Callable[["Waiter", ReservationResult | LedgerError], None],
+        ask: ReservationRequest | None = None,
         *,
         holds: bool = False,
     ) -> None:
@@ -40,28 +40,28 @@ class Job:
         self.holds = holds
         self.changed = False
         """Whether it has tried to change the ledger; a lost answer may hide that it did."""
-        self.before: Verdict | None = None
+        self.before: ReservationResult | None = None
         """Its first verdict that changed something."""
         self.races = 0
         """How often another replica was faster."""
         self.is_counted = False
         """Whether the escrow knows that there was such a pod."""
 
-    def judge(self, sheet: Sheet, now: datetime) -> Verdict:
+    def judge(self, sheet: LedgerState, now: datetime) -> ReservationResult:
         """Do it to a copy."""
         verdict = self.change(sheet, now)
         if verdict.changed and not self.changed:
             self.changed, self.before = True, verdict
         return verdict
 
-    def may_wait(self, verdict: Verdict, shared: int) -> bool:
+    def may_wait(self, verdict: ReservationResult, shared: int) -> bool:
         """Whether a pod that was refused would have room if others gave back the `shared` that they hold."""
         outcome = verdict.outcome
         if outcome.accepted or outcome.reason or self.ask is None or not shared:
             return False
         return outcome.committed - shared + self.ask.micros <= outcome.limit
 
-    def late(self, sheet: Sheet | None, *, is_slow: bool) -> Verdict | LedgerError:
+    def late(self, sheet: LedgerState | None, *, is_slow: bool) -> ReservationResult | LedgerError:
         """Return what is to be said where its time is up.
 
         A pod that does not fit into the ledger as it was last read is refused. So is one that others were faster than
@@ -77,22 +77,24 @@ class Job:
             return LedgerError(SILENT)
         if ask.limit is None:
             # It needs no room, and is counted once it is seen.
-            return Verdict(Outcome(accepted=True)) if self.races or is_slow else LedgerError(SILENT)
+            return (
+                ReservationResult(ReservationOutcome(accepted=True)) if self.races or is_slow else LedgerError(SILENT)
+            )
         known = sheet.reservations.get(ask.key) if sheet is not None else None
         own = known.rate if known is not None else ask.live or 0
         committed = sheet.rate - own if sheet is not None else 0
         if sheet is not None and committed + ask.micros > ask.limit and ask.micros > own:
-            return Verdict(Outcome(accepted=False, committed=committed, limit=ask.limit))
+            return ReservationResult(ReservationOutcome(accepted=False, committed=committed, limit=ask.limit))
         if self.races:
             why = f"{self.races} times others booked at the same moment, and were faster"
         elif is_slow:
             why = "the API server took too long to write the booking down"
         else:
             return LedgerError(SILENT)
-        return Verdict(Outcome(accepted=False, committed=committed, limit=ask.limit, reason=why))
+        return ReservationResult(ReservationOutcome(accepted=False, committed=committed, limit=ask.limit, reason=why))
 
 
-def tell(job: Job, verdict: Verdict | LedgerError) -> None:
+def tell(job: Waiter, verdict: ReservationResult | LedgerError) -> None:
     """Tell whoever waits for a job."""
     try:
         job.told(job, verdict)

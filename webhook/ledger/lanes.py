@@ -54,7 +54,7 @@ class Threads:
             work()
 
 
-class Lanes(Generic[J]):
+class KeyedWorkQueue(Generic[J]):
     """Lines by name. May be used from any thread."""
 
     def __init__(self, serve: Callable[[str, Callable[[], list[J]]], None], execute: Execute) -> None:

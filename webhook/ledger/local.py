@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from webhook.ledger.memory import CAPACITY, MemoryLedger
-from webhook.ledger.sheet import COVERED, Reservation, Running, Whereabouts
-from webhook.ledger.store import Booking, Owner, Place, Pods
+from webhook.ledger.sheet import COVERED, Reservation, RunningPod, Whereabouts
+from webhook.ledger.store import Booking, ControllerKey, PodCount, ProvenOwner
 
 
-class LocalLedger:
+class ObservedPods:
     """A `MemoryLedger` and what it is told. May be used from any thread."""
 
     def __init__(self, *, clock: Callable[[], datetime], ttl: timedelta) -> None:
@@ -123,7 +123,7 @@ class LocalLedger:
         pod = self._live(key)
         return pod.micros if pod is not None and budget in pod.budgets else None
 
-    def running(self, budget: str, reserved: Iterable[str]) -> Running:
+    def running(self, budget: str, reserved: Iterable[str]) -> RunningPod:
         """Return what the pods that were seen cost a budget, all of them and those with these UIDs."""
         with self._lock:
             found = {key: micros for key in reserved if (micros := self.runs(key, budget)) is not None}
@@ -133,9 +133,9 @@ class LocalLedger:
                 for key, at in self._fresh.items()
                 if key not in found and abs(now - at) < COVERED
             )
-            return Running(self._totals.get(budget, 0), found, fresh)
+            return RunningPod(self._totals.get(budget, 0), found, fresh)
 
-    def replaces(self, budget: str, owner: Owner | None, micros: int, had: int) -> bool:
+    def replaces(self, budget: str, owner: ProvenOwner | None, micros: int, had: int) -> bool:
         """Whether a pod, of which `had` is booked already, replaces what its controller was admitted with."""
         return owner is not None and self.memory.is_replacement(budget, micros - had, owner)
 
@@ -144,7 +144,7 @@ class LocalLedger:
         return self.memory.runs(key) if key not in self._ended else None
 
 
-class _Believed(Pods):
+class _Believed(PodCount):
     """The pods of a count, which may have begun before their end, or before they were deleted."""
 
     def __init__(self, pods: Iterable[Booking], ended: Mapping[str, datetime], leaving: Mapping[str, datetime]) -> None:
@@ -158,5 +158,5 @@ class _Believed(Pods):
                 left = self._leaving.get(pod.key)
                 yield pod._replace(left=left) if left is not None and pod.left is None else pod
 
-    def wanted(self, uid: str, place: Place) -> int | None:
-        return self._pods.wanted(uid, place) if isinstance(self._pods, Pods) else None
+    def wanted(self, uid: str, place: ControllerKey) -> int | None:
+        return self._pods.wanted(uid, place) if isinstance(self._pods, PodCount) else None

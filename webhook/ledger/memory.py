@@ -15,22 +15,22 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from webhook.ledger.account import NOWHERE, Account, Approves, Entry
-from webhook.ledger.balance import Period
+from webhook.ledger.account import NOWHERE, Account, Approves, BookedPod
+from webhook.ledger.balance import BudgetPeriod
 from webhook.ledger.news import PodNews
-from webhook.ledger.store import Booking, Charge, LedgerError, Outcome, Owner, Place, Pods
+from webhook.ledger.store import Booking, Charge, ControllerKey, LedgerError, PodCount, ProvenOwner, ReservationOutcome
 
 CAPACITY: Final = 200_000
 """Most pods that are booked at a time; Kubernetes supports 150,000 pods in a cluster."""
 
 
-class Found(NamedTuple):
+class CountedPods(NamedTuple):
     """What a count has found."""
 
-    entries: Mapping[str, Entry]
-    places: Mapping[str, Place]
+    entries: Mapping[str, BookedPod]
+    places: Mapping[str, ControllerKey]
     """Where controllers are found, by UID."""
-    wanted: Callable[[str, Place], int | None] | None
+    wanted: Callable[[str, ControllerKey], int | None] | None
 
 
 class MemoryLedger:
@@ -57,14 +57,16 @@ class MemoryLedger:
         self._capacity = capacity
         self._news = news
         self._lock = threading.Lock()
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, BookedPod] = {}
         self._accounts: dict[str, Account] = {}
         self._limits: Mapping[str, int | None] = {}
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, ControllerKey] = {}
         self._unseen: dict[str, datetime] = {}
         """Pods that were booked and that no count has seen yet, and since when."""
 
-    def reserve(self, key: str, micros: int, charges: Sequence[Charge], owner: Owner | None = None) -> Outcome:
+    def reserve(
+        self, key: str, micros: int, charges: Sequence[Charge], owner: ProvenOwner | None = None
+    ) -> ReservationOutcome:
         """Book a pod against all of its budgets, or against none; see `LedgerStore.reserve`."""
         if micros < 0:
             raise ValueError(f"a rate of {micros} is below zero; a pod cannot earn money")
@@ -72,7 +74,7 @@ class MemoryLedger:
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None and entry.micros == micros and entry.budgets == budgets:
-                return Outcome(accepted=True)
+                return ReservationOutcome(accepted=True)
             if entry is None and len(self._entries) >= self._capacity:
                 raise LedgerError(f"the ledger is full at {self._capacity} pods; raise its capacity or recount")
             now = self._clock()
@@ -84,7 +86,9 @@ class MemoryLedger:
                     continue
                 own = had if entry is not None and owner is not None and _counts_for(entry, owner) else 0
                 if micros > had and not self._is_replacement(charge.budget, owner, micros, own, now):
-                    return Outcome(accepted=False, budget=charge.budget, committed=committed, limit=charge.limit)
+                    return ReservationOutcome(
+                        accepted=False, budget=charge.budget, committed=committed, limit=charge.limit
+                    )
                 beyond.add(charge.budget)
             self._remove(key, now)
             if owner is not None and owner.place is not None:
@@ -96,9 +100,9 @@ class MemoryLedger:
             left = entry.left if entry is not None else None
             for charge in charges:
                 self._account(charge.budget, now).limit = charge.limit
-            made = Entry(micros, budgets, now, is_confirmed, uid, frozenset(beyond) or NOWHERE, left)
+            made = BookedPod(micros, budgets, now, is_confirmed, uid, frozenset(beyond) or NOWHERE, left)
             self._add(key, made, now)
-        return Outcome(accepted=True)
+        return ReservationOutcome(accepted=True)
 
     def book(self, key: str, micros: int, budgets: Iterable[str], beyond: Iterable[str], owner: str) -> None:
         """Know of a pod that was admitted elsewhere; what is full here does not count.
@@ -117,7 +121,7 @@ class MemoryLedger:
             now = self._clock()
             self._remove(key, now)
             is_confirmed, left = (entry.is_confirmed, entry.left) if entry is not None else (False, None)
-            made = Entry(micros, tuple(budgets), now, is_confirmed, owner, frozenset(beyond) or NOWHERE, left)
+            made = BookedPod(micros, tuple(budgets), now, is_confirmed, owner, frozenset(beyond) or NOWHERE, left)
             self._add(key, made, now)
 
     def limit(self, limits: Mapping[str, int | None]) -> None:
@@ -131,7 +135,7 @@ class MemoryLedger:
             for budget, account in self._accounts.items():
                 account.limit = limits.get(budget)
 
-    def is_replacement(self, budget: str, micros: int, owner: Owner, *, without: str = "") -> bool:
+    def is_replacement(self, budget: str, micros: int, owner: ProvenOwner, *, without: str = "") -> bool:
         """Whether a new pod stays within what its controller was admitted with; see `LedgerStore.is_replacement`."""
         with self._lock:
             entry = self._entries.get(without) if without else None
@@ -177,7 +181,7 @@ class MemoryLedger:
             account = self._accounts.get(budget)
             return account.replacement if account is not None else 0
 
-    def spent(self, budget: str, period: Period, begins_on: int = 1) -> int:
+    def spent(self, budget: str, period: BudgetPeriod, begins_on: int = 1) -> int:
         """Return what a budget has spent in the current period since this ledger was made, in micro-units."""
         with self._lock:
             account = self._accounts.get(budget)
@@ -204,28 +208,28 @@ class MemoryLedger:
             for key in [key for key, at in self._unseen.items() if now - at > ttl]:
                 self._remove(key, now)
 
-    def compare(self, pods: Iterable[Booking]) -> Found:
+    def compare(self, pods: Iterable[Booking]) -> CountedPods:
         """Return what `take` is to be told of the pods that run.
 
         That takes a while, since pods are priced as they come, and others may book meanwhile. A pod that is as it was
         keeps the entry that it has.
         """
         now = self._clock()
-        found: dict[str, Entry] = {}
-        places: dict[str, Place] = {}
+        found: dict[str, BookedPod] = {}
+        places: dict[str, ControllerKey] = {}
         for pod in pods:
             known = self._entries.get(pod.key)
             # The tuple that came may be shared by many pods.
             is_plain = len(set(pod.budgets)) == len(pod.budgets)
             budgets = pod.budgets if is_plain else tuple(dict.fromkeys(pod.budgets))
             if known is None or known.budgets != budgets or not _is_true(known, pod):
-                known = Entry(pod.micros, budgets, now, is_confirmed=True, owner=pod.owner, left=pod.left)
+                known = BookedPod(pod.micros, budgets, now, is_confirmed=True, owner=pod.owner, left=pod.left)
             found[pod.key] = known
             if pod.place is not None:
                 places[pod.owner] = pod.place
-        return Found(found, places, pods.wanted if isinstance(pods, Pods) else None)
+        return CountedPods(found, places, pods.wanted if isinstance(pods, PodCount) else None)
 
-    def take(self, count: Found) -> None:
+    def take(self, count: CountedPods) -> None:
         """Make the running pods what was found, see `recount`."""
         found = count.entries
         with self._lock:
@@ -244,14 +248,14 @@ class MemoryLedger:
                 beyond = known.beyond if known is not None else NOWHERE
                 if beyond:
                     beyond = beyond.intersection(entry.budgets)
-                confirmed = Entry(entry.micros, entry.budgets, now, True, owner, beyond, left)
+                confirmed = BookedPod(entry.micros, entry.budgets, now, True, owner, beyond, left)
                 self._confirm(key, known, confirmed, now)
             for account in self._accounts.values():
                 account.is_counted = True
             self._places.update(count.places)
             self._settle(count.wanted, now)
 
-    def _confirm(self, key: str, known: Entry | None, confirmed: Entry, now: datetime) -> None:
+    def _confirm(self, key: str, known: BookedPod | None, confirmed: BookedPod, now: datetime) -> None:
         """Count a pod that a count has seen, in place of what was known of it.
 
         What ran before its budget was counted for the first time is approved. What comes later unannounced is so where
@@ -270,7 +274,7 @@ class MemoryLedger:
                 approves = "where all fit" if account.is_counted else "always"
             account.add(key, confirmed, now, approves)
 
-    def _settle(self, wanted: Callable[[str, Place], int | None] | None, now: datetime) -> None:
+    def _settle(self, wanted: Callable[[str, ControllerKey], int | None] | None, now: datetime) -> None:
         """Let what is approved fall to what is wanted, or runs; forget controllers that have nothing."""
 
         def pods(uid: str) -> int | None:
@@ -310,7 +314,7 @@ class MemoryLedger:
         account = self._accounts.get(budget)
         return account.rate if account is not None else 0
 
-    def _is_replacement(self, budget: str, owner: Owner | None, micros: int, had: int, now: datetime) -> bool:
+    def _is_replacement(self, budget: str, owner: ProvenOwner | None, micros: int, had: int, now: datetime) -> bool:
         account = self._accounts.get(budget)
         if owner is None or account is None:
             return False
@@ -324,7 +328,7 @@ class MemoryLedger:
             account.limit = self._limits.get(budget)
         return account
 
-    def _add(self, key: str, entry: Entry, now: datetime) -> None:
+    def _add(self, key: str, entry: BookedPod, now: datetime) -> None:
         """Count a pod that was admitted now."""
         self._entries[key] = entry
         if not entry.is_confirmed:
@@ -342,18 +346,18 @@ class MemoryLedger:
         return True
 
 
-def _is_true(known: Entry, pod: Booking) -> bool:
+def _is_true(known: BookedPod, pod: Booking) -> bool:
     is_known_to_leave = pod.left is None or known.left is not None
     is_same = known.micros == pod.micros and known.owner == _owner(pod.owner, known)
     return known.is_confirmed and is_same and is_known_to_leave
 
 
-def _counts_for(entry: Entry, owner: Owner) -> bool:
+def _counts_for(entry: BookedPod, owner: ProvenOwner) -> bool:
     """Whether a pod is among those that its controller runs."""
     return entry.owner == owner.uid and entry.left is None
 
 
-def _owner(referred: str, entry: Entry | None) -> str:
+def _owner(referred: str, entry: BookedPod | None) -> str:
     """Return whose a running pod is. An owner reference is believed of pods that ran before the ledger knew them; of a
     booked pod only where its requester proved an owner then. A pod without one any more is still its old owner's, so
     that nobody makes room by taking labels off; one that another controller adopts is that one's."""

@@ -10,7 +10,7 @@ from webhook.kube import budget_ledgers
 from webhook.kube.reflector import Reflector
 from webhook.kube.rest import Rest
 from webhook.ledger.shared import SharedLedger
-from webhook.ledger.writer import Surroundings
+from webhook.ledger.writer import Dependencies
 
 
 def open_shared(
@@ -34,7 +34,7 @@ def open_shared(
     def is_absent() -> bool:
         return watched.state().phase == "absent"
 
-    around = Surroundings(
+    around = Dependencies(
         # One clock for all replicas: times that one of them writes are compared by another.
         now=lambda: writes.server_time() or now(),
         monotonic=time.monotonic,

@@ -12,12 +12,12 @@ from webhook.kube import client as api
 from webhook.kube.budget_ledgers import Ledgers
 from webhook.ledger import balance
 from webhook.ledger.escrow import Escrow
-from webhook.ledger.job import Job
-from webhook.ledger.local import LocalLedger
+from webhook.ledger.job import Waiter
+from webhook.ledger.local import ObservedPods
 from webhook.ledger.news import PodNews
-from webhook.ledger.sheet import Share, Sheet, Verdict
-from webhook.ledger.store import Outcome
-from webhook.ledger.writer import Surroundings, Writer
+from webhook.ledger.sheet import EscrowShare, LedgerState, ReservationResult
+from webhook.ledger.store import ReservationOutcome
+from webhook.ledger.writer import BatchWriter, Dependencies
 
 SYNC_SECONDS: Final = 10.0
 """How long a reconciling write may take."""
@@ -34,7 +34,7 @@ _log = logging.getLogger("podgate.ledger")
 
 
 class _Seen(NamedTuple):
-    share: Share
+    share: EscrowShare
     since: float
 
 
@@ -44,9 +44,9 @@ class Reconciler:
     def __init__(
         self,
         ledgers: Ledgers,
-        around: Surroundings,
-        writer: Writer,
-        local: LocalLedger,
+        around: Dependencies,
+        writer: BatchWriter,
+        local: ObservedPods,
         escrow: Escrow,
         ttl: timedelta,
     ) -> None:
@@ -64,13 +64,13 @@ class Reconciler:
         self._local = local
         self._escrow = escrow
         self._ttl = ttl
-        self._followed: Mapping[str, balance.Terms] | None = None
+        self._followed: Mapping[str, balance.BudgetTerms] | None = None
         self._kept: frozenset[str] = frozenset()
         self._unused: dict[str, datetime] = {}
         self._shares: dict[tuple[str, str], _Seen] = {}
         self._news = PodNews(around.sees_pods, around.monotonic)
 
-    def follow(self, budgets: Mapping[str, balance.Terms], kept: Iterable[str] = ()) -> None:
+    def follow(self, budgets: Mapping[str, balance.BudgetTerms], kept: Iterable[str] = ()) -> None:
         """Keep a ledger for exactly these budgets; see `SharedLedger.follow`."""
         self._followed, self._kept = dict(budgets), frozenset(kept)
 
@@ -94,17 +94,17 @@ class Reconciler:
             is_done = threading.Event()
             waiting.append(is_done)
             until = self._around.monotonic() + SYNC_SECONDS
-            self._writer.submit(budget, Job(change, until, lambda _job, _verdict, done=is_done: done.set()))  # type: ignore[misc]  # of this turn
+            self._writer.submit(budget, Waiter(change, until, lambda _job, _verdict, done=is_done: done.set()))  # type: ignore[misc]  # of this turn
         for is_done in waiting:
             is_done.wait(seconds)
         self._clear(followed, leads)
 
-    def _gone(self, budget: str) -> Mapping[str, Share]:
+    def _gone(self, budget: str) -> Mapping[str, EscrowShare]:
         """Return the shares of replicas that have not written for a long time. No clock but our own is believed."""
         copy = self._writer.copies.get(budget)
         shares = copy.sheet.shares if copy is not None and copy.sheet is not None else {}
         now = self._around.monotonic()
-        gone: dict[str, Share] = {}
+        gone: dict[str, EscrowShare] = {}
         seen: dict[tuple[str, str], _Seen] = {}
         for holder, share in shares.items():
             before = self._shares.get((budget, holder))
@@ -119,21 +119,21 @@ class Reconciler:
     def _true(
         self,
         budget: str,
-        terms: balance.Terms,
+        terms: balance.BudgetTerms,
         counted: datetime,
         ttl: timedelta,
-        gone: Mapping[str, Share],
-        sheet: Sheet,
+        gone: Mapping[str, EscrowShare],
+        sheet: LedgerState,
         now: datetime,
-    ) -> Verdict:
+    ) -> ReservationResult:
         spent = sheet.spent(terms.period, terms.begins_on, now)
         limit = balance.rate_limit(terms, spent=spent, now=now)
         running = self._local.running(budget, sheet.reservations)
         still = {holder for holder, share in gone.items() if sheet.shares.get(holder) == share}
         sheet.recount(running, self._local.whereabouts, limit, counted, ttl, still)
-        return Verdict(Outcome(accepted=True), changed=sheet.is_changed)
+        return ReservationResult(ReservationOutcome(accepted=True), changed=sheet.is_changed)
 
-    def _clear(self, followed: Mapping[str, balance.Terms], leads: Callable[[], bool]) -> None:
+    def _clear(self, followed: Mapping[str, balance.BudgetTerms], leads: Callable[[], bool]) -> None:
         """Delete the ledgers of budgets that have been gone for a while."""
         now = self._around.now()
         found = self._writer.copies.all()

@@ -31,16 +31,16 @@ from typing import Final
 
 from webhook.kube.budget_ledgers import Ledgers
 from webhook.ledger import balance
-from webhook.ledger.copies import Copies, Copy
-from webhook.ledger.errand import Booked, Errand
+from webhook.ledger.copies import CachedLedger, LedgerCache
+from webhook.ledger.errand import Booked, MultiBudgetReservation
 from webhook.ledger.escrow import Escrow, asks
-from webhook.ledger.job import Job
-from webhook.ledger.local import LocalLedger
+from webhook.ledger.job import Waiter
+from webhook.ledger.local import ObservedPods
 from webhook.ledger.news import PodNews
 from webhook.ledger.reconciling import SYNC_SECONDS, UNUSED, Reconciler
-from webhook.ledger.sheet import Ask, Reservation, Sheet, Verdict
-from webhook.ledger.store import Booking, Charge, LedgerError, Outcome, Owner
-from webhook.ledger.writer import Surroundings, Writer
+from webhook.ledger.sheet import LedgerState, Reservation, ReservationRequest, ReservationResult
+from webhook.ledger.store import Booking, Charge, LedgerError, ProvenOwner, ReservationOutcome
+from webhook.ledger.writer import BatchWriter, Dependencies
 
 __all__ = ["UNUSED", "WAIT_SECONDS", "SharedLedger"]
 
@@ -56,7 +56,7 @@ _CLOSE_SECONDS: Final = 1.0
 class SharedLedger:
     """A `LedgerStore` and `Begins` that all replicas share. All methods may be called from any thread."""
 
-    def __init__(self, ledgers: Ledgers, around: Surroundings, *, ttl: timedelta) -> None:
+    def __init__(self, ledgers: Ledgers, around: Dependencies, *, ttl: timedelta) -> None:
         """Args:
         ledgers: where they are kept.
         around: clocks and news.
@@ -65,29 +65,31 @@ class SharedLedger:
         self._ledgers = ledgers
         self._around = around
         self._ttl = ttl
-        self._local = LocalLedger(clock=around.now, ttl=ttl)
+        self._local = ObservedPods(clock=around.now, ttl=ttl)
         self._news = PodNews(around.sees_pods, around.monotonic)
         # Never that of an earlier process of the same name: what that one has booked is not known here.
         self._escrow = Escrow(around.holder or secrets.token_hex(4), around.monotonic)
-        self.copies = Copies(self._local, self._escrow)
+        self.copies = LedgerCache(self._local, self._escrow)
         """What the watch of the ledgers keeps in step."""
         self.copies.on_news = self._heard
-        self._writer = Writer(ledgers, around, self._local, self._escrow, self.copies, ttl)
+        self._writer = BatchWriter(ledgers, around, self._local, self._escrow, self.copies, ttl)
         self._reconciler = Reconciler(ledgers, around, self._writer, self._local, self._escrow, ttl)
         self.tally = self._writer.tally
         """What was done, for metrics."""
         self._yielding: set[str] = set()
-        self._terms: Mapping[str, balance.Terms] = {}
+        self._terms: Mapping[str, balance.BudgetTerms] = {}
         """Of the budgets that are followed."""
 
     # --- LedgerStore ------------------------------------------------------------------------------------------------
 
-    def reserve(self, key: str, micros: int, charges: Sequence[Charge], owner: Owner | None = None) -> Outcome:
+    def reserve(
+        self, key: str, micros: int, charges: Sequence[Charge], owner: ProvenOwner | None = None
+    ) -> ReservationOutcome:
         """Book a pod and wait for the outcome; see `LedgerStore.reserve`."""
-        answers: list[Outcome | LedgerError] = []
+        answers: list[ReservationOutcome | LedgerError] = []
         is_done = threading.Event()
 
-        def done(answer: Outcome | LedgerError) -> None:
+        def done(answer: ReservationOutcome | LedgerError) -> None:
             answers.append(answer)
             is_done.set()
 
@@ -102,16 +104,16 @@ class SharedLedger:
         key: str,
         micros: int,
         charges: Sequence[Charge],
-        owner: Owner | None,
+        owner: ProvenOwner | None,
         *,
         seconds: float,
-        done: Callable[[Outcome | LedgerError], None],
-    ) -> Callable[[], Outcome | LedgerError]:
+        done: Callable[[ReservationOutcome | LedgerError], None],
+    ) -> Callable[[], ReservationOutcome | LedgerError]:
         """Begin to book a pod; see `Begins.begin`."""
         if micros < 0:
             raise ValueError(f"a rate of {micros} is below zero; a pod cannot earn money")
         if self._around.is_absent():
-            answer: Outcome | LedgerError
+            answer: ReservationOutcome | LedgerError
             try:
                 answer = self._local.memory.reserve(key, micros, charges, owner)
             except LedgerError as error:
@@ -120,11 +122,13 @@ class SharedLedger:
             return lambda: answer
         by_name = {charge.budget: charge for charge in reversed(charges)}
         ordered = [by_name[name] for name in sorted(by_name)]
-        errand = Errand(self, key, micros, ordered, owner, self._around.monotonic() + seconds * _MARGIN, done)
+        errand = MultiBudgetReservation(
+            self, key, micros, ordered, owner, self._around.monotonic() + seconds * _MARGIN, done
+        )
         errand.begin()
         return errand.give_up
 
-    def is_replacement(self, budget: str, micros: int, owner: Owner, *, without: str = "") -> bool:
+    def is_replacement(self, budget: str, micros: int, owner: ProvenOwner, *, without: str = "") -> bool:
         """Whether a new pod replaces what its controller was admitted with; see `LedgerStore.is_replacement`."""
         return self._local.memory.is_replacement(budget, micros, owner, without=without)
 
@@ -161,7 +165,7 @@ class SharedLedger:
         own = sheet.reservations.get(without) or pending.get(without)
         return rate - (own.rate if own is not None else self._local.runs(without, budget) or 0)
 
-    def spent(self, budget: str, period: balance.Period, begins_on: int = 1) -> int:
+    def spent(self, budget: str, period: balance.BudgetPeriod, begins_on: int = 1) -> int:
         """Return what a budget has spent in the current period; see `LedgerStore.spent`."""
         sheet, now = self._sheet(budget), self._around.now()
         if sheet is None:
@@ -187,7 +191,7 @@ class SharedLedger:
             {budget: self._greatest(budget, terms, now) for budget, terms in self._terms.items() if terms.refuses(now)}
         )
 
-    def _greatest(self, budget: str, terms: balance.Terms, now: datetime) -> int:
+    def _greatest(self, budget: str, terms: balance.BudgetTerms, now: datetime) -> int:
         spent = self.spent(budget, terms.period, terms.begins_on) if terms.basis == "monthEnd" else 0
         return balance.rate_limit(terms, spent=spent, now=now)
 
@@ -207,7 +211,7 @@ class SharedLedger:
 
     # --- more than a store does -------------------------------------------------------------------------------------
 
-    def follow(self, budgets: Mapping[str, balance.Terms], kept: Iterable[str] = ()) -> None:
+    def follow(self, budgets: Mapping[str, balance.BudgetTerms], kept: Iterable[str] = ()) -> None:
         """Keep a ledger for exactly these budgets.
 
         Args:
@@ -253,9 +257,9 @@ class SharedLedger:
     def _touch(self, budget: str, then: Callable[[], None]) -> None:
         """Write a ledger although nothing is to be booked."""
         until = self._around.monotonic() + SYNC_SECONDS
-        self._writer.submit(budget, Job(_nothing, until, lambda _job, _verdict: then()))
+        self._writer.submit(budget, Waiter(_nothing, until, lambda _job, _verdict: then()))
 
-    def _heard(self, copy: Copy) -> None:
+    def _heard(self, copy: CachedLedger) -> None:
         """Give back what is held, where another replica asks for room."""
         self._writer.answers.heard()
         budget, sheet = copy.stored.name, copy.sheet
@@ -296,17 +300,17 @@ class SharedLedger:
         self.flush(_CLOSE_SECONDS)
         self._writer.close()
 
-    def _sheet(self, budget: str) -> Sheet | None:
+    def _sheet(self, budget: str) -> LedgerState | None:
         copy = self.copies.get(budget)
         return copy.sheet if copy is not None and not self._around.is_absent() else None
 
     # --- what errands need ------------------------------------------------------------------------------------------
 
-    def submit(self, budget: str, job: Job) -> None:
+    def submit(self, budget: str, job: Waiter) -> None:
         """Put a job into the line of a budget."""
         self._writer.submit(budget, job)
 
-    def book_here(self, charge: Charge, key: str, micros: int, owner: Owner | None) -> Booked:
+    def book_here(self, charge: Charge, key: str, micros: int, owner: ProvenOwner | None) -> Booked:
         """Book a pod without a write, where that can be done; see `webhook.ledger.escrow`."""
         budget, sheet = charge.budget, self._sheet(charge.budget)
         known = self._escrow.pending(budget, key)
@@ -321,11 +325,13 @@ class SharedLedger:
         self._local.note(budget, {key: entry})
         return "booked"
 
-    def booking(self, charge: Charge, key: str, micros: int, owner: Owner | None) -> tuple[Callable[..., Verdict], Ask]:
+    def booking(
+        self, charge: Charge, key: str, micros: int, owner: ProvenOwner | None
+    ) -> tuple[Callable[..., ReservationResult], ReservationRequest]:
         """Return what books a pod in a copy of a ledger."""
-        ask = Ask(key, micros, charge.limit, _uid(owner), None, charge.namespace)
+        ask = ReservationRequest(key, micros, charge.limit, _uid(owner), None, charge.namespace)
 
-        def change(sheet: Sheet, now: datetime) -> Verdict:
+        def change(sheet: LedgerState, now: datetime) -> ReservationResult:
             live = self._local.runs(key, charge.budget)
             counted = self._local.counted_at
             if ask.owner and counted is not None and self._around.sees_pods():
@@ -341,10 +347,10 @@ class SharedLedger:
         if charge.limit is None or self._escrow.has_room(charge.budget, micros, partial(self._sheet, charge.budget)):
             done()
             return
-        ask = Ask("", micros, charge.limit)
+        ask = ReservationRequest("", micros, charge.limit)
         self._escrow.count(charge.budget, ask)
         self._escrow.count(charge.budget, ask)
-        self._writer.submit(charge.budget, Job(_nothing, until, lambda _job, _verdict: done(), holds=True))
+        self._writer.submit(charge.budget, Waiter(_nothing, until, lambda _job, _verdict: done(), holds=True))
 
     def give_back(self, budget: str, key: str, before: Reservation | None, until: float) -> None:
         """Undo a booking: put back what was there before."""
@@ -352,19 +358,19 @@ class SharedLedger:
             self._local.forget(key)
             return
 
-        def change(sheet: Sheet, now: datetime) -> Verdict:
+        def change(sheet: LedgerState, now: datetime) -> ReservationResult:
             sheet.give_back(key, before, now)
-            return Verdict(Outcome(accepted=True), changed=sheet.is_changed)
+            return ReservationResult(ReservationOutcome(accepted=True), changed=sheet.is_changed)
 
-        def told(_job: Job, answer: Verdict | LedgerError) -> None:
+        def told(_job: Waiter, answer: ReservationResult | LedgerError) -> None:
             # Not before: until then every version of the ledger brings it to mind again.
-            if before is None and isinstance(answer, Verdict):
+            if before is None and isinstance(answer, ReservationResult):
                 self._local.forget(key)
 
         # It may take a little longer than the review; what is not given back expires.
-        self._writer.submit(budget, Job(change, until + SYNC_SECONDS, told))
+        self._writer.submit(budget, Waiter(change, until + SYNC_SECONDS, told))
 
-    def late(self, budget: str, job: Job) -> Verdict | LedgerError:
+    def late(self, budget: str, job: Waiter) -> ReservationResult | LedgerError:
         """Return what is to be said of a job that nobody can wait for any more."""
         self.tally.count("expired")
         return job.late(self._sheet(budget), is_slow=self.is_slow)
@@ -378,9 +384,9 @@ class SharedLedger:
         return self._local.whereabouts(key) == "unknown"
 
 
-def _nothing(_sheet: Sheet, _now: datetime) -> Verdict:
-    return Verdict(Outcome(accepted=True))
+def _nothing(_sheet: LedgerState, _now: datetime) -> ReservationResult:
+    return ReservationResult(ReservationOutcome(accepted=True))
 
 
-def _uid(owner: Owner | None) -> str:
+def _uid(owner: ProvenOwner | None) -> str:
     return owner.uid if owner is not None else ""

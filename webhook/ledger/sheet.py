@@ -15,8 +15,8 @@ from collections.abc import Callable, Container, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
-from webhook.ledger.balance import Period, Spending
-from webhook.ledger.store import Outcome
+from webhook.ledger.balance import BudgetPeriod, Spending
+from webhook.ledger.store import ReservationOutcome
 
 MOST_RESERVATIONS: Final = 2_000
 """Pods of one budget and one namespace that are being created at a time, so that no tenant fills what all share."""
@@ -66,7 +66,7 @@ class Reservation(NamedTuple):
         return self.rate - self.held
 
 
-class Share(NamedTuple):
+class EscrowShare(NamedTuple):
     """Room that a replica holds: pods that it books from it are not in the ledger yet."""
 
     rate: int
@@ -75,7 +75,7 @@ class Share(NamedTuple):
     """When it was written last: who lives writes it again and again."""
 
 
-class Ask(NamedTuple):
+class ReservationRequest(NamedTuple):
     """One pod that wants room in one budget."""
 
     key: str
@@ -88,7 +88,7 @@ class Ask(NamedTuple):
     namespace: str = ""
 
 
-class Running(NamedTuple):
+class RunningPod(NamedTuple):
     """What the pods that run cost a budget."""
 
     total: int
@@ -99,10 +99,10 @@ class Running(NamedTuple):
     """Those of them that have none and were seen first within `COVERED`: they may be part of a share."""
 
 
-class Verdict(NamedTuple):
-    """What became of an `Ask`."""
+class ReservationResult(NamedTuple):
+    """What became of an `ReservationRequest`."""
 
-    outcome: Outcome
+    outcome: ReservationOutcome
     changed: bool = False
     before: Reservation | None = None
     """Where it changed something: the reservation that was there."""
@@ -116,7 +116,7 @@ class Restored(NamedTuple):
     at: datetime
 
 
-class Sheet:
+class LedgerState:
     """A working copy of one ledger."""
 
     __slots__ = (
@@ -139,7 +139,7 @@ class Sheet:
         reservations: Mapping[str, Reservation],
         spending: Spending,
         restored: Restored | None = None,
-        shares: Mapping[str, Share] | None = None,
+        shares: Mapping[str, EscrowShare] | None = None,
     ) -> None:
         self.confirmed = confirmed
         self.replacement = replacement
@@ -156,15 +156,17 @@ class Sheet:
         self._beside = sum(each.added for each in self.reservations.values() if each.is_replacement)
 
     @classmethod
-    def counted(cls, confirmed: int, now: datetime) -> "Sheet":
+    def counted(cls, confirmed: int, now: datetime) -> "LedgerState":
         """Return the first sheet of a budget: what runs costs so much, and nothing was spent yet."""
         made = cls(confirmed, 0, {}, Spending(now.astimezone(UTC)))
         made.is_changed = True
         return made
 
-    def copy(self) -> "Sheet":
+    def copy(self) -> "LedgerState":
         """Return a copy that counts as unchanged."""
-        return Sheet(self.confirmed, self.replacement, self.reservations, self.spending, self.restored, self.shares)
+        return LedgerState(
+            self.confirmed, self.replacement, self.reservations, self.spending, self.restored, self.shares
+        )
 
     @property
     def rate(self) -> int:
@@ -186,11 +188,11 @@ class Sheet:
         """The part that the budget itself had room for, or that it was found with."""
         return self.rate - self.beside
 
-    def spent(self, period: Period, begins_on: int, now: datetime) -> int:
+    def spent(self, period: BudgetPeriod, begins_on: int, now: datetime) -> int:
         """Return what was spent in the period that `now` is in, micro-units; see `balance.period_bounds`."""
         return self.spending.advanced(self.known, now).micros(period, now, begins_on)
 
-    def reserve(self, ask: Ask, replaces: Callable[[int], bool], now: datetime) -> Verdict:
+    def reserve(self, ask: ReservationRequest, replaces: Callable[[int], bool], now: datetime) -> ReservationResult:
         """Give a pod room, or refuse it.
 
         Args:
@@ -202,20 +204,24 @@ class Sheet:
         own = had.rate if had is not None else ask.live or 0
         is_known = had is not None or ask.live is not None
         if own == ask.micros and (is_known or not ask.micros):
-            return Verdict(Outcome(accepted=True))
+            return ReservationResult(ReservationOutcome(accepted=True))
         others = self.rate - own
         is_replacement = had.is_replacement if had is not None else False
         if ask.limit is not None and others + ask.micros > ask.limit and ask.micros > own:
             if not replaces(own):
-                return Verdict(Outcome(accepted=False, budget="", committed=others, limit=ask.limit))
+                return ReservationResult(
+                    ReservationOutcome(accepted=False, budget="", committed=others, limit=ask.limit)
+                )
             is_replacement = True
         if had is None and ask.live is not None and ask.micros < ask.live:
-            return Verdict(Outcome(accepted=True))  # What gets cheaper is booked once it is seen to be so.
+            return ReservationResult(
+                ReservationOutcome(accepted=True)
+            )  # What gets cheaper is booked once it is seen to be so.
         if had is None and self.is_crowded(ask.namespace):
             return self._crowded(ask, others)
         held = had.held if had is not None else ask.live or 0
         self.put(ask.key, Reservation(ask.micros, now, ask.owner, is_replacement, held, ask.namespace), now)
-        return Verdict(Outcome(accepted=True), changed=True, before=had)
+        return ReservationResult(ReservationOutcome(accepted=True), changed=True, before=had)
 
     def give_back(self, key: str, before: Reservation | None, now: datetime) -> None:
         """Undo a reservation: put back what was there before it."""
@@ -240,7 +246,7 @@ class Sheet:
         before = self.shares.pop(holder, None)
         self.shared += (rate or 0) - (before.rate if before is not None else 0)
         if rate is not None:
-            self.shares[holder] = Share(rate, now)
+            self.shares[holder] = EscrowShare(rate, now)
 
     def is_crowded(self, namespace: str) -> bool:
         """Whether no further pod of a namespace can be noted."""
@@ -253,7 +259,7 @@ class Sheet:
 
     def recount(
         self,
-        running: Running,
+        running: RunningPod,
         whereabouts: Callable[[str], Whereabouts],
         limit: int | None,
         counted: datetime,
@@ -308,11 +314,11 @@ class Sheet:
         self._beside = sum(each.added for each in kept.values() if each.is_replacement)
         self.is_changed = True
 
-    def _crowded(self, ask: Ask, others: int) -> Verdict:
+    def _crowded(self, ask: ReservationRequest, others: int) -> ReservationResult:
         if ask.limit is None:
-            return Verdict(Outcome(accepted=True))  # It is counted once it is seen.
+            return ReservationResult(ReservationOutcome(accepted=True))  # It is counted once it is seen.
         why = f"{len(self.reservations)} pods that it pays for are being created at this moment, too many of them here"
-        return Verdict(Outcome(accepted=False, committed=others, limit=ask.limit, reason=why))
+        return ReservationResult(ReservationOutcome(accepted=False, committed=others, limit=ask.limit, reason=why))
 
     def put(self, key: str, new: Reservation | None, now: datetime) -> None:
         """Set the reservation of a pod, or remove it."""

@@ -28,7 +28,7 @@ class BudgetStanding(NamedTuple):
     """When the period began."""
 
 
-def standing(name: str, terms: balance.Terms, ledger: LedgerStore, now: datetime) -> BudgetStanding:
+def standing(name: str, terms: balance.BudgetTerms, ledger: LedgerStore, now: datetime) -> BudgetStanding:
     """Return how a budget stands.
 
     Args:
@@ -43,7 +43,7 @@ def standing(name: str, terms: balance.Terms, ledger: LedgerStore, now: datetime
     return standing_of(terms, ledger.committed(name), ledger.spent(name, terms.period, terms.begins_on), now)
 
 
-def standing_of(terms: balance.Terms, rate: int, spent: int, now: datetime) -> BudgetStanding:
+def standing_of(terms: balance.BudgetTerms, rate: int, spent: int, now: datetime) -> BudgetStanding:
     """Return how a budget stands of which so much is committed and spent; arguments as the fields of the result."""
     used = balance.used(terms, rate, spent=spent, now=now)
     forecast = balance.used(terms._replace(basis="monthEnd"), rate, spent=spent, now=now)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from webhook.ledger.balance import Period
+from webhook.ledger.balance import BudgetPeriod
 
 
 class LedgerError(RuntimeError):
@@ -22,7 +22,7 @@ class Charge(NamedTuple):
     """Of the pod: how many pods may be on their way at a time is bounded for each."""
 
 
-class Place(NamedTuple):
+class ControllerKey(NamedTuple):
     """Where a controller is found."""
 
     namespace: str
@@ -30,7 +30,7 @@ class Place(NamedTuple):
     name: str
 
 
-class Owner(NamedTuple):
+class ProvenOwner(NamedTuple):
     """The controller of a pod, as the requester and the owner reference prove it."""
 
     uid: str
@@ -40,11 +40,11 @@ class Owner(NamedTuple):
     is_of_pods: bool = False
     """Whether that surge is a number of pods at the price of the new one. Of pods that are dearer than the approved
     ones there is no surge, for what is dearer in the end is no replacement."""
-    place: Place | None = None
+    place: ControllerKey | None = None
     """Where it is found."""
 
 
-class Outcome(NamedTuple):
+class ReservationOutcome(NamedTuple):
     """What became of a reservation."""
 
     accepted: bool
@@ -68,26 +68,28 @@ class Booking(NamedTuple):
     """UID of its controller; empty where it has none."""
     left: datetime | None = None
     """Since when it is being deleted, so that its controller may replace it; None where it is not."""
-    place: Place | None = None
+    place: ControllerKey | None = None
     """Where that controller is found."""
 
 
-class Pods(Iterable[Booking]):
+class PodCount(Iterable[Booking]):
     """A count of the pods that run, and of what their controllers want."""
 
     @abstractmethod
-    def wanted(self, uid: str, place: Place) -> int | None:
+    def wanted(self, uid: str, place: ControllerKey) -> int | None:
         """Return how many pods a controller wants: 0 where it is gone, None where that cannot be told."""
 
 
-class Books(Protocol):
+class Reserver(Protocol):
     """What takes the money for an admitted pod."""
 
-    def reserve(self, key: str, micros: int, charges: Sequence[Charge], owner: Owner | None = None) -> Outcome:
+    def reserve(
+        self, key: str, micros: int, charges: Sequence[Charge], owner: ProvenOwner | None = None
+    ) -> ReservationOutcome:
         """Book a pod, see `LedgerStore.reserve`."""
 
 
-class Begins(Protocol):
+class AsyncReserver(Protocol):
     """A ledger that books elsewhere, so that who asks need not hold a thread while it waits."""
 
     def begin(
@@ -95,11 +97,11 @@ class Begins(Protocol):
         key: str,
         micros: int,
         charges: Sequence[Charge],
-        owner: Owner | None,
+        owner: ProvenOwner | None,
         *,
         seconds: float,
-        done: Callable[["Outcome | LedgerError"], None],
-    ) -> Callable[[], "Outcome | LedgerError"]:
+        done: Callable[["ReservationOutcome | LedgerError"], None],
+    ) -> Callable[[], "ReservationOutcome | LedgerError"]:
         """Begin to book a pod as `LedgerStore.reserve` does.
 
         Args:
@@ -118,7 +120,9 @@ class Begins(Protocol):
 class LedgerStore(Protocol):
     """A ledger. Keys are pod UIDs: a validating webhook sees the UID that the stored pod will have."""
 
-    def reserve(self, key: str, micros: int, charges: Sequence[Charge], owner: Owner | None = None) -> Outcome:
+    def reserve(
+        self, key: str, micros: int, charges: Sequence[Charge], owner: ProvenOwner | None = None
+    ) -> ReservationOutcome:
         """Book a pod against all of its budgets, or against none.
 
         Booking a key again replaces what it had: the same values change nothing, other values are a resize or a move
@@ -129,7 +133,7 @@ class LedgerStore(Protocol):
             LedgerError: nothing could be written.
         """
 
-    def is_replacement(self, budget: str, micros: int, owner: Owner, *, without: str = "") -> bool:
+    def is_replacement(self, budget: str, micros: int, owner: ProvenOwner, *, without: str = "") -> bool:
         """Whether a new pod of this rate stays within what its controller was admitted with, and its surge.
 
         Args:
@@ -158,7 +162,7 @@ class LedgerStore(Protocol):
     def replacement(self, budget: str) -> int:
         """Return the part of `committed` that was let in beyond the budget, because it replaced what ran already."""
 
-    def spent(self, budget: str, period: Period, begins_on: int = 1) -> int:
+    def spent(self, budget: str, period: BudgetPeriod, begins_on: int = 1) -> int:
         """Return what a budget has spent in the current period as far as the ledger has seen, in micro-units.
 
         Args:
@@ -171,7 +175,7 @@ class LedgerStore(Protocol):
         """Replace what is known of running pods by the truth. Reservations of pods not seen yet stay.
 
         Args:
-            pods: those that run. `Pods` also tell what their controllers want, see `wants`.
+            pods: those that run. `PodCount` also tell what their controllers want, see `wants`.
         """
 
     def unchanged(self) -> None:

@@ -7,10 +7,10 @@ from typing import Final, Literal
 BUCKETS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Seconds of one write."""
 
-Outcome = Literal["conflict", "failed", "expired"]
+WriteOutcome = Literal["conflict", "failed", "expired"]
 
 
-class Tally:
+class LedgerMetrics:
     """Counts. Several threads count; one that is lost at times does no harm to a rate."""
 
     def __init__(self) -> None:
@@ -27,6 +27,6 @@ class Tally:
         self.durations[bisect_left(BUCKETS, seconds)] += 1
         self.seconds += seconds
 
-    def count(self, outcome: Outcome) -> None:
+    def count(self, outcome: WriteOutcome) -> None:
         """Count a write that was not."""
         self.writes[outcome] += 1

@@ -15,17 +15,17 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from webhook.kube import client as api
-from webhook.kube.budget_ledgers import Ledgers, Stored, is_newer
+from webhook.kube.budget_ledgers import Ledgers, StoredLedger, is_newer
 from webhook.ledger import _wire
 from webhook.ledger.answers import Answers
-from webhook.ledger.copies import Copies, Copy
+from webhook.ledger.copies import CachedLedger, LedgerCache
 from webhook.ledger.escrow import Escrow
-from webhook.ledger.job import Job, tell
-from webhook.ledger.lanes import Execute, Lanes, Threads
-from webhook.ledger.local import LocalLedger
-from webhook.ledger.sheet import MOST_IN_ALL, Restored, Share, Sheet, Verdict
+from webhook.ledger.job import Waiter, tell
+from webhook.ledger.lanes import Execute, KeyedWorkQueue, Threads
+from webhook.ledger.local import ObservedPods
+from webhook.ledger.sheet import MOST_IN_ALL, EscrowShare, LedgerState, ReservationResult, Restored
 from webhook.ledger.store import LedgerError
-from webhook.ledger.tally import Tally
+from webhook.ledger.tally import LedgerMetrics
 
 _FIRST_PAUSE: Final = 0.004
 _LONGEST_PAUSE: Final = 0.03
@@ -42,7 +42,7 @@ _UNCERTAIN: Final = frozenset({0, 429, 500, 502, 503, 504})
 _log = logging.getLogger("podgate.ledger")
 
 
-class Surroundings(NamedTuple):
+class Dependencies(NamedTuple):
     """What a shared ledger needs of the process around it."""
 
     now: Callable[[], datetime]
@@ -64,18 +64,24 @@ class Surroundings(NamedTuple):
 class _Attempt(NamedTuple):
     """What came of one look at a ledger."""
 
-    told: Sequence[tuple[Job, Verdict]] = ()
-    waiting: Sequence[Job] = ()
+    told: Sequence[tuple[Waiter, ReservationResult]] = ()
+    waiting: Sequence[Waiter] = ()
     """Those that wait until others give back what they hold."""
     must_read: bool = False
     """Whether all have to be judged by what the API server has now."""
 
 
-class Writer:
+class BatchWriter:
     """Changes ledgers in threads of its own. May be used from any thread."""
 
     def __init__(
-        self, ledgers: Ledgers, around: Surroundings, local: LocalLedger, escrow: Escrow, copies: Copies, ttl: timedelta
+        self,
+        ledgers: Ledgers,
+        around: Dependencies,
+        local: ObservedPods,
+        escrow: Escrow,
+        copies: LedgerCache,
+        ttl: timedelta,
     ) -> None:
         """Args:
         ledgers: where they are kept.
@@ -91,17 +97,17 @@ class Writer:
         self._escrow = escrow
         self._ttl = ttl
         self.copies = copies
-        self.tally = Tally()
+        self.tally = LedgerMetrics()
         self.answers = Answers(around.monotonic)
         """Whether the API server answers."""
         self._contended: dict[str, float] = {}
         self._last_seconds = 0.0
-        self._tried: dict[str, Copy] = {}
+        self._tried: dict[str, CachedLedger] = {}
         """What the last attempt went by."""
         self._threads = Threads() if around.execute is None else None
-        self._lanes: Lanes[Job] = Lanes(self._serve, around.execute or self._threads or Threads())
+        self._lanes: KeyedWorkQueue[Waiter] = KeyedWorkQueue(self._serve, around.execute or self._threads or Threads())
 
-    def submit(self, budget: str, job: Job) -> None:
+    def submit(self, budget: str, job: Waiter) -> None:
         """Let a job wait for the next write of a ledger."""
         self._lanes.put(budget, job)
 
@@ -110,9 +116,9 @@ class Writer:
         if self._threads is not None:
             self._threads.close()
 
-    def _serve(self, budget: str, take: Callable[[], list[Job]]) -> None:
+    def _serve(self, budget: str, take: Callable[[], list[Waiter]]) -> None:
         """Serve the line of a budget until nobody waits; runs in a thread of the lanes."""
-        jobs: list[Job] = []
+        jobs: list[Waiter] = []
         faults = 0
         is_old = False
         while True:
@@ -151,7 +157,7 @@ class Writer:
                 else:
                     self._let_others(budget)
 
-    def _lost(self, budget: str, jobs: Iterable[Job]) -> bool:
+    def _lost(self, budget: str, jobs: Iterable[Waiter]) -> bool:
         """Know that another replica was faster; return whether the newer ledger has to be read."""
         self.answers.came()
         self.tally.count("conflict")
@@ -165,7 +171,7 @@ class Writer:
         newest = self.copies.get(budget)
         return tried is None or newest is None or not is_newer(newest.stored, tried.stored)
 
-    def _attempt(self, budget: str, jobs: Sequence[Job], *, read: bool) -> _Attempt:
+    def _attempt(self, budget: str, jobs: Sequence[Waiter], *, read: bool) -> _Attempt:
         """Judge all jobs and write once."""
         is_live, copy = self._newest(budget, read=read)
         self._tried[budget] = copy
@@ -190,7 +196,7 @@ class Writer:
             self._escrow.not_written(budget)
         return _Attempt([(job, verdict) for job, verdict in judged if job not in waiting], waiting)
 
-    def _newest(self, budget: str, *, read: bool) -> tuple[bool, Copy]:
+    def _newest(self, budget: str, *, read: bool) -> tuple[bool, CachedLedger]:
         copy = None if read else self.copies.get(budget)
         if copy is not None:
             return False, copy
@@ -201,7 +207,7 @@ class Writer:
         self.answers.heard()
         return True, self.copies.adopt(stored)
 
-    def _write(self, before: Stored, sheet: Sheet, keys: frozenset[str], now: datetime) -> None:
+    def _write(self, before: StoredLedger, sheet: LedgerState, keys: frozenset[str], now: datetime) -> None:
         status = _wire.encode(sheet, now)
         started = self._around.monotonic()
         self.answers.asked()
@@ -222,7 +228,7 @@ class Writer:
         self._escrow.written(before.name, keys, started)
         self.answers.written()
 
-    def _made_anew(self, copy: Copy, now: datetime) -> Sheet:
+    def _made_anew(self, copy: CachedLedger, now: datetime) -> LedgerState:
         """Return a ledger made of the pods that run, of reservations that are left, and of what was spent."""
         if self._local.counted_at is None:
             raise LedgerError("the pods that run were not counted yet")
@@ -233,7 +239,7 @@ class Writer:
         left = dict(islice(left.items(), MOST_IN_ALL))
         running = self._local.running(budget, left)
         began = min((each.at for each in self._escrow.all_pending(budget).values()), default=now)
-        spent = last.spending.advanced(last.known, now) if last is not None else Sheet.counted(0, began).spending
+        spent = last.spending.advanced(last.known, now) if last is not None else LedgerState.counted(0, began).spending
         restored: Restored | None = None
         if copy.damage or last is not None:
             reason = "EditedByHand" if copy.damage else "Deleted"
@@ -245,15 +251,15 @@ class Writer:
             self.tally.restored[reason] += 1
             _log.warning("budget %s: %s", budget, message)
         reservations = {key: each._replace(held=0) for key, each in left.items()}
-        made = Sheet(running.total, 0, reservations, spent, restored, shares)
+        made = LedgerState(running.total, 0, reservations, spent, restored, shares)
         # What of this is still to be counted is judged as at any other time.
         made.recount(running, self._local.whereabouts, None, now, self._ttl)
         made.is_changed = True
         return made
 
-    def _in_time(self, budget: str, jobs: Iterable[Job]) -> list[Job]:
+    def _in_time(self, budget: str, jobs: Iterable[Waiter]) -> list[Waiter]:
         now = self._around.monotonic()
-        left: list[Job] = []
+        left: list[Waiter] = []
         for job in jobs:
             if now < job.until:
                 left.append(job)
@@ -262,11 +268,11 @@ class Writer:
                 self._tell_late(budget, job)
         return left
 
-    def _tell_late(self, budget: str, job: Job) -> None:
+    def _tell_late(self, budget: str, job: Waiter) -> None:
         copy = self.copies.get(budget)
         tell(job, job.late(copy.sheet if copy is not None else None, is_slow=self.answers.is_slow))
 
-    def _give_up(self, budget: str, jobs: Sequence[Job], reason: str) -> None:
+    def _give_up(self, budget: str, jobs: Sequence[Waiter], reason: str) -> None:
         """End what waits, as at the end of its time where time is all that was the matter."""
         if not self.answers.is_slow:
             self._fail(jobs, reason)
@@ -274,7 +280,7 @@ class Writer:
         for job in jobs:
             self._tell_late(budget, job)
 
-    def _fail(self, jobs: Iterable[Job], reason: str) -> None:
+    def _fail(self, jobs: Iterable[Waiter], reason: str) -> None:
         for job in jobs:
             tell(job, LedgerError(reason))
 
@@ -305,7 +311,7 @@ class Writer:
         self._around.sleep(longest * (0.25 + 0.75 * self._around.random()))
 
 
-def _must_tell(before: Share | None, after: Share | None, *, holds: bool) -> bool:
+def _must_tell(before: EscrowShare | None, after: EscrowShare | None, *, holds: bool) -> bool:
     """Whether what a replica holds has to be written although nothing else is: it gives back, asks, or asks no more."""
     had, has = (each.rate if each is not None else None for each in (before, after))
     return had != has and (holds or not has)

@@ -13,7 +13,7 @@ from webhook.cluster.snapshot import cluster_pod
 from webhook.cluster.view import ClaimUser, View
 from webhook.kube.objects import Pod
 
-_Claim = tuple[str, str]
+_ClaimName = tuple[str, str]
 """Namespace and name."""
 
 
@@ -50,7 +50,7 @@ class Admitted:
         self._number = 0
         self._looked_at = _NOBODY
         self._claims = _NO_CLAIMS, _NO_CLAIMS
-        self._users: tuple[dict[_Claim, list[_User]], dict[_Claim, list[_User]]] = {}, {}
+        self._users: tuple[dict[_ClaimName, list[_User]], dict[_ClaimName, list[_User]]] = {}, {}
         """Of ResourceClaims, and of persistent volume claims."""
 
     @property
@@ -104,7 +104,7 @@ class Admitted:
             return payer
         return next((each.uid for each in self._before(self._users[1], (namespace, name))), None)
 
-    def _before(self, users: Mapping[_Claim, list[_User]], claim: _Claim) -> Iterator[_User]:
+    def _before(self, users: Mapping[_ClaimName, list[_User]], claim: _ClaimName) -> Iterator[_User]:
         """Yield the pods of the input that used a claim before the one that is looked at."""
         for each in users.get(claim, ()):
             if each.is_same(self._looked_at):

@@ -17,7 +17,7 @@ import msgspec
 from webhook.admission import request as requests
 from webhook.admission import subject as subjects
 from webhook.admission.matching import trusts_runtime
-from webhook.admission.review import Surroundings, what_speaks_for
+from webhook.admission.review import Environment, what_speaks_for
 from webhook.cluster.view import View
 from webhook.guardrails import _money
 from webhook.kube.manifests import Manifest, ManifestError
@@ -26,7 +26,7 @@ from webhook.kube.quantity import QuantityError
 from webhook.kube.type_errors import explain
 from webhook.offline import judged
 from webhook.offline.admitted import Admitted
-from webhook.offline.formats.result import Change, Compared, Comparison, Range, difference
+from webhook.offline.formats.result import Compared, Comparison, PatchChange, Range, difference
 from webhook.pricing import money
 
 _NOTHING = Range(Decimal(0), Decimal(0))
@@ -38,7 +38,7 @@ Key = tuple[str, str, str]
 """(kind, namespace, name)"""
 
 
-class Priced(NamedTuple):
+class ComparedWorkload(NamedTuple):
     """What one workload, or one pod that nobody owns, costs a month as written."""
 
     cost: Range
@@ -78,8 +78,8 @@ def allowance(text: str, floor: str | None, currency: str) -> Allowance:
 
 
 def price_all(
-    found: Iterable[Manifest | ManifestError], around: Surroundings, namespace: str
-) -> tuple[dict[Key, Priced], list[ManifestError]]:
+    found: Iterable[Manifest | ManifestError], around: Environment, namespace: str
+) -> tuple[dict[Key, ComparedWorkload], list[ManifestError]]:
     """Price the objects of one set.
 
     Args:
@@ -90,8 +90,8 @@ def price_all(
     Returns:
         The prices, pods beside their workload left out, and what could not be priced.
     """
-    prices: dict[Key, Priced] = {}
-    owned: list[tuple[Key, Key, Priced]] = []
+    prices: dict[Key, ComparedWorkload] = {}
+    owned: list[tuple[Key, Key, ComparedWorkload]] = []
     errors: list[ManifestError] = []
     admitted = Admitted(around.view)
     around = around._replace(view=admitted.view)
@@ -126,7 +126,9 @@ def price_all(
     return prices, errors
 
 
-def compare(before: dict[Key, Priced], after: dict[Key, Priced], allowed: Allowance | None) -> Comparison:
+def compare(
+    before: dict[Key, ComparedWorkload], after: dict[Key, ComparedWorkload], allowed: Allowance | None
+) -> Comparison:
     """Compare two sets; what costs the same is counted only."""
     changes: list[Compared] = []
     for key in sorted(before.keys() | after.keys()):
@@ -162,7 +164,7 @@ def _subject(item: Manifest, view: View, namespace: str) -> subjects.Subject | N
     return None if isinstance(subject, str) else subject
 
 
-def _price(subject: subjects.Subject, around: Surroundings) -> Priced:
+def _price(subject: subjects.Subject, around: Environment) -> ComparedWorkload:
     context, entries, _ = what_speaks_for(subject, around)
     # Each of two budgets pays for a claim that their pods share, but there is one claim to pay for.
     context.budget_scopes = ()
@@ -171,25 +173,25 @@ def _price(subject: subjects.Subject, around: Surroundings) -> Priced:
     scale = subject.scale.believed(trusts_runtime(entries)) if subject.scale is not None else None
     if scale is None:
         amount = money.over_hours(price.micros, book.hours_per_month)
-        return Priced(Range(amount, amount), "1 pod")
+        return ComparedWorkload(Range(amount, amount), "1 pod")
     hours = min(scale.hours, book.hours_per_month) if scale.hours is not None else book.hours_per_month
     low, high = _money.of_all(price, scale), price.of(scale.most) if scale.most > scale.replicas else 0
     words = scale.source
     if high > low:
         words = f"{scale.replicas} to {scale.most} replicas by {scale.most_source.partition(' of ')[2]}"
-    return Priced(Range(money.over_hours(low, hours), money.over_hours(max(low, high), hours)), words)
+    return ComparedWorkload(Range(money.over_hours(low, hours), money.over_hours(max(low, high), hours)), words)
 
 
-def _add(prices: dict[Key, Priced], key: Key, priced: Priced) -> None:
+def _add(prices: dict[Key, ComparedWorkload], key: Key, priced: ComparedWorkload) -> None:
     """Note a price; objects without a name of their own add up."""
     known = prices.get(key)
     if known is not None:
-        priced = Priced(_sum((known, priced)), priced.scale)
+        priced = ComparedWorkload(_sum((known, priced)), priced.scale)
     prices[key] = priced
 
 
-def _compared(key: Key, old: Priced | None, new: Priced | None) -> Compared:
-    change: Change = "added" if old is None else "removed" if new is None else "changed"
+def _compared(key: Key, old: ComparedWorkload | None, new: ComparedWorkload | None) -> Compared:
+    change: PatchChange = "added" if old is None else "removed" if new is None else "changed"
     scales = [each.scale for each in (old, new) if each is not None]
     return Compared(
         *key,
@@ -200,7 +202,7 @@ def _compared(key: Key, old: Priced | None, new: Priced | None) -> Compared:
     )
 
 
-def _sum(prices: Iterable[Priced]) -> Range:
+def _sum(prices: Iterable[ComparedWorkload]) -> Range:
     costs: Sequence[Range] = [each.cost for each in prices]
     return Range(sum((each.low for each in costs), Decimal(0)), sum((each.high for each in costs), Decimal(0)))
 

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any, Final, NamedTuple
 
 from webhook.admission.decision import Decision
-from webhook.admission.review import Surroundings, judge, what_speaks_for
+from webhook.admission.review import Environment, judge, what_speaks_for
 from webhook.admission.ruleset import Ruleset
 from webhook.admission.subject import Subject
 from webhook.guardrails import pod_security
@@ -34,7 +34,7 @@ _VOLATILE: Final = re.compile(
 """Labels that differ from pod to pod of one workload, or from one roll-out to the next."""
 
 
-class Terms(NamedTuple):
+class ExceptionTerms(NamedTuple):
     """What people have to say about an exception."""
 
     owner: str
@@ -43,7 +43,7 @@ class Terms(NamedTuple):
     """Empty: what fails is said instead."""
 
 
-class Part(NamedTuple):
+class ExcusablePart(NamedTuple):
     """One thing that an exception may excuse: a guardrail, or one check of podSecurity."""
 
     guardrail: str
@@ -63,7 +63,7 @@ class Drafted(NamedTuple):
 Make = Callable[[], Subject]
 
 
-class Candidate(NamedTuple):
+class ExceptionCandidate(NamedTuple):
     """An object that may need exceptions."""
 
     origin: str
@@ -80,7 +80,11 @@ class Candidate(NamedTuple):
 
 
 def draft(
-    candidates: Iterable[Candidate], policies: PolicySet, around: Surroundings, exclude: tuple[str, ...], terms: Terms
+    candidates: Iterable[ExceptionCandidate],
+    policies: PolicySet,
+    around: Environment,
+    exclude: tuple[str, ...],
+    terms: ExceptionTerms,
 ) -> Drafted:
     """Draft exceptions for all objects that fail.
 
@@ -94,7 +98,7 @@ def draft(
     drafted = Drafted([], [])
     names: set[tuple[str, str]] = {(item.namespace, item.name) for item in policies.exceptions}
     for item in candidates:
-        trial = _Trial(item, policies, around, exclude, terms)
+        trial = _ExceptionSolver(item, policies, around, exclude, terms)
         if not trial.failing:
             continue
         if not trial.selector:
@@ -119,16 +123,16 @@ def failing(decision: Decision) -> list[str]:
     return list(dict.fromkeys(item.guardrail for item in decision.outcomes if item.outcome in FAILING))
 
 
-class _Trial:
+class _ExceptionSolver:
     """Tries exceptions on one object."""
 
     def __init__(
         self,
-        item: Candidate,
+        item: ExceptionCandidate,
         policies: PolicySet,
-        around: Surroundings,
+        around: Environment,
         exclude: tuple[str, ...],
-        terms: Terms,
+        terms: ExceptionTerms,
     ) -> None:
         self._item = item
         self._policies = policies
@@ -141,9 +145,9 @@ class _Trial:
         self.selector = _selector(item.makes[-1]()) if self.failing else {}
         """All labels of the pod that are not its own alone."""
 
-    def solve(self) -> list[Part] | None:
+    def solve(self) -> list[ExcusablePart] | None:
         """Return the fewest parts that excuse everything that fails; None where no exception does."""
-        parts = [Part(name) for name in self.failing if name != _POD_SECURITY]
+        parts = [ExcusablePart(name) for name in self.failing if name != _POD_SECURITY]
         if _POD_SECURITY in self.failing:
             parts += self._controls()
         if not self._passes(parts):
@@ -175,7 +179,7 @@ class _Trial:
         reasons = [self._reason(guardrail, policy) for guardrail, policy in named.items()]
         return "; ".join(reasons) or "could not be drafted"
 
-    def documents(self, parts: list[Part]) -> Iterator[dict[str, Any]]:
+    def documents(self, parts: list[ExcusablePart]) -> Iterator[dict[str, Any]]:
         """Yield the exceptions for these parts: one for whole guardrails, one for each set of containers."""
         whole = [part.guardrail for part in parts if not part.control]
         if whole:
@@ -208,25 +212,25 @@ class _Trial:
             "spec": spec,
         }
 
-    def _controls(self) -> list[Part]:
+    def _controls(self) -> list[ExcusablePart]:
         """Return a part for each check of Pod Security that fails, with the containers concerned."""
-        parts: list[Part] = []
+        parts: list[ExcusablePart] = []
         for make, (subject, _) in zip(self._item.makes, self._judged, strict=True):
             context, entries, _ = what_speaks_for(make(), self._around)
             context.pod = subject.pod
             for entry in entries:
                 if entry.guardrail.name == _POD_SECURITY:
                     found = pod_security.violations(entry.rule, context)
-                    parts += [Part(_POD_SECURITY, _control(each.check), each.containers) for each in found]
+                    parts += [ExcusablePart(_POD_SECURITY, _control(each.check), each.containers) for each in found]
         return list(dict.fromkeys(parts))
 
-    def _judge(self, around: Surroundings) -> list[tuple[Subject, Decision]]:
+    def _judge(self, around: Environment) -> list[tuple[Subject, Decision]]:
         return [judge(make, around, "offline") for make in self._item.makes]
 
     def _failing(self) -> list[str]:
         return list(dict.fromkeys(name for _, decision in self._judged for name in failing(decision)))
 
-    def _passes(self, parts: list[Part]) -> bool:
+    def _passes(self, parts: list[ExcusablePart]) -> bool:
         named = [
             {**each, "metadata": {**each["metadata"], "name": f"draft-{number}"}}
             for number, each in enumerate(self.documents(parts))
@@ -253,7 +257,7 @@ class _Trial:
         return f"{guardrail} of {policy} still fails"
 
 
-def check_terms(terms: Terms) -> None:
+def check_terms(terms: ExceptionTerms) -> None:
     """Load an exception with these terms.
 
     Raises:
@@ -316,4 +320,4 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return first == second and one["metadata"]["namespace"] == other["metadata"]["namespace"]
 
 
-__all__ = ["Drafted", "PolicyErrors", "Terms", "draft", "failing", "load"]
+__all__ = ["Drafted", "ExceptionTerms", "PolicyErrors", "draft", "failing", "load"]

@@ -14,7 +14,7 @@ import msgspec
 from webhook.admission import request as requests
 from webhook.admission import subject as subjects
 from webhook.admission.decision import Decision
-from webhook.admission.review import Surroundings, judge
+from webhook.admission.review import Environment, judge
 from webhook.kube import defaults
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.kube.objects import WORKLOAD_KINDS, Pod, Workload, pod_template
@@ -33,7 +33,7 @@ _GROUPS: Final = {
 _UNSERVED: Final = "{kind} of apiVersion {given} is served by no API server any more; write apiVersion: {served}"
 
 
-class Judged(NamedTuple):
+class ReviewedObject(NamedTuple):
     """One object of the input."""
 
     origin: str
@@ -70,8 +70,8 @@ def _patched(document: dict[str, Any], operations: Sequence[Operation]) -> dict[
 
 
 def judge_all(
-    found: Iterable[Manifest | ManifestError], around: Surroundings, namespace: str
-) -> Iterator[Judged | ManifestError]:
+    found: Iterable[Manifest | ManifestError], around: Environment, namespace: str
+) -> Iterator[ReviewedObject | ManifestError]:
     """Judge all objects, errors passed through in their place.
 
     Args:
@@ -101,7 +101,7 @@ def judge_all(
             yield ManifestError(item.origin, f"is no valid {kind}: {error}; mend that field, see kubectl explain")
 
 
-class Asked(NamedTuple):
+class ReviewRequest(NamedTuple):
     """An object of the input as the request that applying it would cause."""
 
     document: dict[str, Any]
@@ -113,7 +113,7 @@ class Asked(NamedTuple):
     """Gives a fresh request; None where the kind is not judged."""
 
 
-def asked(item: Manifest, namespace: str) -> Asked:
+def asked(item: Manifest, namespace: str) -> ReviewRequest:
     """Return what would be asked about an object of the input.
 
     Args:
@@ -128,29 +128,29 @@ def asked(item: Manifest, namespace: str) -> Asked:
         body = msgspec.json.encode(item.document)
         given = item.document.get("request")
         inner = given.get("object") if isinstance(given, dict) else None
-        return Asked(inner if isinstance(inner, dict) else {}, kind, "", "", lambda: requests.decode(body))
+        return ReviewRequest(inner if isinstance(inner, dict) else {}, kind, "", "", lambda: requests.decode(body))
     metadata = item.document.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     name = str(metadata.get("name") or metadata.get("generateName") or "")
     own = str(metadata.get("namespace") or "")
     if kind != "Pod" and kind not in WORKLOAD_KINDS:
-        return Asked(item.document, kind, own, name, None)
+        return ReviewRequest(item.document, kind, own, name, None)
     group, version = _GROUPS.get(kind, ("apps", "v1"))
     given = str(item.document["apiVersion"])
     if given != (f"{group}/{version}" if group else version):
         if given.rpartition("/")[0] in (group, "extensions"):
             raise requests.BadReview(_UNSERVED.format(kind=kind, given=given, served=f"{group}/{version}".strip("/")))
-        return Asked(item.document, f"{kind} of {given}", own, name, None)
+        return ReviewRequest(item.document, f"{kind} of {given}", own, name, None)
     own = own or namespace
     document = defaults.with_requests(item.document)
-    return Asked(document, kind, own, name, lambda: _request_of(document, kind, own, name))
+    return ReviewRequest(document, kind, own, name, lambda: _request_of(document, kind, own, name))
 
 
-def _judge(item: Manifest, around: Surroundings, namespace: str, admitted: Admitted) -> Judged:
+def _judge(item: Manifest, around: Environment, namespace: str, admitted: Admitted) -> ReviewedObject:
     what = asked(item, namespace)
     if what.make is None:
         reason = f"{what.kind} is not judged"
-        return Judged(item.origin, what.kind, what.namespace, what.name, item.document, skipped=reason)
+        return ReviewedObject(item.origin, what.kind, what.namespace, what.name, item.document, skipped=reason)
     return _finish(item.origin, what.document, what.make, around, admitted)
 
 
@@ -158,14 +158,14 @@ def _finish(
     origin: str,
     document: dict[str, Any],
     make_request: Callable[[], requests.Request],
-    around: Surroundings,
+    around: Environment,
     admitted: Admitted,
-) -> Judged:
+) -> ReviewedObject:
     request = make_request()
     first = subjects.of(request, around.view)
     name, namespace, kind = request.name or "", request.namespace or "", request.kind.kind
     if isinstance(first, str):
-        return Judged(origin, kind, namespace, name, document, skipped=_why(first, kind))
+        return ReviewedObject(origin, kind, namespace, name, document, skipped=_why(first, kind))
 
     def make_subject() -> subjects.Subject:
         subject = subjects.of(make_request(), around.view)
@@ -175,7 +175,7 @@ def _finish(
     admitted.look_at(first.namespace, first.pod)
     subject, decision = judge(make_subject, around, "offline", origin)
     skipped = "" if decision.outcomes or decision.cost is not None else "no policy is about it, or it is excluded"
-    made = Judged(origin, kind, namespace, subject.name or name, document, skipped, subject, decision)
+    made = ReviewedObject(origin, kind, namespace, subject.name or name, document, skipped, subject, decision)
     # A dry run leaves no pod behind, and of a workload no pod is there yet.
     if subject.kind == "Pod" and decision.allowed and not subject.dry_run and admitted.uses_claims:
         admitted.let_in(made.stored_labels())

@@ -13,7 +13,7 @@ from webhook.admission.matching import CompiledMatch
 from webhook.admission.ruleset import ALWAYS_EXCLUDED, ENDS_SOON, Ruleset, end_of
 from webhook.cluster.view import View
 from webhook.offline.lint_autoscalers import ONE_OF_THEM, contested
-from webhook.policy._envelope import Document, Origin
+from webhook.policy._envelope import Origin, PolicyDocument
 from webhook.policy._match import MatchModel, SelectorModel
 from webhook.policy._names import compile_globs
 from webhook.policy._policy_set import DEFAULT_PRICE_LIST, PolicySet
@@ -24,9 +24,9 @@ from webhook.policy.policy_exception import BUDGET, PolicyExceptionSpec
 from webhook.policy.spot import SpotSection
 from webhook.pricing.unpriced import where
 
-Weight = Literal["error", "warning"]
-_Policy = Document[GuardrailPolicySpec]
-_Exception = Document[PolicyExceptionSpec]
+LintWeight = Literal["error", "warning"]
+_Policy = PolicyDocument[GuardrailPolicySpec]
+_Exception = PolicyDocument[PolicyExceptionSpec]
 _POD_SECURITY: Final = "podSecurity"
 
 
@@ -36,7 +36,7 @@ class Remark(NamedTuple):
     origin: Origin
     rule: str
     """Stable name of the rule: ``neverMatches``."""
-    weight: Weight
+    weight: LintWeight
     """``error`` where something has no effect or stops a cluster, ``warning`` where it is likely not meant."""
     what: str
     """The document, as people name it."""
@@ -47,7 +47,7 @@ class Remark(NamedTuple):
         return f"{self.origin}: {self.weight}: {self.what} {self.text}; to fix: {self.cure} ({self.rule})"
 
 
-class Cluster(NamedTuple):
+class LintCluster(NamedTuple):
     """What is known of a cluster."""
 
     view: View
@@ -58,7 +58,7 @@ class Cluster(NamedTuple):
     """Resources that objects of the cluster ask for and no price list has a price of, each with such an object."""
 
 
-def lint(policies: PolicySet, now: datetime, cluster: Cluster | None = None) -> list[Remark]:
+def lint(policies: PolicySet, now: datetime, cluster: LintCluster | None = None) -> list[Remark]:
     """Return all remarks, in the order of the files."""
     found = [
         *(remark for policy in policies.policies for remark in _policy(policy)),
@@ -212,7 +212,7 @@ def _contains(outer: MatchModel, inner: MatchModel) -> bool:
     return outer == inner or _is_everything(outer)
 
 
-def _overlaps(policies: Sequence[_Policy], cluster: Cluster | None) -> Iterator[Remark]:
+def _overlaps(policies: Sequence[_Policy], cluster: LintCluster | None) -> Iterator[Remark]:
     """Guardrails that two policies of equal priority configure for the same pods: the smaller name wins, by chance."""
     for index, first in enumerate(policies):
         for second in policies[index + 1 :]:
@@ -229,7 +229,7 @@ def _overlaps(policies: Sequence[_Policy], cluster: Cluster | None) -> Iterator[
                 yield Remark(first.origin, "overlap", "warning", f"GuardrailPolicy {first.name}", text, cure)
 
 
-def _both(first: MatchModel, second: MatchModel, cluster: Cluster | None) -> str:
+def _both(first: MatchModel, second: MatchModel, cluster: LintCluster | None) -> str:
     """Return pods that both match, in words; empty where that is not certain."""
     if first.pod_selector is not None and second.pod_selector is not None and first.pod_selector != second.pod_selector:
         return ""
@@ -272,7 +272,7 @@ def _free_values(policies: PolicySet) -> Iterator[Remark]:
         if isinstance(section := policy.spec.sections.get("costLabels"), CostLabelsSection)
         for label in section.required
     ]
-    first: dict[str, Document[BudgetSpec]] = {}
+    first: dict[str, PolicyDocument[BudgetSpec]] = {}
     values: dict[str, set[str]] = {}
     rest: set[str] = set()
     for item in policies.budgets:
@@ -293,11 +293,11 @@ def _free_values(policies: PolicySet) -> Iterator[Remark]:
             yield Remark(item.origin, "freeValues", "warning", f"Budget {item.name}", text, cure)
 
 
-def _unpriced(policies: PolicySet, cluster: Cluster) -> Iterator[Remark]:
+def _unpriced(policies: PolicySet, cluster: LintCluster) -> Iterator[Remark]:
     """Resources that are used and have no price: they pass ceilings and budgets for nothing."""
     lists = [item for item in policies.price_lists if item.name == DEFAULT_PRICE_LIST]
     ceilings = [item for item in policies.policies if "costCeiling" in item.spec.sections]
-    judging: Sequence[Document[Any]] = lists or policies.budgets or ceilings
+    judging: Sequence[PolicyDocument[Any]] = lists or policies.budgets or ceilings
     if not judging:
         return
     first = judging[0]
@@ -362,7 +362,7 @@ def _useless(item: _Exception, guardrail: str, policies: PolicySet, now: datetim
     return None
 
 
-def _unused(policies: PolicySet, found: Iterable[Remark], cluster: Cluster) -> Iterator[Remark]:
+def _unused(policies: PolicySet, found: Iterable[Remark], cluster: LintCluster) -> Iterator[Remark]:
     useless = {remark.origin for remark in found if remark.rule in ("expired", "noEffect")}
     for item in policies.exceptions:
         if item.origin not in useless and not cluster.is_used(item):
@@ -374,7 +374,7 @@ def _unused(policies: PolicySet, found: Iterable[Remark], cluster: Cluster) -> I
 # --- with a cluster ---------------------------------------------------------------------------------------------------
 
 
-def _in_cluster(policy: _Policy, cluster: Cluster) -> Iterator[Remark]:
+def _in_cluster(policy: _Policy, cluster: LintCluster) -> Iterator[Remark]:
     match = policy.spec.match
     compiled = CompiledMatch(match)
     is_excluded = compile_globs(ALWAYS_EXCLUDED)

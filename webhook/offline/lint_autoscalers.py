@@ -6,7 +6,7 @@ from typing import Final
 from webhook.admission.matching import CompiledMatch
 from webhook.cluster.view import View
 from webhook.guardrails._sizing.notices import contest, why_first
-from webhook.policy._envelope import Document
+from webhook.policy._envelope import PolicyDocument
 from webhook.policy._policy_set import PolicySet
 from webhook.policy.guardrail_policy import GuardrailPolicySpec
 
@@ -14,7 +14,7 @@ ONE_OF_THEM: Final = "keep one of them, or give the others another targetRef"
 """The cure."""
 
 
-def contested(policies: PolicySet, view: View) -> Iterator[tuple[Document[GuardrailPolicySpec], str]]:
+def contested(policies: PolicySet, view: View) -> Iterator[tuple[PolicyDocument[GuardrailPolicySpec], str]]:
     """Yield the first policy that sizes the pods of such a target, and what to say."""
     sizing = [(policy, CompiledMatch(policy.spec.match)) for policy in policies.policies if _sizes(policy)]
     for found in view.contested_targets():
@@ -27,5 +27,5 @@ def contested(policies: PolicySet, view: View) -> Iterator[tuple[Document[Guardr
             yield policy, f"sizes {target}, which {contest(found)} have as target: {reason}"
 
 
-def _sizes(policy: Document[GuardrailPolicySpec]) -> bool:
+def _sizes(policy: PolicyDocument[GuardrailPolicySpec]) -> bool:
     return "rightSizing" in policy.spec.sections and policy.spec.mode_of("rightSizing") != "off"

@@ -18,7 +18,7 @@ import jsonpatch
 
 from webhook.admission.decision import summary
 
-Verdict = Literal["refused", "warned", "changed", "would refuse", "would change", "passed", "not judged"]
+ReplayVerdict = Literal["refused", "warned", "changed", "would refuse", "would change", "passed", "not judged"]
 
 _TIMEOUT_SECONDS = 10.0
 
@@ -34,7 +34,7 @@ class Replayed(NamedTuple):
     namespace: str
     name: str
     operation: str
-    verdict: Verdict
+    verdict: ReplayVerdict
     text: str
     """The reason, or what was set."""
     patch: list[dict[str, Any]]
@@ -161,7 +161,7 @@ def _summary(
 
 def _verdict(
     mutated: Mapping[str, Any], validated: Mapping[str, Any], patch: list[dict[str, Any]]
-) -> tuple[Verdict, str]:
+) -> tuple[ReplayVerdict, str]:
     notes: dict[str, str] = validated.get("auditAnnotations") or {}
     mutating_notes: dict[str, str] = mutated.get("auditAnnotations") or {}
     warnings = [*mutated.get("warnings", ()), *validated.get("warnings", ())]

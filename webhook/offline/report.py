@@ -1,4 +1,4 @@
-"""Puts what was judged together as the neutral `Report` that the output formats take."""
+"""Puts what was judged together as the neutral `RunReport` that the output formats take."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -6,15 +6,15 @@ from pathlib import Path
 
 from webhook.cluster.view import View
 from webhook.kube.manifests import ManifestError
-from webhook.kube.places import Places, in_object
+from webhook.kube.places import SourceMap, in_object
 from webhook.offline import compare
 from webhook.offline.formats.from_decision import of_decision
-from webhook.offline.formats.result import Comparison, Item, Report, Unread, split_origin
-from webhook.offline.judged import Judged
+from webhook.offline.formats.result import Comparison, ResultItem, RunReport, UnreadInput, split_origin
+from webhook.offline.judged import ReviewedObject
 
 
 def of_results(
-    results: Iterable[Judged],
+    results: Iterable[ReviewedObject],
     errors: Iterable[ManifestError],
     view: View,
     *,
@@ -23,25 +23,25 @@ def of_results(
     version: str = "",
     when: datetime | None = None,
     comparison: Comparison | None = None,
-) -> Report:
+) -> RunReport:
     """Return the report of one run over manifests.
 
     A pod counts in the total unless the workload that it belongs to was judged beside it.
     """
     judged = list(results)
     workloads = {(item.kind, item.namespace, item.name) for item in judged if item.decision is not None}
-    return Report(
+    return RunReport(
         tool,
         currency,
         tuple(_item(item, view, workloads) for item in judged),
-        tuple(Unread(error.origin, error.what) for error in errors),
+        tuple(UnreadInput(error.origin, error.what) for error in errors),
         version,
         when,
         comparison,
     )
 
 
-def with_lines(report: Report) -> Report:
+def with_lines(report: RunReport) -> RunReport:
     """Return the report with the line of every finding that names a field; files are looked at once more for it."""
     wanted: dict[str, set[int]] = {}
     for item in report.items:
@@ -51,15 +51,15 @@ def with_lines(report: Report) -> Report:
     return report._replace(items=tuple(_with_lines(item, known.get(item.file)) for item in report.items))
 
 
-def _places(file: Path, lines: Iterable[int]) -> Places | None:
+def _places(file: Path, lines: Iterable[int]) -> SourceMap | None:
     try:
-        return Places(file.read_text(), lines)
+        return SourceMap(file.read_text(), lines)
     except (OSError, ValueError):
         # Standard input, or a file that is gone: the line of the object stands.
         return None
 
 
-def _with_lines(item: Item, places: Places | None) -> Item:
+def _with_lines(item: ResultItem, places: SourceMap | None) -> ResultItem:
     if places is None:
         return item
     told = (
@@ -69,10 +69,10 @@ def _with_lines(item: Item, places: Places | None) -> Item:
     return item._replace(told=tuple(told))
 
 
-def _item(item: Judged, view: View, workloads: set[compare.Key]) -> Item:
+def _item(item: ReviewedObject, view: View, workloads: set[compare.Key]) -> ResultItem:
     if item.decision is None or item.subject is None or item.skipped:
         file, line = split_origin(item.origin)
-        return Item(
+        return ResultItem(
             item.kind, item.namespace, item.name, "not judged", file=file, line=line, reason=item.skipped, counted=False
         )
     owner = compare.owner_of(item.subject, view)

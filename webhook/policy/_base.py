@@ -212,7 +212,7 @@ def _money(value: object) -> object:
     return Decimal(value)
 
 
-Money = Annotated[
+MoneyAmount = Annotated[
     Decimal,
     BeforeValidator(_money),
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,12})?$", "maxLength": 28}),

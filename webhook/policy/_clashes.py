@@ -11,25 +11,25 @@ from typing import Any, NamedTuple
 
 from webhook.policy import _policy_set
 from webhook.policy._base import Model
-from webhook.policy._envelope import Document, Origin
+from webhook.policy._envelope import Origin, PolicyDocument
 from webhook.policy._policy_set import Clash
 from webhook.policy._problems import PolicyProblem
 from webhook.policy._versions import Version
 from webhook.policy.budget import BudgetSpec
 from webhook.policy.price_list import PriceListSpec
 
-Identity = tuple[str, str, str]
+ObjectKey = tuple[str, str, str]
 """Kind, namespace and name."""
 
 
-class Candidate(NamedTuple):
+class ValidVersion(NamedTuple):
     """A version of an object that is valid by itself."""
 
-    document: Document[Model]
+    document: PolicyDocument[Model]
     version: Version | None
 
 
-class Refusal(NamedTuple):
+class ClashRefusal(NamedTuple):
     """The rule that the newest version of an object breaks."""
 
     reason: str
@@ -39,15 +39,15 @@ class Refusal(NamedTuple):
 class Settled(NamedTuple):
     """What holds together."""
 
-    documents: list[Document[Model]]
+    documents: list[PolicyDocument[Model]]
     """Those of the directory first."""
-    versions: Mapping[Identity, Version]
+    versions: Mapping[ObjectKey, Version]
     """What each custom resource that is in force was taken from."""
-    refusals: Mapping[Identity, Refusal]
+    refusals: Mapping[ObjectKey, ClashRefusal]
     """Of every custom resource whose newest version is not what holds."""
 
 
-def settle(base: Sequence[Document[Model]], found: Mapping[Identity, Sequence[Candidate]]) -> Settled:
+def settle(base: Sequence[PolicyDocument[Model]], found: Mapping[ObjectKey, Sequence[ValidVersion]]) -> Settled:
     """Choose the version of each object that holds.
 
     Args:
@@ -69,19 +69,19 @@ def settle(base: Sequence[Document[Model]], found: Mapping[Identity, Sequence[Ca
     here = candidates[0].document.origin.file
     message = f"would take {kind} {name}{more} out of force"
     problem = PolicyProblem(here, 0, 0, "spec", message, cure)
-    return before._replace(refusals={**before.refusals, prices: Refusal("PriceListClash", problem)})
+    return before._replace(refusals={**before.refusals, prices: ClashRefusal("PriceListClash", problem)})
 
 
-def identity(document: Document[Model]) -> Identity:
+def identity(document: PolicyDocument[Model]) -> ObjectKey:
     """Return what a document is known by."""
     return document.kind, document.namespace, document.name
 
 
-def _together(base: Sequence[Document[Model]], found: Mapping[Identity, Sequence[Candidate]]) -> Settled:
+def _together(base: Sequence[PolicyDocument[Model]], found: Mapping[ObjectKey, Sequence[ValidVersion]]) -> Settled:
     held = list(base)
     origins = {identity(document): document.origin for document in base}
-    versions: dict[Identity, Version] = {}
-    refusals: dict[Identity, Refusal] = {}
+    versions: dict[ObjectKey, Version] = {}
+    refusals: dict[ObjectKey, ClashRefusal] = {}
     for key, candidates in sorted(found.items(), key=_order):
         for candidate in candidates:
             refusal = _clash(candidate.document, origins.get(key), held)
@@ -94,7 +94,7 @@ def _together(base: Sequence[Document[Model]], found: Mapping[Identity, Sequence
     return Settled(held, versions, refusals)
 
 
-def _order(item: tuple[Identity, Sequence[Candidate]]) -> tuple[Any, ...]:
+def _order(item: tuple[ObjectKey, Sequence[ValidVersion]]) -> tuple[Any, ...]:
     # The price list in use comes first: whatever else is about money is compared with it.
     kind, namespace, name = item[0]
     is_about_prices = kind == "PriceList"
@@ -102,28 +102,30 @@ def _order(item: tuple[Identity, Sequence[Candidate]]) -> tuple[Any, ...]:
     return not is_in_use, not is_about_prices, kind, namespace, name
 
 
-def _clash(document: Document[Model], twin: Origin | None, held: Iterable[Document[Model]]) -> Refusal | None:
+def _clash(
+    document: PolicyDocument[Model], twin: Origin | None, held: Iterable[PolicyDocument[Model]]
+) -> ClashRefusal | None:
     """Say which rule between objects this one breaks, of this one, whichever of the two the rule names."""
     here = document.origin.file
     if twin is not None:
         message, cure = f"is defined in {twin} as well", "Rename or remove one of them."
-        return Refusal("ShadowedByFile", PolicyProblem(here, 0, 0, "metadata.name", message, cure))
+        return ClashRefusal("ShadowedByFile", PolicyProblem(here, 0, 0, "metadata.name", message, cure))
     if not isinstance(document.spec, BudgetSpec | PriceListSpec):
         return None
     for clash in _policy_set.foreign_currencies([*held, document]):
         message, cure = f"differs from that of {clash.origin}", "Use one currency for all."
-        return Refusal("CurrencyClash", _told(document, clash, message, cure))
+        return ClashRefusal("CurrencyClash", _told(document, clash, message, cure))
     for clash in _policy_set.misplaced_prices([*held, document]):
         message, cure = f"does not go with {clash.origin}: there, it {clash.message}", "Use the same for all."
-        return Refusal("PriceListClash", _told(document, clash, message, cure))
+        return ClashRefusal("PriceListClash", _told(document, clash, message, cure))
     # The price list in use was first, so it is known by now that nobody brings one.
     for clash in _policy_set.unpriced([*held, document]):
         if clash.origin == document.origin:
-            return Refusal("NoPrices", _told(document, clash, "", ""))
+            return ClashRefusal("NoPrices", _told(document, clash, "", ""))
     return None
 
 
-def _told(document: Document[Model], clash: Clash, message: str, cure: str) -> PolicyProblem:
+def _told(document: PolicyDocument[Model], clash: Clash, message: str, cure: str) -> PolicyProblem:
     if clash.origin == document.origin:
         message, cure = clash.message, clash.cure
     return PolicyProblem(document.origin.file, document.origin.line, 0, ".".join(clash.path), message, cure)

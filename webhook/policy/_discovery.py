@@ -20,7 +20,7 @@ from webhook.policy._base import Model, Section
 _PACKAGE = __name__.rpartition(".")[0]
 
 
-class Kind(NamedTuple):
+class PolicyKind(NamedTuple):
     """A kind of policy document."""
 
     name: str
@@ -53,9 +53,9 @@ def sections() -> Mapping[str, DiscoveredSection]:
 
 
 @cache
-def kinds() -> Mapping[str, Kind]:
+def kinds() -> Mapping[str, PolicyKind]:
     """Return all kinds of documents by name, in alphabetical order of their modules."""
-    found: dict[str, Kind] = {}
+    found: dict[str, PolicyKind] = {}
     for _, module in _modules():
         name = getattr(module, "KIND", None)
         if name is None:
@@ -63,7 +63,7 @@ def kinds() -> Mapping[str, Kind]:
         spec = getattr(module, "SPEC", None)
         if not (isinstance(spec, type) and issubclass(spec, Model)):
             raise TypeError(f"{module.__name__}.SPEC must be a subclass of Model, not {spec!r}")
-        found[name] = Kind(name, spec, bool(getattr(module, "NAMESPACED", False)))
+        found[name] = PolicyKind(name, spec, bool(getattr(module, "NAMESPACED", False)))
     return MappingProxyType(found)
 
 

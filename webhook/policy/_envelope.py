@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 from pydantic import Field, create_model
 
 from webhook.policy._base import Model
-from webhook.policy._discovery import Kind
+from webhook.policy._discovery import PolicyKind
 from webhook.policy._names import DnsLabel, DnsSubdomain, LabelKey, LabelValue
 
 API_VERSION = "podgate.dev/v1alpha1"
@@ -45,7 +45,7 @@ class NamespacedMetadata(Metadata):
 
 
 @cache
-def document_model(kind: Kind) -> type[Model]:
+def document_model(kind: PolicyKind) -> type[Model]:
     """Return the model of a whole document of this kind."""
     summary = " ".join((kind.spec.__doc__ or "").split("\n\n")[0].split())
     fields: dict[str, Any] = {
@@ -85,7 +85,7 @@ S_co = TypeVar("S_co", bound=Model, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Document(Generic[S_co]):
+class PolicyDocument(Generic[S_co]):
     """One valid policy document."""
 
     kind: str

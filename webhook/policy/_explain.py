@@ -15,7 +15,7 @@ from webhook.policy import _discovery, _schema
 from webhook.policy._base import FieldError, FieldErrors
 from webhook.policy._problems import Path, shown, split_cure
 
-Fault = tuple[Path, str, str]
+LoadFault = tuple[Path, str, str]
 """Where, what is wrong, and the cure."""
 
 _EXPECTED = {
@@ -37,7 +37,7 @@ _BOUNDS = {
 _MAX_LISTED = 12
 
 
-def faults(kind: str, raw: Mapping[str, Any], error: ValidationError) -> Iterator[Fault]:
+def faults(kind: str, raw: Mapping[str, Any], error: ValidationError) -> Iterator[LoadFault]:
     """Explain every error of one document of a known kind, at most one for each field, and one for the name of each."""
     chosen: dict[tuple[Path, bool], ErrorDetails] = {}
     for details in error.errors(include_url=False):
@@ -75,7 +75,7 @@ def beside_unknown(kind: str, raw: Mapping[str, Any], error: ValidationError) ->
     return without, meant
 
 
-def _explained(kind: str, path: Path, details: ErrorDetails) -> Iterator[Fault]:
+def _explained(kind: str, path: Path, details: ErrorDetails) -> Iterator[LoadFault]:
     cause = details.get("ctx", {}).get("error")
     if details["type"] == "value_error" and isinstance(cause, ValueError):
         yield from from_exception(path, cause)
@@ -89,7 +89,7 @@ def _is_consequence(details: ErrorDetails) -> bool:
     return details["type"] == "too_short" and isinstance(given, list) and len(given) >= details["ctx"]["min_length"]
 
 
-def from_exception(path: Path, error: ValueError) -> Iterator[Fault]:
+def from_exception(path: Path, error: ValueError) -> Iterator[LoadFault]:
     """Explain what a validator, or a guardrail that compiles a section, raised at a field."""
     if isinstance(error, FieldErrors):
         for item in error.errors:
@@ -127,7 +127,7 @@ def _names_absent_field(error_type: str, step: str | int) -> bool:
     return error_type in ("missing", "value_error") and step != "[key]"
 
 
-def _explain(kind: str, path: Path, details: ErrorDetails) -> Fault:
+def _explain(kind: str, path: Path, details: ErrorDetails) -> LoadFault:
     error_type = details["type"]
     context = details.get("ctx", {})
     if error_type == "extra_forbidden":
@@ -193,7 +193,7 @@ def _meant(kind: str, path: Path) -> Path | None:
     return elsewhere[0] if len(elsewhere) == 1 and elsewhere[0][:-1] != parent else None
 
 
-def _what_to_add(path: Path, schema: _schema.Schema) -> str:
+def _what_to_add(path: Path, schema: _schema.JsonSchema) -> str:
     name = path[-1] if path else ""
     if "const" in schema:
         return f"Add `{name}: {schema['const']}`."
@@ -221,7 +221,7 @@ def _either(choices: list[str]) -> str:
     return choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"
 
 
-def _bounds_cure(schema: _schema.Schema, bound: str) -> str:
+def _bounds_cure(schema: _schema.JsonSchema, bound: str) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
         return f"Write a number from {low} to {high}."

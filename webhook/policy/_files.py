@@ -77,11 +77,11 @@ def marks(directory: Path) -> frozenset[tuple[object, ...]]:
 
 
 _Error = tuple[str, str]
-_Status = os.stat_result | OSError
+_FileStatus = os.stat_result | OSError
 """What is known of a file, or why nothing is."""
 
 
-def _walk(directory: Path, problems: list[PolicyProblem]) -> Iterator[tuple[Path, _Status]]:
+def _walk(directory: Path, problems: list[PolicyProblem]) -> Iterator[tuple[Path, _FileStatus]]:
     """Yield the policy files below a directory by path, each real file once; what cannot be listed is a problem."""
     top = _status(directory)
     if isinstance(top, OSError):
@@ -123,14 +123,14 @@ def _walk(directory: Path, problems: list[PolicyProblem]) -> Iterator[tuple[Path
         pending.extend(reversed(below))
 
 
-def _status(path: Path | os.DirEntry[str]) -> _Status:
+def _status(path: Path | os.DirEntry[str]) -> _FileStatus:
     try:
         return path.stat()
     except OSError as error:
         return error
 
 
-def _unusable(status: _Status) -> _Error | None:
+def _unusable(status: _FileStatus) -> _Error | None:
     if isinstance(status, OSError):
         return _reason(status), "Make it readable, or remove it."
     if not stat.S_ISREG(status.st_mode):

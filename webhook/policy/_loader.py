@@ -1,7 +1,7 @@
 """Reads policy documents: a directory, a text, or custom resources; all of it valid, or every error of it at once.
 
 A directory is one transaction. What this module does not know (whether a guardrail can be compiled from a section) is
-asked of the caller through `Check`, and is reported with the line of that section like every other error.
+asked of the caller through `SectionCheck`, and is reported with the line of that section like every other error.
 """
 
 import hashlib
@@ -14,21 +14,21 @@ from pydantic import ValidationError
 
 from webhook.policy import _discovery, _envelope, _explain, _files, _policy_set, _schema, _yaml
 from webhook.policy._base import Model, Section
-from webhook.policy._envelope import API_VERSION, Document, Origin
+from webhook.policy._envelope import API_VERSION, Origin, PolicyDocument
 from webhook.policy._explain import from_exception
-from webhook.policy._policy_set import Clash, Identity, PolicySet
+from webhook.policy._policy_set import Clash, DocumentIdentity, PolicySet
 from webhook.policy._problems import Path, PolicyErrors, PolicyProblem, render_path, shown
 
-Check = Callable[[str, Section], object]
+SectionCheck = Callable[[str, Section], object]
 """Called with the YAML name of a section and the section itself; raises ValueError, or FieldError with a path."""
 
 
-def load_directory(path: FilePath, *, check: Check | None = None, is_whole: bool = True) -> PolicySet:
+def load_directory(path: FilePath, *, check: SectionCheck | None = None, is_whole: bool = True) -> PolicySet:
     """Load all ``*.yaml`` and ``*.yml`` below a directory.
 
     Args:
         path: the directory.
-        check: see `Check`.
+        check: see `SectionCheck`.
         is_whole: whether nothing else brings policies. Money in a currency that no price list is in is wrong then;
             otherwise the price list may be among what else is brought.
 
@@ -56,7 +56,7 @@ def load_directory(path: FilePath, *, check: Check | None = None, is_whole: bool
     return loading.result(listing.fingerprint)
 
 
-def load_text(text: str, file: str, *, check: Check | None = None) -> PolicySet:
+def load_text(text: str, file: str, *, check: SectionCheck | None = None) -> PolicySet:
     """Load all documents of one text, which is called `file` in errors.
 
     Raises:
@@ -67,12 +67,12 @@ def load_text(text: str, file: str, *, check: Check | None = None) -> PolicySet:
     return loading.result(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
 
 
-def load_documents(documents: Iterable[tuple[str, Any]], *, check: Check | None = None) -> PolicySet:
+def load_documents(documents: Iterable[tuple[str, Any]], *, check: SectionCheck | None = None) -> PolicySet:
     """Load documents that are parsed already, such as custom resources.
 
     Args:
         documents: pairs of where a document came from, as said in errors, and the document.
-        check: see `Check`.
+        check: see `SectionCheck`.
 
     Raises:
         PolicyErrors: anything is wrong with any of them. To let a malformed one affect itself alone, load it alone.
@@ -90,14 +90,17 @@ def load_documents(documents: Iterable[tuple[str, Any]], *, check: Check | None 
 
 
 def load_parts(
-    texts: Iterable[tuple[str, str]], documents: Iterable[tuple[str, _yaml.YamlDocument]], *, check: Check | None = None
+    texts: Iterable[tuple[str, str]],
+    documents: Iterable[tuple[str, _yaml.YamlDocument]],
+    *,
+    check: SectionCheck | None = None,
 ) -> PolicySet:
     """Load files and documents that stand in a file of another kind as one set.
 
     Args:
         texts: pairs of what a file is called in errors, and its text.
         documents: pairs of the file that a document stands in, and the document with its positions there.
-        check: see `Check`.
+        check: see `SectionCheck`.
 
     Raises:
         PolicyErrors: anything is wrong with any of them.
@@ -116,12 +119,12 @@ def load_parts(
 class _Loading:
     """One transaction: what was found so far."""
 
-    def __init__(self, check: Check | None) -> None:
+    def __init__(self, check: SectionCheck | None) -> None:
         self.check = check
         self.problems: list[PolicyProblem] = []
         self.places: set[tuple[str, int, int, str]] = set()
-        self.identities: list[Identity] = []
-        self.documents: list[Document[Model]] = []
+        self.identities: list[DocumentIdentity] = []
+        self.documents: list[PolicyDocument[Model]] = []
         self.positions: dict[Origin, Mapping[Path, _yaml.Position]] = {}
 
     def add_text(self, text: str, file: str) -> None:
@@ -153,7 +156,7 @@ class _Loading:
         if spec is not None and identity is not None:
             metadata = raw["metadata"]
             labels = metadata.get("labels") or {}
-            valid = Document(kind.name, identity.name, identity.namespace, spec, origin, labels)
+            valid = PolicyDocument(kind.name, identity.name, identity.namespace, spec, origin, labels)
             self._compile(valid)
             self.documents.append(valid)
 
@@ -172,7 +175,7 @@ class _Loading:
     def _origin(self, document: _yaml.YamlDocument, file: str) -> Origin:
         return Origin(file, document.positions[()].line)
 
-    def _kind(self, origin: Origin, raw: Mapping[str, Any]) -> _discovery.Kind | None:
+    def _kind(self, origin: Origin, raw: Mapping[str, Any]) -> _discovery.PolicyKind | None:
         version, name = raw.get("apiVersion"), raw.get("kind")
         kinds = _discovery.kinds()
         listed = ", ".join(sorted(kinds))
@@ -194,7 +197,7 @@ class _Loading:
             self._report(origin, ("apiVersion",), what, f"Write `apiVersion: {API_VERSION}`.")
         return kinds[name]
 
-    def _validated(self, kind: _discovery.Kind, raw: dict[str, Any], origin: Origin) -> Model | None:
+    def _validated(self, kind: _discovery.PolicyKind, raw: dict[str, Any], origin: Origin) -> Model | None:
         reported: set[Path] = set()
 
         def empty(path: Path) -> None:
@@ -223,7 +226,7 @@ class _Loading:
         spec: Model = getattr(document, "spec")  # noqa: B009  a field of a model that is made at run time
         return None if reported or reported_version else spec
 
-    def _compile(self, document: Document[Model]) -> None:
+    def _compile(self, document: PolicyDocument[Model]) -> None:
         if self.check is None:
             return
         sections: Mapping[str, Section] = getattr(document.spec, "sections", {})
@@ -246,12 +249,12 @@ class _Loading:
             self.problems.append(problem)
 
 
-def _parsed(kind: _discovery.Kind, raw: Mapping[str, Any]) -> Model:
+def _parsed(kind: _discovery.PolicyKind, raw: Mapping[str, Any]) -> Model:
     text = json.dumps({**raw, "apiVersion": API_VERSION}, allow_nan=False).encode()
     return _envelope.document_model(kind).model_validate_json(text)
 
 
-def _faults(kind: _discovery.Kind, raw: Mapping[str, Any], error: ValidationError) -> list[_explain.Fault]:
+def _faults(kind: _discovery.PolicyKind, raw: Mapping[str, Any], error: ValidationError) -> list[_explain.LoadFault]:
     """Explain everything that is wrong with a document, and what unknown fields hide."""
     found = list(_explain.faults(kind.name, raw, error))
     known, meant = _explain.beside_unknown(kind.name, raw, error)
@@ -269,11 +272,11 @@ def _faults(kind: _discovery.Kind, raw: Mapping[str, Any], error: ValidationErro
     return found
 
 
-def _identity(kind: _discovery.Kind, raw: Mapping[str, Any], origin: Origin) -> Identity | None:
+def _identity(kind: _discovery.PolicyKind, raw: Mapping[str, Any], origin: Origin) -> DocumentIdentity | None:
     metadata = raw.get("metadata")
     if not isinstance(metadata, dict):
         return None
     name, namespace = metadata.get("name"), metadata.get("namespace", "")
     if not isinstance(name, str) or not isinstance(namespace, str):
         return None
-    return Identity(kind.name, namespace if kind.namespaced else "", name, origin)
+    return DocumentIdentity(kind.name, namespace if kind.namespaced else "", name, origin)

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 from webhook.kube import selectors
 from webhook.kube.objects import LabelSelector, SelectorRequirement
 from webhook.policy._base import ApiRule, FieldError, Many, Model
-from webhook.policy._names import Glob, LabelKey, LabelValue, ServiceAccount, Subject
+from webhook.policy._names import Glob, LabelKey, LabelValue, ServiceAccount, SubjectName
 
 
 class RequirementModel(Model):
@@ -119,14 +119,14 @@ class SubjectsModel(Model):
     )
 
     users: Annotated[
-        Many[Annotated[Subject, AfterValidator(_is_no_controller_user)]],
+        Many[Annotated[SubjectName, AfterValidator(_is_no_controller_user)]],
         Field(
             description="Exact user names, as in `request.userInfo.username`; no wildcards, and not the controllers "
             "of kube-system."
         ),
     ] = ()
     groups: Annotated[
-        Many[Annotated[Subject, AfterValidator(_is_no_wide_group)]],
+        Many[Annotated[SubjectName, AfterValidator(_is_no_wide_group)]],
         Field(description="Exact group names; a group that holds every service account is refused."),
     ] = ()
     service_accounts: Annotated[

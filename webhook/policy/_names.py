@@ -138,7 +138,7 @@ ServiceAccount = Annotated[
     AfterValidator(service_account),
     WithJsonSchema({"type": "string", "pattern": f"^{_SERVICE_ACCOUNT}$", "maxLength": 317}),
 ]
-Subject = Annotated[
+SubjectName = Annotated[
     str, AfterValidator(exact_subject), WithJsonSchema({"type": "string", "minLength": 1, "pattern": "^[^*?]+$"})
 ]
 OneLine = Annotated[str, AfterValidator(one_line), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 512})]

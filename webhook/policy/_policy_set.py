@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from webhook.policy import budget, guardrail_policy, policy_exception, price_list
 from webhook.policy._base import Model
-from webhook.policy._envelope import Document, Origin
+from webhook.policy._envelope import Origin, PolicyDocument
 from webhook.policy.bin_packing import BinPackingSection
 
 DEFAULT_PRICE_LIST = "default"
@@ -28,30 +28,30 @@ class PolicySet:
         fingerprint: hash of the content they were read from; equal content has an equal fingerprint.
     """
 
-    documents: tuple[Document[Model], ...]
+    documents: tuple[PolicyDocument[Model], ...]
     fingerprint: str
 
-    def of(self, spec: type[S]) -> tuple[Document[S], ...]:
+    def of(self, spec: type[S]) -> tuple[PolicyDocument[S], ...]:
         """Return the documents whose spec is of this class."""
-        return tuple(cast("Document[S]", item) for item in self.documents if isinstance(item.spec, spec))
+        return tuple(cast("PolicyDocument[S]", item) for item in self.documents if isinstance(item.spec, spec))
 
     @property
-    def policies(self) -> tuple[Document[guardrail_policy.GuardrailPolicySpec], ...]:
+    def policies(self) -> tuple[PolicyDocument[guardrail_policy.GuardrailPolicySpec], ...]:
         """GuardrailPolicies in the order in which they win: highest priority first, then the smaller name."""
         return self.of(guardrail_policy.GuardrailPolicySpec)
 
     @property
-    def budgets(self) -> tuple[Document[budget.BudgetSpec], ...]:
+    def budgets(self) -> tuple[PolicyDocument[budget.BudgetSpec], ...]:
         """Budgets by name."""
         return self.of(budget.BudgetSpec)
 
     @property
-    def price_lists(self) -> tuple[Document[price_list.PriceListSpec], ...]:
+    def price_lists(self) -> tuple[PolicyDocument[price_list.PriceListSpec], ...]:
         """Price lists by name; the one named ``default`` is the one that is used."""
         return self.of(price_list.PriceListSpec)
 
     @property
-    def exceptions(self) -> tuple[Document[policy_exception.PolicyExceptionSpec], ...]:
+    def exceptions(self) -> tuple[PolicyDocument[policy_exception.PolicyExceptionSpec], ...]:
         """PolicyExceptions by namespace and name, the expired ones included: time is not known here."""
         return self.of(policy_exception.PolicyExceptionSpec)
 
@@ -61,7 +61,7 @@ class PolicySet:
         return schedulers_of(self.policies)
 
 
-def schedulers_of(policies: Iterable[Document[guardrail_policy.GuardrailPolicySpec]]) -> frozenset[str]:
+def schedulers_of(policies: Iterable[PolicyDocument[guardrail_policy.GuardrailPolicySpec]]) -> frozenset[str]:
     """Return the schedulers that some policies hand pods to, those of sections that are off left out."""
     sections = ((policy.spec, policy.spec.sections.get("binPacking")) for policy in policies)
     return frozenset(
@@ -71,17 +71,17 @@ def schedulers_of(policies: Iterable[Document[guardrail_policy.GuardrailPolicySp
     )
 
 
-def assemble(documents: Iterable[Document[Model]], fingerprint: str) -> PolicySet:
+def assemble(documents: Iterable[PolicyDocument[Model]], fingerprint: str) -> PolicySet:
     """Put valid documents in their order."""
     return PolicySet(tuple(sorted(documents, key=_order)), fingerprint)
 
 
-def _order(document: Document[Model]) -> tuple[Any, ...]:
+def _order(document: PolicyDocument[Model]) -> tuple[Any, ...]:
     priority = document.spec.priority if isinstance(document.spec, guardrail_policy.GuardrailPolicySpec) else 0
     return document.kind, -priority, document.namespace, document.name
 
 
-class Identity(NamedTuple):
+class DocumentIdentity(NamedTuple):
     """What a document calls itself, whether its spec is valid or not."""
 
     kind: str
@@ -102,9 +102,9 @@ class Clash(NamedTuple):
     cure: str
 
 
-def duplicates(identities: Iterable[Identity]) -> Iterator[Clash]:
+def duplicates(identities: Iterable[DocumentIdentity]) -> Iterator[Clash]:
     """Find documents of the same kind, namespace and name."""
-    seen: dict[tuple[str, str, str], Identity] = {}
+    seen: dict[tuple[str, str, str], DocumentIdentity] = {}
     for item in sorted(identities, key=lambda item: item.origin):
         first = seen.setdefault(item[:3], item)
         if first is not item:
@@ -116,7 +116,7 @@ def duplicates(identities: Iterable[Identity]) -> Iterator[Clash]:
             )
 
 
-def foreign_currencies(documents: Iterable[Document[Model]]) -> Iterator[Clash]:
+def foreign_currencies(documents: Iterable[PolicyDocument[Model]]) -> Iterator[Clash]:
     """Find Budgets and lists of node pools whose currency is not that of the price list in use; without such a list
     there is none to break."""
     known = list(documents)
@@ -134,7 +134,7 @@ def foreign_currencies(documents: Iterable[Document[Model]]) -> Iterator[Clash]:
             )
 
 
-def unpriced(documents: Iterable[Document[Model]]) -> Iterator[Clash]:
+def unpriced(documents: Iterable[PolicyDocument[Model]]) -> Iterator[Clash]:
     """Find Budgets and lists of node pools in another currency than that of the built-in prices, where no price list
     is in use: amounts of two currencies cannot be compared, so they cannot be judged."""
     known = list(documents)
@@ -150,7 +150,7 @@ def unpriced(documents: Iterable[Document[Model]]) -> Iterator[Clash]:
                 )
 
 
-def misplaced_prices(documents: Iterable[Document[Model]]) -> Iterator[Clash]:
+def misplaced_prices(documents: Iterable[PolicyDocument[Model]]) -> Iterator[Clash]:
     """Find what the list ``default`` alone may say, or what it may not say."""
     known = list(documents)
     prices = _default_prices(known)
@@ -182,13 +182,13 @@ def misplaced_prices(documents: Iterable[Document[Model]]) -> Iterator[Clash]:
             )
 
 
-def _default_prices(documents: Iterable[Document[Model]]) -> Document[price_list.PriceListSpec] | None:
+def _default_prices(documents: Iterable[PolicyDocument[Model]]) -> PolicyDocument[price_list.PriceListSpec] | None:
     for item in documents:
         if isinstance(item.spec, price_list.PriceListSpec) and item.name == DEFAULT_PRICE_LIST:
-            return cast("Document[price_list.PriceListSpec]", item)
+            return cast("PolicyDocument[price_list.PriceListSpec]", item)
     return None
 
 
-def _currency(document: Document[Model]) -> str | None:
+def _currency(document: PolicyDocument[Model]) -> str | None:
     spec = document.spec
     return spec.currency if isinstance(spec, budget.BudgetSpec | price_list.PriceListSpec) else None

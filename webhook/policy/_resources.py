@@ -34,11 +34,11 @@ from webhook.kube.stores import Store
 from webhook.kube.watch_wire import Malformed, Meta
 from webhook.policy import _clashes, _crds, _discovery, _loader, _policy_set, _versions
 from webhook.policy._base import Model
-from webhook.policy._clashes import Candidate, Identity
-from webhook.policy._envelope import API_VERSION, Document
+from webhook.policy._clashes import ObjectKey, ValidVersion
+from webhook.policy._envelope import API_VERSION, PolicyDocument
 from webhook.policy._policy_set import PolicySet
 from webhook.policy._problems import PolicyProblem
-from webhook.policy._versions import Judged, Version
+from webhook.policy._versions import JudgedVersion, Version
 
 _ANY = msgspec.json.Decoder(dict[str, Any])
 
@@ -62,9 +62,9 @@ class Combined(NamedTuple):
 
     set: PolicySet
     problems: tuple[PolicyProblem, ...]
-    refused: Mapping[Identity, conditions.Condition]
+    refused: Mapping[ObjectKey, conditions.Condition]
     """The condition of every custom resource whose newest version is not in force, by kind, namespace and name."""
-    versions: Mapping[Identity, Version]
+    versions: Mapping[ObjectKey, Version]
     """What every custom resource that is in force was taken from."""
     changes: int
     """`ResourcePolicies.changes` before anything was read."""
@@ -88,29 +88,29 @@ class Standing(NamedTuple):
         return is_kept and conditions.says(self.held, self.condition)
 
 
-class Kept(NamedTuple):
+class StoredPolicy(NamedTuple):
     """One object: as it is, and what came of it by itself."""
 
     held: conditions.Held
     raw: Mapping[str, Any]
-    judged: Judged
+    judged: JudgedVersion
 
     @property
     def told(self) -> Version | None:
         """What the leader wrote down as in force."""
         return _versions.written(self.held.status)
 
-    def differs(self, other: "Kept | None") -> bool:
+    def differs(self, other: "StoredPolicy | None") -> bool:
         """Whether anything has changed that verdicts depend on; a write of what is in force changes nothing."""
         if other is None or self.judged != other.judged:
             return True
         return self.told != other.told and self.told != self.judged.version
 
 
-class KindSource(Store[Kept]):
+class KindSource(Store[StoredPolicy]):
     """The custom resources of one kind; a store that a reflector keeps in step."""
 
-    def __init__(self, kind: str, check: _loader.Check | None) -> None:
+    def __init__(self, kind: str, check: _loader.SectionCheck | None) -> None:
         super().__init__()
         self.kind = kind
         self.resource = Resource(
@@ -120,7 +120,7 @@ class KindSource(Store[Kept]):
         )
         self._check = check
 
-    def decode(self, raw: msgspec.Raw, meta: Meta) -> Kept:
+    def decode(self, raw: msgspec.Raw, meta: Meta) -> StoredPolicy:
         """Judge one object alone; what is wrong with it as a policy is part of what is returned.
 
         Raises:
@@ -142,9 +142,11 @@ class KindSource(Store[Kept]):
             **({"spec": document["spec"]} if "spec" in document else {}),
         }
         lasts = self._lasts(f"{meta.namespace}/{meta.name}", held)
-        return Kept(held, content, _versions.judge(f"{self.kind} {name}", content, held.generation, lasts, self._check))
+        return StoredPolicy(
+            held, content, _versions.judge(f"{self.kind} {name}", content, held.generation, lasts, self._check)
+        )
 
-    def put(self, key: str, value: Kept) -> None:
+    def put(self, key: str, value: StoredPolicy) -> None:
         """Add or change one object; one that says what it said before, such as after a write of its condition, is no
         change."""
         if value.differs(self.items.get(key)):
@@ -181,13 +183,13 @@ def is_believed(held: conditions.Held, told: Version | None, seen: Version | Non
 class ResourcePolicies:
     """The custom resources of all policy kinds."""
 
-    def __init__(self, check: _loader.Check | None = None) -> None:
+    def __init__(self, check: _loader.SectionCheck | None = None) -> None:
         """Args:
-        check: see `webhook.policy._loader.Check`.
+        check: see `webhook.policy._loader.SectionCheck`.
         """
         self.sources = tuple(KindSource(kind, check) for kind in _discovery.kinds())
         self._check = check
-        self._last: dict[Identity, tuple[str, Version]] = {}
+        self._last: dict[ObjectKey, tuple[str, Version]] = {}
         """What was in force at last, with the UID of the object."""
 
     @property
@@ -207,7 +209,7 @@ class ResourcePolicies:
         settled = _clashes.settle(files, {key: self._candidates(key, kept) for key, kept in objects.items()})
         self._last = {key: (objects[key].held.uid, version) for key, version in settled.versions.items()}
         problems: list[PolicyProblem] = []
-        refused: dict[Identity, conditions.Condition] = {}
+        refused: dict[ObjectKey, conditions.Condition] = {}
         for key, kept in objects.items():
             judged = kept.judged._replace(version=settled.versions.get(key))
             if judged.problems:
@@ -244,25 +246,25 @@ class ResourcePolicies:
             return None
         return [_standing(key, kept, combined, remarks) for key, kept in objects.items()]
 
-    def _objects(self) -> dict[Identity, Kept]:
+    def _objects(self) -> dict[ObjectKey, StoredPolicy]:
         found = ((source, key, kept) for source in self.sources for key, kept in dict(source.items).items())
         return {(source.kind, *_names(key)): kept for source, key, kept in sorted(found, key=lambda each: each[1])}
 
-    def _candidates(self, key: Identity, kept: Kept) -> list[Candidate]:
+    def _candidates(self, key: ObjectKey, kept: StoredPolicy) -> list[ValidVersion]:
         """Return the versions of an object that may hold, the newest first."""
         judged = kept.judged
-        found = [Candidate(judged.document, judged.version)] if judged.document is not None else []
+        found = [ValidVersion(judged.document, judged.version)] if judged.document is not None else []
         uid, last = self._last.get(key, ("", None))
         seen, told = last if uid == kept.held.uid else None, kept.told
         other = told if is_believed(kept.held, told, seen) else seen
         if other is not None and (judged.version is None or other.spec != judged.version.spec):
             source = f"{key[0]} {key[1]}/{key[2]}" if key[1] else f"{key[0]} {key[2]}"
             document, _ = _versions.load(source, {**kept.raw, "spec": other.spec}, self._check)
-            found += [Candidate(document, other)] if document is not None else []
+            found += [ValidVersion(document, other)] if document is not None else []
         return found
 
 
-def _standing(key: Identity, kept: Kept, combined: Combined, remarks: Mapping[str, str]) -> Standing:
+def _standing(key: ObjectKey, kept: StoredPolicy, combined: Combined, remarks: Mapping[str, str]) -> Standing:
     kind, _, name = key
     version = combined.versions.get(key)
     condition = combined.refused.get(key) or _accepted(kind, name, remarks)
@@ -292,7 +294,7 @@ def _refusal(reason: str, problems: Iterable[PolicyProblem], standing: str) -> c
     return conditions.Condition(CONDITION, holds=False, reason=reason, message=f"{text} {standing}".strip())
 
 
-def _fingerprint(documents: Iterable[Document[Model]]) -> str:
+def _fingerprint(documents: Iterable[PolicyDocument[Model]]) -> str:
     digest = hashlib.sha256()
     for document in documents:
         digest.update(f"{document.kind}\0{document.namespace}\0{document.name}\0".encode())

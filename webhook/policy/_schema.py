@@ -17,7 +17,7 @@ from webhook.policy._problems import Path
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-Schema = dict[str, Any]
+JsonSchema = dict[str, Any]
 
 
 class _Generator(GenerateJsonSchema):
@@ -52,7 +52,7 @@ def _tidy(node: Any, *, names: bool = False) -> Any:  # noqa: ANN401  any JSON v
     return {key: _tidy(value, names=key in ("properties", "$defs") and not names) for key, value in kept}
 
 
-def with_rules(kind: str) -> Schema:
+def with_rules(kind: str) -> JsonSchema:
     """Return the schema of one kind with the rules across fields that the API server can judge.
 
     Raises:
@@ -70,12 +70,14 @@ def _without_rules(node: Any) -> Any:  # noqa: ANN401  any JSON value
 
 
 @cache
-def _document(kind: str) -> Schema:
-    document: Schema = _envelope.document_model(_discovery.kinds()[kind]).model_json_schema(schema_generator=_Generator)
+def _document(kind: str) -> JsonSchema:
+    document: JsonSchema = _envelope.document_model(_discovery.kinds()[kind]).model_json_schema(
+        schema_generator=_Generator
+    )
     return document
 
 
-def schema(kind: str | None = None) -> Schema:
+def schema(kind: str | None = None) -> JsonSchema:
     """Return the schema of one kind, or of a document of any kind.
 
     Raises:
@@ -83,7 +85,7 @@ def schema(kind: str | None = None) -> Schema:
     """
     if kind is not None:
         return {"$schema": DIALECT, "title": kind, **_without_rules(_document(kind))}
-    definitions: Schema = {}
+    definitions: JsonSchema = {}
     for name in _discovery.kinds():
         document = dict(_without_rules(_document(name)))
         definitions.update(document.pop("$defs", {}))
@@ -96,7 +98,7 @@ def schema(kind: str | None = None) -> Schema:
     }
 
 
-def at(kind: str, path: Path) -> Schema:
+def at(kind: str, path: Path) -> JsonSchema:
     """Return the schema of the field at a path, or an empty one where the schema knows no such field."""
     root = _document(kind)
     node = _resolve(root, root)
@@ -113,7 +115,7 @@ def at(kind: str, path: Path) -> Schema:
     return node
 
 
-def _resolve(root: Schema, node: Schema) -> Schema:
+def _resolve(root: JsonSchema, node: JsonSchema) -> JsonSchema:
     """Follow references; what stands beside a reference, such as a description, wins over what it refers to."""
     while "$ref" in node:
         target = root["$defs"][node["$ref"].rpartition("/")[2]]
@@ -122,12 +124,12 @@ def _resolve(root: Schema, node: Schema) -> Schema:
 
 
 @cache
-def fields(kind: str) -> tuple[tuple[Path, Schema], ...]:
+def fields(kind: str) -> tuple[tuple[Path, JsonSchema], ...]:
     """Return all fields of a kind, list items as index 0, each with its schema."""
     return tuple(_walk(kind))
 
 
-def _walk(kind: str) -> Iterator[tuple[Path, Schema]]:
+def _walk(kind: str) -> Iterator[tuple[Path, JsonSchema]]:
     pending: list[Path] = [()]
     while pending:
         path = pending.pop()

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from webhook.policy import _discovery, _loader, _schema
 from webhook.policy._base import Model
-from webhook.policy._envelope import Document
+from webhook.policy._envelope import PolicyDocument
 from webhook.policy._problems import PolicyErrors, PolicyProblem
 from webhook.policy.guardrail_policy import KIND as GUARDRAIL_POLICY
 
@@ -55,10 +55,10 @@ class Version(NamedTuple):
         return {"generation": self.generation, "olderSections": older, "spec": text}
 
 
-class Judged(NamedTuple):
+class JudgedVersion(NamedTuple):
     """What came of the newest version of an object."""
 
-    document: Document[Model] | None
+    document: PolicyDocument[Model] | None
     """What is in force; None where nothing is."""
     version: Version | None
     """Where that came from."""
@@ -102,8 +102,8 @@ def judge(
     raw: Mapping[str, Any],
     generation: int,
     lasts: Iterable[Version | None],
-    check: _loader.Check | None,
-) -> Judged:
+    check: _loader.SectionCheck | None,
+) -> JudgedVersion:
     """Judge the newest version of one object alone.
 
     Args:
@@ -111,12 +111,12 @@ def judge(
         raw: the object, with its kind.
         generation: of its spec.
         lasts: versions that were in force before, the most believed first.
-        check: see `webhook.policy._loader.Check`.
+        check: see `webhook.policy._loader.SectionCheck`.
     """
     document, problems = load(source, raw, check)
     spec = raw.get("spec")
     if document is not None and isinstance(spec, dict):
-        return Judged(document, Version(spec, generation, {}), ())
+        return JudgedVersion(document, Version(spec, generation, {}), ())
     kind = str(raw["kind"])
     known = [sound for sound in (_sound(source, raw, last, check) for last in lasts) if sound is not None]
     mixed = _mixed(kind, spec, generation, problems, known) if isinstance(spec, dict) else None
@@ -125,13 +125,13 @@ def judge(
         if document is not None:
             named = {field for field in _fields(problems) if field in _sections(kind)}
             idle = sorted(named - set(version.spec)) if version is mixed else []
-            return Judged(document, version, problems, tuple(idle))
-    return Judged(None, None, problems)
+            return JudgedVersion(document, version, problems, tuple(idle))
+    return JudgedVersion(None, None, problems)
 
 
 def load(
-    source: str, raw: Mapping[str, Any], check: _loader.Check | None
-) -> tuple[Document[Model] | None, tuple[PolicyProblem, ...]]:
+    source: str, raw: Mapping[str, Any], check: _loader.SectionCheck | None
+) -> tuple[PolicyDocument[Model] | None, tuple[PolicyProblem, ...]]:
     """Load one object alone; return its document, or what is wrong with it."""
     try:
         return _loader.load_documents([(source, raw)], check=check).documents[0], ()
@@ -170,7 +170,9 @@ def _mixed(
     return Version(made, generation, {name: made_in for name, made_in in older.items() if made_in != generation})
 
 
-def _sound(source: str, raw: Mapping[str, Any], last: Version | None, check: _loader.Check | None) -> Version | None:
+def _sound(
+    source: str, raw: Mapping[str, Any], last: Version | None, check: _loader.SectionCheck | None
+) -> Version | None:
     """Return an earlier version without the sections that this release finds malformed; None where that is all."""
     if last is None:
         return None

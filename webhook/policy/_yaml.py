@@ -54,7 +54,7 @@ class YamlText(NamedTuple):
     problems: list[PolicyProblem]
 
 
-class _Refused(Exception):  # noqa: N818  never leaves this module
+class _DocumentRefused(Exception):  # noqa: N818  never leaves this module
     """Ends the reading of one document."""
 
     def __init__(self, position: Position, message: str, cure: str) -> None:
@@ -70,13 +70,13 @@ def parse(text: str, file: str) -> YamlText:
     line = 0
     for start, end in itertools.pairwise(bounds):
         chunk = text[start:end]
-        reader = _Reader(file, line)
+        reader = _DocumentReader(file, line)
         line += chunk.count("\n")
         if chunk.strip() in ("", "---"):
             continue
         try:
             document = reader.read(chunk)
-        except _Refused as refused:
+        except _DocumentRefused as refused:
             result.problems.append(PolicyProblem(file, *refused.position, "", refused.message, refused.cure))
         else:
             if document is not None:
@@ -85,7 +85,7 @@ def parse(text: str, file: str) -> YamlText:
     return result
 
 
-class _Reader:
+class _DocumentReader:
     """Reads one document from parser events; a stack of its own, so that depth is bounded by us and not by Python."""
 
     def __init__(self, file: str, first_line: int) -> None:
@@ -118,12 +118,12 @@ class _Reader:
     def _supported(self, events: Iterator[yaml.Event]) -> Iterator[yaml.Event]:
         for event in events:
             if isinstance(event, yaml.AliasEvent):
-                raise _Refused(
+                raise _DocumentRefused(
                     self._at(event), f"alias `*{event.anchor}` is not supported", "Write the value out in full."
                 )
             tag = getattr(event, "tag", None)
             if tag is not None and tag not in ("!", _STRING_TAG):
-                raise _Refused(
+                raise _DocumentRefused(
                     self._at(event),
                     f"tag {shown(tag.replace(_STANDARD_TAGS, '!!'))} is not supported",
                     "Write the plain value.",
@@ -132,7 +132,7 @@ class _Reader:
 
     def _value(self, event: yaml.Event, events: Iterator[yaml.Event], path: Path) -> Any:  # noqa: ANN401  any YAML value
         if len(path) > MAX_DEPTH:
-            raise _Refused(
+            raise _DocumentRefused(
                 self._at(event), f"nested deeper than {MAX_DEPTH} levels", "No policy needs that; flatten it."
             )
         if isinstance(event, yaml.ScalarEvent):
@@ -151,7 +151,9 @@ class _Reader:
         while not isinstance(key_event := next(events), yaml.MappingEndEvent):
             position = self._at(key_event)
             if not isinstance(key_event, yaml.ScalarEvent):
-                raise _Refused(position, "a key is a list or a mapping", 'Keys are text; quote braces: "{...}".')
+                raise _DocumentRefused(
+                    position, "a key is a list or a mapping", 'Keys are text; quote braces: "{...}".'
+                )
             key = key_event.value
             place = (*path, key)
             if not isinstance(_plain(key_event), str):
@@ -192,12 +194,12 @@ class _Reader:
     def _problem(self, position: Position, path: Path, message: str, cure: str) -> None:
         self.problems.append(PolicyProblem(self.file, *position, render_path(path), message, cure))
 
-    def _syntax_error(self, error: yaml.YAMLError, text: str) -> _Refused:
+    def _syntax_error(self, error: yaml.YAMLError, text: str) -> _DocumentRefused:
         if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
             # The reader below the parser met a character that YAML does not allow, and gives only its offset.
             offset = getattr(error, "position", 0)
             line = text.count("\n", 0, offset) + 1 + self.first_line
-            return _Refused(Position(line, 1), "a character here is not allowed in YAML", "Remove it.")
+            return _DocumentRefused(Position(line, 1), "a character here is not allowed in YAML", "Remove it.")
         mark = error.problem_mark
         context = getattr(error, "context_mark", None)
         if context is not None and not text[mark.index :].strip():
@@ -207,9 +209,11 @@ class _Reader:
         lines = text.splitlines()
         line_text = lines[mark.line] if mark.line < len(lines) else ""
         if "\t" in line_text[: len(line_text) - len(line_text.lstrip())]:
-            return _Refused(position, "a tab indents this line, which YAML does not allow", "Indent with spaces.")
+            return _DocumentRefused(
+                position, "a tab indents this line, which YAML does not allow", "Indent with spaces."
+            )
         problem = " ".join(part for part in (error.problem, error.context) if part)
-        return _Refused(position, f"is not valid YAML: {problem}", _syntax_cure(error.problem or ""))
+        return _DocumentRefused(position, f"is not valid YAML: {problem}", _syntax_cure(error.problem or ""))
 
 
 class _Ambiguous(NamedTuple):

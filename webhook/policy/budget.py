@@ -5,15 +5,15 @@ from typing import Annotated, Final, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from webhook.policy._base import ApiRule, Day, FieldError, Many, Mode, Model, Money, OnFault, Unpriced
+from webhook.policy._base import ApiRule, Day, FieldError, Many, Mode, Model, MoneyAmount, OnFault, Unpriced
 from webhook.policy._match import SelectorModel
 from webhook.policy._names import Glob, LabelKey, LabelValue, compile_globs
 from webhook.policy.price_list import Currency
 
 KIND: Final = "Budget"
 
-Period = Literal["monthly", "weekly", "daily"]
-Basis = Literal["runRate", "monthEnd"]
+PeriodName = Literal["monthly", "weekly", "daily"]
+BasisName = Literal["runRate", "monthEnd"]
 
 
 class LabelScope(Model):
@@ -172,12 +172,12 @@ class BudgetSpec(Model):
     ]
     scope: Annotated[ScopeModel, Field(description="Whose pods the budget pays for.")]
     amount: Annotated[
-        Money,
+        MoneyAmount,
         Field(gt=0, description='Amount for one period, as a decimal string such as "10000", in `currency`.'),
     ]
     currency: Currency
     period: Annotated[
-        Period,
+        PeriodName,
         Field(description="Length of the period: monthly, weekly (from Monday) or daily, in UTC. Default monthly."),
     ] = "monthly"
     reset_day: Annotated[
@@ -188,7 +188,7 @@ class BudgetSpec(Model):
         ),
     ] = None
     basis: Annotated[
-        Basis,
+        BasisName,
         Field(
             description="runRate: what is committed and new, times the hours of the period. monthEnd: what the period "
             "has cost so far, and what is committed and new until it ends. Default runRate."

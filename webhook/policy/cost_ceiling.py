@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from webhook.policy._base import ApiRule, FieldError, Money, Section, Unpriced
+from webhook.policy._base import ApiRule, FieldError, MoneyAmount, Section, Unpriced
 
 
 class CostCeilingSection(Section):
@@ -18,14 +18,14 @@ class CostCeilingSection(Section):
     )
 
     pod_monthly: Annotated[
-        Money | None,
+        MoneyAmount | None,
         Field(
             description='Most that one pod may cost a month, as a decimal string such as "300", in the price list\'s '
             "currency. Without it, single pods have no ceiling."
         ),
     ] = None
     workload_monthly: Annotated[
-        Money | None,
+        MoneyAmount | None,
         Field(
             description='Most that a workload (replicas x pod) may cost a month, as a decimal string such as "2000", '
             "in the price list's currency. Without it, workloads have no ceiling."

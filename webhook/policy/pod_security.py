@@ -13,9 +13,9 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 from pydantic.alias_generators import to_camel
 
 from webhook.policy._base import ApiRule, FieldError, Many, Model, Section
-from webhook.policy._names import DnsLabel, DnsSubdomain, Subject
+from webhook.policy._names import DnsLabel, DnsSubdomain, SubjectName
 
-Level = Literal["baseline", "restricted"]
+EnforceableLevel = Literal["baseline", "restricted"]
 AnyLevel = Literal["privileged", "baseline", "restricted"]
 """As the labels of a namespace may say it."""
 
@@ -51,13 +51,17 @@ _VERSION_SCHEMA: dict[str, JsonValue] = {"pattern": r"^(latest|v1\.(0|[1-9][0-9]
 class LabelDefaults(Model):
     """What a namespace that lacks a label gets. For `enforce` that is `level` and `version`, where they are written."""
 
-    audit: Annotated[AnyLevel, Field(description="Level that is recorded. Default `privileged`.")] = "privileged"
+    audit: Annotated[AnyLevel, Field(description="EnforceableLevel that is recorded. Default `privileged`.")] = (
+        "privileged"
+    )
     audit_version: Annotated[
         str,
         AfterValidator(_known_version),
         Field(description="Version of `audit`. Default `latest`.", json_schema_extra=_VERSION_SCHEMA),
     ] = LATEST
-    warn: Annotated[AnyLevel, Field(description="Level that is warned about. Default `privileged`.")] = "privileged"
+    warn: Annotated[AnyLevel, Field(description="EnforceableLevel that is warned about. Default `privileged`.")] = (
+        "privileged"
+    )
     warn_version: Annotated[
         str,
         AfterValidator(_known_version),
@@ -68,7 +72,7 @@ class LabelDefaults(Model):
 class LabelExemptions(Model):
     """Whom the labels do not concern, each by its exact name, as in the configuration of the built-in plugin."""
 
-    usernames: Annotated[Many[Subject], Field(description="Requesters, as in `request.userInfo.username`.")] = ()
+    usernames: Annotated[Many[SubjectName], Field(description="Requesters, as in `request.userInfo.username`.")] = ()
     namespaces: Annotated[Many[DnsLabel], Field(description="Namespaces.")] = ()
     runtime_classes: Annotated[Many[DnsSubdomain], Field(description="Values of `spec.runtimeClassName`.")] = ()
 
@@ -85,7 +89,7 @@ class PodSecuritySection(Section):
     )
 
     level: Annotated[
-        Level,
+        EnforceableLevel,
         Field(
             description="The standard that pods must meet: `baseline` forbids known ways to escalate, `restricted` "
             "also demands what current hardening practice asks for. Default `restricted`. With `fromNamespaceLabels` "

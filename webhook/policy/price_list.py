@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from webhook.kube import quantity
-from webhook.policy._base import ApiRule, FieldError, Many, Model, Money, QuantityText
+from webhook.policy._base import ApiRule, FieldError, Many, Model, MoneyAmount, QuantityText
 from webhook.policy._match import SelectorModel
 from webhook.policy._names import DnsSubdomain, LabelKey, LabelValue
 
@@ -45,17 +45,17 @@ class RatesModel(Model):
         ),
     )
 
-    cpu_core_hour: Annotated[Money, Field(description='Price of one CPU core for one hour, such as "0.031611".')]
+    cpu_core_hour: Annotated[MoneyAmount, Field(description='Price of one CPU core for one hour, such as "0.031611".')]
     memory_gib_hour: Annotated[
-        Money,
+        MoneyAmount,
         Field(alias="memoryGiBHour", description='Price of one GiB (2^30 bytes) for one hour, such as "0.004237".'),
     ]
     gpu_hour: Annotated[
-        Money,
+        MoneyAmount,
         Field(description='Price of one GPU for one hour, such as "0.95"; of every vendor that `resources` omits.'),
     ]
     resources: Annotated[
-        dict[ResourceName, Money],
+        dict[ResourceName, MoneyAmount],
         Field(
             description="Prices of other resources by name, for one hour: of one unit, such as "
             "`nvidia.com/mig-1g.5gb`; of one GiB for `ephemeral-storage` and `hugepages-*`. Of what is not named, "
@@ -63,7 +63,7 @@ class RatesModel(Model):
         ),
     ] = Field(default_factory=dict)
     claims: Annotated[
-        dict[DnsSubdomain, Money],
+        dict[DnsSubdomain, MoneyAmount],
         Field(
             description="Prices of devices by device class, for one device and hour, such as "
             '`gpu.nvidia.com: "0.95"`: of ResourceClaims, and of extended resources that a DeviceClass stands behind.'
@@ -155,7 +155,7 @@ class StorageModel(Model):
     """Prices of volumes that are paid for with a pod, as decimal strings in the list's currency."""
 
     volume_gib_month: Annotated[
-        Money,
+        MoneyAmount,
         Field(
             alias="volumeGiBMonth",
             description='Price of one GiB (2^30 bytes) of a volume for one month, such as "0.04"; of every storage '
@@ -163,7 +163,7 @@ class StorageModel(Model):
         ),
     ]
     classes: Annotated[
-        dict[DnsSubdomain, Money],
+        dict[DnsSubdomain, MoneyAmount],
         Field(description='Prices of one GiB for one month by storage class, such as `gp3: "0.08"`.'),
     ] = Field(default_factory=dict)
 

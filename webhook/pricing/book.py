@@ -17,7 +17,7 @@ from webhook.pricing import placement
 REQUEST, LIMIT, DEFAULT, ASSUMED, SPOT = 1, 2, 4, 8, 16
 """Where a priced quantity comes from, and the capacity type, as bits of one number."""
 
-Capacity = placement.Capacity
+Capacity = placement.CapacityType
 
 PICO: Final = 10**12
 """Pico-units in one unit of currency: the finest price that a price list may state."""
@@ -62,7 +62,7 @@ class Storage(NamedTuple):
         return self.classes.get(storage_class, self.volume)
 
 
-class Pool(NamedTuple):
+class NodePool(NamedTuple):
     """The nodes that a price list is for."""
 
     selectors: Sequence[LabelSelector]
@@ -93,7 +93,7 @@ class PriceBook(msgspec.Struct, frozen=True):
     """What the nodes of the list are; `any` where a pod's own placement decides."""
     storage: Storage | None = None
     """None where volumes are not priced. The same in all books: a volume is on no node."""
-    pool: Pool | None = None
+    pool: NodePool | None = None
     """None in the default book."""
     pools: tuple["PriceBook", ...] = ()
     """Books of named node pools, by name; only in the default book."""
@@ -117,7 +117,7 @@ def _source_text(mask: int, price_list: str) -> str:
     return f"{joined}, {'spot' if mask & SPOT else 'on-demand'}, price list {price_list}"
 
 
-def pool(selectors: Sequence[LabelSelector], taints: Sequence[tuple[str, str, str]] = ()) -> Pool:
+def pool(selectors: Sequence[LabelSelector], taints: Sequence[tuple[str, str, str]] = ()) -> NodePool:
     """Compile the nodes of a price list.
 
     Raises:
@@ -125,7 +125,7 @@ def pool(selectors: Sequence[LabelSelector], taints: Sequence[tuple[str, str, st
     """
     keys = {key for each in selectors for key in each.match_labels or ()}
     keys |= {item.key for each in selectors for item in each.match_expressions or ()}
-    return Pool(tuple(selectors), tuple(map(compile_selector, selectors)), frozenset(keys), tuple(taints))
+    return NodePool(tuple(selectors), tuple(map(compile_selector, selectors)), frozenset(keys), tuple(taints))
 
 
 def books_of_node(book: PriceBook, labels: Mapping[str, str]) -> Sequence[PriceBook]:

@@ -42,7 +42,7 @@ class Claims(NamedTuple):
 NO_CLAIMS: Final = Claims()
 
 
-class Priced(NamedTuple):
+class DeviceCost(NamedTuple):
     """What devices come to."""
 
     pico: int
@@ -58,7 +58,7 @@ class Priced(NamedTuple):
     """Of all pods of a workload together, beside what each of them costs: pico-units per hour by `SCALE`."""
 
 
-NOTHING: Final = Priced(0, 0, 0, (), ())
+NOTHING: Final = DeviceCost(0, 0, 0, (), ())
 
 
 class _Option(NamedTuple):
@@ -149,7 +149,7 @@ class _Sum:
             self.devices[name] = self.devices.get(name, 0) + count
 
 
-def price(claims: Claims, by_resource: Mapping[str, int], rates: Rates, inventory: Inventory) -> Priced:
+def price(claims: Claims, by_resource: Mapping[str, int], rates: Rates, inventory: Inventory) -> DeviceCost:
     """Return what devices cost.
 
     Args:
@@ -174,7 +174,7 @@ def price(claims: Claims, by_resource: Mapping[str, int], rates: Rates, inventor
             total.pico += one * count
             total.add(name, count)
     unpriced = [*(amount(name, count) for name, count in total.unpriced.items() if count), *total.unknown]
-    return Priced(
+    return DeviceCost(
         total.pico,
         total.cpu,
         total.memory,

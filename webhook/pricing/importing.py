@@ -37,7 +37,7 @@ class TableError(ValueError):
         super().__init__("\n".join(self.problems))
 
 
-class Row(NamedTuple):
+class PriceRow(NamedTuple):
     """One row of a table."""
 
     place: str
@@ -50,7 +50,7 @@ class Row(NamedTuple):
         return self.cells.get(column, "")
 
 
-class Parts(NamedTuple):
+class PartPrices(NamedTuple):
     """What an hour of the parts of an instance costs, so that together they cost what the instance does."""
 
     cpu: Fraction
@@ -69,7 +69,9 @@ class Instance(NamedTuple):
     gpus: int
 
 
-def read_table(text: str, file: str, required: Iterable[str], aliases: Mapping[str, str] | None = None) -> list[Row]:
+def read_table(
+    text: str, file: str, required: Iterable[str], aliases: Mapping[str, str] | None = None
+) -> list[PriceRow]:
     """Read comma-separated values with a line of column names.
 
     Args:
@@ -82,7 +84,7 @@ def read_table(text: str, file: str, required: Iterable[str], aliases: Mapping[s
         TableError: no columns, a column is missing or there twice, or a row has more cells than there are columns.
     """
     reader = csv.reader(io.StringIO(text.removeprefix("\ufeff")), strict=True, skipinitialspace=True)
-    rows: list[Row] = []
+    rows: list[PriceRow] = []
     problems: list[str] = []
     columns: list[str] = []
     try:
@@ -99,7 +101,7 @@ def read_table(text: str, file: str, required: Iterable[str], aliases: Mapping[s
                     f"{place}: has {len(stripped)} cells for {len(columns)} columns; remove what is too much"
                 )
             else:
-                rows.append(Row(place, dict(zip(columns, stripped, strict=False))))
+                rows.append(PriceRow(place, dict(zip(columns, stripped, strict=False))))
             if len(rows) > MAXIMUM_ROWS:
                 raise TableError([f"{file}: has more than {MAXIMUM_ROWS} rows; split it"])
     except csv.Error as error:
@@ -121,7 +123,7 @@ def _wrong_columns(place: str, columns: list[str], required: Iterable[str]) -> I
         yield f"{place}: has the column {name or '(without a name)'} twice; remove one"
 
 
-def price_lists(rows: Iterable[Row], currency: str, hours_per_month: int) -> list[dict[str, Any]]:
+def price_lists(rows: Iterable[PriceRow], currency: str, hours_per_month: int) -> list[dict[str, Any]]:
     """Return price lists of a table of prices: one row a price.
 
     Columns: ``resource`` (cpu, memory, gpu, the name of another resource, claim/ and a device class, storage, or
@@ -163,7 +165,7 @@ def price_lists(rows: Iterable[Row], currency: str, hours_per_month: int) -> lis
     ]
 
 
-def _checked(row: Row) -> tuple[str, tuple[str, str], Fraction] | str:
+def _checked(row: PriceRow) -> tuple[str, tuple[str, str], Fraction] | str:
     """Return the list, the (section, field) and the price of a row; or what is wrong with it."""
     name = row.cell("list") or "default"
     resource, capacity, per = row.cell("resource"), row.cell("capacity").lower(), row.cell("per").lower()
@@ -191,7 +193,7 @@ def _checked(row: Row) -> tuple[str, tuple[str, str], Fraction] | str:
     return name, (_CAPACITIES[capacity], resource), Fraction(row.cell("price"))
 
 
-def _per(row: Row, key: tuple[str, str], price: Fraction, hours: int) -> Fraction:
+def _per(row: PriceRow, key: tuple[str, str], price: Fraction, hours: int) -> Fraction:
     """Return the price for an hour, of storage for a month; storage is priced by the month where the row is silent."""
     per = row.cell("per").lower()
     if key[0] == "storage":
@@ -199,7 +201,7 @@ def _per(row: Row, key: tuple[str, str], price: Fraction, hours: int) -> Fractio
     return price / hours if per == "month" else price
 
 
-def _put(spec: dict[str, Any], row: Row, key: tuple[str, str], price: Fraction) -> None:
+def _put(spec: dict[str, Any], row: PriceRow, key: tuple[str, str], price: Fraction) -> None:
     section, resource = key
     text = price_text(price)
     if section == "storage":
@@ -231,7 +233,7 @@ def _lacks(name: str, spec: dict[str, Any]) -> Iterator[str]:
         yield f"list {name} prices storage classes, but not storage itself; add a row of resource storage"
 
 
-def split(price: Fraction, cores: Fraction, gib: Fraction, gpus: int, gpu_price: Fraction | None = None) -> Parts:
+def split(price: Fraction, cores: Fraction, gib: Fraction, gpus: int, gpu_price: Fraction | None = None) -> PartPrices:
     """Split the price of an instance into those of its parts, in the ratio of OpenCost's default prices.
 
     Args:
@@ -251,18 +253,18 @@ def split(price: Fraction, cores: Fraction, gib: Fraction, gpus: int, gpu_price:
     if known > price:
         raise ValueError("costs less than its GPUs alone; check the price of the GPU")
     memory = (price - known) / weight
-    return Parts(memory * _CPU_TO_MEMORY, memory, gpu_price if gpu_price is not None else memory * _GPU_TO_MEMORY)
+    return PartPrices(memory * _CPU_TO_MEMORY, memory, gpu_price if gpu_price is not None else memory * _GPU_TO_MEMORY)
 
 
-class Priced(NamedTuple):
+class PricedInstance(NamedTuple):
     """An instance type with what it costs."""
 
     instance: Instance
-    on_demand: Parts
-    spot: Parts | None
+    on_demand: PartPrices
+    spot: PartPrices | None
 
 
-def priced(instances: Iterable[Instance], rows: Iterable[Row]) -> list[Priced]:
+def priced(instances: Iterable[Instance], rows: Iterable[PriceRow]) -> list[PricedInstance]:
     """Find what the instance types of a cluster cost in a table.
 
     Columns: ``instance_type`` and ``price`` for an hour; optional ``spot_price`` and ``gpu_price``.
@@ -271,7 +273,7 @@ def priced(instances: Iterable[Instance], rows: Iterable[Row]) -> list[Priced]:
         TableError: with a line for each row that is wrong, and for each instance type that has no price.
     """
     problems: list[str] = []
-    table: dict[str, Row] = {}
+    table: dict[str, PriceRow] = {}
     for row in rows:
         first = table.setdefault(row.cell("instance_type"), row)
         if first is not row and first.cells != row.cells:
@@ -282,7 +284,7 @@ def priced(instances: Iterable[Instance], rows: Iterable[Row]) -> list[Priced]:
                 problems.append(f"{row.place}: {column} {text!r} is no price; write digits such as 0.192")
     if problems:
         raise TableError(problems)
-    found: list[Priced] = []
+    found: list[PricedInstance] = []
     for instance in instances:
         row_of = table.get(instance.type)
         if row_of is None:
@@ -298,17 +300,17 @@ def priced(instances: Iterable[Instance], rows: Iterable[Row]) -> list[Priced]:
     return found
 
 
-def _split_row(instance: Instance, row: Row) -> Priced:
+def _split_row(instance: Instance, row: PriceRow) -> PricedInstance:
     cores, gib = Fraction(instance.milli_cpu, 1000), Fraction(instance.memory, _GIB)
     gpu_price = Fraction(row.cell("gpu_price")) if row.cell("gpu_price") else None
     on_demand = split(Fraction(row.cell("price")), cores, gib, instance.gpus, gpu_price)
     if not row.cell("spot_price"):
-        return Priced(instance, on_demand, None)
+        return PricedInstance(instance, on_demand, None)
     # The price of a GPU is that of on-demand capacity, so it says nothing about spot.
-    return Priced(instance, on_demand, split(Fraction(row.cell("spot_price")), cores, gib, instance.gpus))
+    return PricedInstance(instance, on_demand, split(Fraction(row.cell("spot_price")), cores, gib, instance.gpus))
 
 
-def lists_of_instances(found: Iterable[Priced], currency: str) -> list[dict[str, Any]]:
+def lists_of_instances(found: Iterable[PricedInstance], currency: str) -> list[dict[str, Any]]:
     """Return the list ``default`` with the prices of a mean node, and a list for each instance type.
 
     The mean weighs each type by what its nodes have, so that the default prices times all there is of the cluster are
@@ -324,7 +326,7 @@ def lists_of_instances(found: Iterable[Priced], currency: str) -> list[dict[str,
 
 
 class _Weighed(NamedTuple):
-    priced: Priced
+    priced: PricedInstance
 
     def weights(self) -> tuple[Fraction, Fraction, Fraction]:
         one = self.priced.instance
@@ -342,7 +344,7 @@ def _both(weighed: list[_Weighed]) -> dict[str, Any]:
     return spec
 
 
-def _mean(parts: Iterable[tuple[_Weighed, Parts]]) -> dict[str, str]:
+def _mean(parts: Iterable[tuple[_Weighed, PartPrices]]) -> dict[str, str]:
     listed = list(parts)
     texts: dict[str, str] = {}
     for index, field in enumerate(_FIELDS.values()):

@@ -33,7 +33,7 @@ SPOT_LABELS: Final = {
 """Node labels by which the platforms mark spot capacity: Karpenter, EKS, GKE, AKS, and the older generic ones."""
 
 
-Capacity = Literal["any", "onDemand", "spot"]
+CapacityType = Literal["any", "onDemand", "spot"]
 """What kind of capacity a pod can land on; `any` where it is for the scheduler to decide."""
 
 SpotLabels = Mapping[str, frozenset[str]]
@@ -68,7 +68,7 @@ def is_spot(labels: Mapping[str, str]) -> bool:
     return any(labels.get(key) in values for key, values in SPOT_LABELS.items())
 
 
-def capacity_of(spec: PodSpec, spot_labels: SpotLabels = SPOT_LABELS) -> Capacity:
+def capacity_of(spec: PodSpec, spot_labels: SpotLabels = SPOT_LABELS) -> CapacityType:
     """Return what capacity a pod's node selector and required node affinity let it land on.
 
     ``spot`` where every alternative leaves nothing but spot nodes, ``onDemand`` where none leaves a spot node, or where
@@ -104,7 +104,7 @@ def _matches_no_node(spec: PodSpec) -> bool:
     return bool(listed) and not any(term.match_expressions or term.match_fields for term in listed)
 
 
-def _capacity_of_term(term: Term, spot_labels: SpotLabels) -> Capacity:
+def _capacity_of_term(term: Term, spot_labels: SpotLabels) -> CapacityType:
     is_spot = is_kept_off = False
     for key, values in spot_labels.items():
         known = term.get(key)

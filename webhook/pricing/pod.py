@@ -29,7 +29,7 @@ _TWICE: Final = 2 * _DENOMINATOR
 _NONE: Final[Mapping[str, RawQuantity | None]] = {}
 
 
-class Volume(NamedTuple):
+class PricedVolume(NamedTuple):
     """A volume that is paid for with a pod."""
 
     size: int
@@ -78,7 +78,7 @@ def price_pod(
     *,
     limit_range_defaults: Mapping[str, RawQuantity | None] = _NONE,
     spot: bool = False,
-    volumes: Sequence[Volume] = (),
+    volumes: Sequence[PricedVolume] = (),
     overhead: ResourceMap | None = None,
     status: PodStatus | None = None,
     claims: Claims = NO_CLAIMS,

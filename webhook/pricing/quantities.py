@@ -13,7 +13,7 @@ from typing import Final
 
 from webhook.kube import pod_resources
 from webhook.kube.objects import Container, PodSpec, PodStatus, RawQuantity, ResourceMap
-from webhook.kube.pod_resources import Kind
+from webhook.kube.pod_resources import ContainerKind
 from webhook.kube.quantity import QuantityError, cpu_milli, memory_bytes
 from webhook.pricing import shares
 from webhook.pricing.book import ASSUMED, DEFAULT, LIMIT, REQUEST, PriceBook, is_measured_in_bytes
@@ -26,7 +26,7 @@ _MILLI: Final = 1000
 _NANO_IN_MILLI: Final = 1_000_000
 
 
-Asked = tuple[int, int, Mapping[str, int], int]
+RequestedAmounts = tuple[int, int, Mapping[str, int], int]
 """What is priced, in thousandths of units: millicores, thousandths of bytes, of other resources by name, and where it
 comes from, the set of bits of `webhook.pricing.book`."""
 
@@ -37,7 +37,7 @@ def of_pod(
     defaults: Defaults,
     overhead: ResourceMap | None = None,
     status: PodStatus | None = None,
-) -> Asked:
+) -> RequestedAmounts:
     """Return what a pod is priced with.
 
     Args:
@@ -70,7 +70,7 @@ def of_pod(
 
 def _of_any(
     spec: PodSpec, book: PriceBook, defaults: Defaults, overhead: ResourceMap | None, status: PodStatus | None
-) -> Asked:
+) -> RequestedAmounts:
     """Return what a pod with init containers, resources at pod level, overhead or a resize is priced with."""
     stated = pod_resources.read(spec) if spec.resources is not None or status is not None else None
     if stated is None:
@@ -100,11 +100,13 @@ def _of_any(
     return cpu, memory, others, sources
 
 
-def _together(priced: list[tuple[Kind, Asked]]) -> dict[str, int]:
+def _together(priced: list[tuple[ContainerKind, RequestedAmounts]]) -> dict[str, int]:
     return pod_resources.together([(kind, {"cpu": one[0], "memory": one[1], **one[2]}) for kind, one in priced])
 
 
-def _with_counted(priced: Asked, counted: pod_resources.Amounts, status: PodStatus | None) -> Asked:
+def _with_counted(
+    priced: RequestedAmounts, counted: pod_resources.Amounts, status: PodStatus | None
+) -> RequestedAmounts:
     """Return the quantities of a container that runs: what it has and what is allocated to it counts as its request.
 
     Only cpu and memory can be resized.
@@ -140,7 +142,7 @@ def _is_asked_by_none(stated: pod_resources.Resources, name: str) -> bool:
     return not any(name in part.requests for part in stated.parts)
 
 
-def _container(container: Container, book: PriceBook, defaults: Defaults) -> Asked:
+def _container(container: Container, book: PriceBook, defaults: Defaults) -> RequestedAmounts:
     """Return the quantities of one container. This is the hot path."""
     resources = container.resources
     requests: ResourceMap | None = None

@@ -42,7 +42,7 @@ _LARGEST_COST: Final = Decimal(10) ** 15
 _log = logging.getLogger("podgate.actuals")
 
 
-class Ask(NamedTuple):
+class CostQuery(NamedTuple):
     """One budget of which the cost is asked."""
 
     name: str
@@ -62,13 +62,13 @@ class ActualsError(Exception):
     """An answer that was not given or cannot be used; one line."""
 
 
-class Actuals:
+class ActualCosts:
     """Asks now and then, and remembers the last good answers."""
 
     def __init__(
         self,
         url: str,
-        asks: Callable[[], Sequence[Ask]],
+        asks: Callable[[], Sequence[CostQuery]],
         *,
         leads: Callable[[], bool],
         now: Callable[[], dt.datetime],
@@ -102,7 +102,7 @@ class Actuals:
         if not self._leads():
             return
         asks = [each for each in self._asks() if _aggregate(each.scope) is not None]
-        groups: dict[tuple[str, dt.datetime], list[Ask]] = {}
+        groups: dict[tuple[str, dt.datetime], list[CostQuery]] = {}
         for each in asks:
             groups.setdefault((_aggregate(each.scope) or "", each.begin), []).append(each)
         known = {each.name: self._known[each.name] for each in asks if each.name in self._known}
@@ -217,7 +217,7 @@ def _pays(scope: ScopeModel, name: str) -> bool:
 class ActualsCollector(Collector):
     """How often costs were asked for, as a metric."""
 
-    def __init__(self, actuals: Actuals) -> None:
+    def __init__(self, actuals: ActualCosts) -> None:
         self._actuals = actuals
 
     def collect(self) -> Iterable[Metric]:

@@ -21,8 +21,8 @@ UPDATE carries two objects, with managedFields: some 18 MiB at most."""
 BODY_SECONDS: Final = 10.0
 """How long a body may take to arrive: the longest that an API server waits for the whole call by default."""
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
+AsgiMessage = MutableMapping[str, Any]
+AsgiReceive = Callable[[], Awaitable[AsgiMessage]]
 
 TOO_LARGE: Final = unread.too_large(MAXIMUM_BODY >> 20)
 TOO_SLOW: Final = unread.too_slow(BODY_SECONDS)
@@ -36,23 +36,23 @@ class Body(NamedTuple):
     """Bytes to be given back to the flight once it is judged."""
 
 
-class Unread(NamedTuple):
+class DroppedBody(NamedTuple):
     """A body that is not kept."""
 
     head: Head
-    why: unread.Unread
+    why: unread.UnreadReview
     is_whole: bool
     """Whether the client has sent all of it."""
 
 
 async def read(
-    message: Message | None,
-    receive: Receive,
+    message: AsgiMessage | None,
+    receive: AsgiReceive,
     declared: int,
     flight: Flight,
     seconds: float,
     on_room: Callable[[], None] | None = None,
-) -> Body | Unread | None:
+) -> Body | DroppedBody | None:
     """Read a body.
 
     Args:
@@ -103,7 +103,7 @@ class _Reading:
         self._small = self._large = 0
         """Bytes that are counted in the flight."""
         self._head: Head | None = None
-        self.why: unread.Unread | None = None
+        self.why: unread.UnreadReview | None = None
 
     async def take(self, piece: bytes) -> None:
         self._size += len(piece)
@@ -148,7 +148,7 @@ class _Reading:
             return self._pieces
         return [self._pages[: self._pages.tell()], *self._pieces]
 
-    def give_up(self, why: unread.Unread) -> None:
+    def give_up(self, why: unread.UnreadReview) -> None:
         """Keep nothing but what the review is about."""
         if self._head is None:
             self._head = Head()
@@ -158,9 +158,9 @@ class _Reading:
         self._pieces.clear()
         self.end()
 
-    def result(self, *, is_whole: bool) -> Body | Unread:
+    def result(self, *, is_whole: bool) -> Body | DroppedBody:
         if self._head is not None and self.why is not None:
-            return Unread(self._head, self.why, is_whole)
+            return DroppedBody(self._head, self.why, is_whole)
         held, self._large = self._large, 0
         return Body(b"".join(self._arrived()), held)
 

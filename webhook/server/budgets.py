@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from webhook.admission.figures import Figures, two_places
+from webhook.admission.figures import BudgetStatus, two_places
 from webhook.kube import client as api
 from webhook.kube import conditions, rest
 from webhook.kube.aside import aside, beside
@@ -27,7 +27,7 @@ from webhook.kube.conditions import Condition, Held
 from webhook.ledger.store import LedgerError
 from webhook.policy._resources import Standing
 from webhook.server import notifier
-from webhook.server.actuals import Actual, Actuals
+from webhook.server.actuals import Actual, ActualCosts
 from webhook.server.notifier import Notifier, NotifyError
 
 LOOK_SECONDS: Final = 2.0
@@ -41,7 +41,7 @@ EVENT_NAMESPACE: Final = "default"
 _log = logging.getLogger("podgate.budgets")
 
 
-class Told(NamedTuple):
+class Notified(NamedTuple):
     """Of which thresholds people were told, for one period and amount."""
 
     period: str
@@ -57,17 +57,17 @@ class _Wait(NamedTuple):
     text: str
 
 
-class BudgetTeller:
+class BudgetStatusController:
     """Looks, and where it leads tells. A background task, notices and counters."""
 
     def __init__(
         self,
-        figures: Callable[[], Sequence[Figures]],
+        figures: Callable[[], Sequence[BudgetStatus]],
         objects: Callable[[], Mapping[str, Held]],
         server: rest.Rest | None,
         notify: Notifier | None,
         *,
-        actuals: Actuals | None = None,
+        actuals: ActualCosts | None = None,
         leads: Callable[[], bool],
         now: Callable[[], dt.datetime],
         monotonic: Callable[[], float],
@@ -90,12 +90,12 @@ class BudgetTeller:
         self._leads = leads
         self._now = now
         self._monotonic = monotonic
-        self._told: dict[str, Told] = {}
+        self._told: dict[str, Notified] = {}
         """What this process has told: all there is to know of budgets without an object, and of others until the watch
         brings what was written."""
         self._waits: dict[tuple[str, str], _Wait] = {}
         """By what is tried (``status``, ``event``, ``notification``) and budget."""
-        self._sent: set[tuple[str, str, Told]] = set()
+        self._sent: set[tuple[str, str, Notified]] = set()
         """What of a telling succeeded while another part of it failed."""
         self._written: dict[str, tuple[str, float]] = {}
         """The version that was written over, and when figures may be written again."""
@@ -146,7 +146,7 @@ class BudgetTeller:
 
     # --- thresholds -------------------------------------------------------------------------------------------------
 
-    def _tell(self, stands: Figures, held: Held | None) -> Told:
+    def _tell(self, stands: BudgetStatus, held: Held | None) -> Notified:
         """Tell of what is newly reached; return all that was told by now."""
         told = self._told_before(stands, held)
         due = [each for each in stands.reached if each not in told.thresholds]
@@ -167,15 +167,15 @@ class BudgetTeller:
         _log.info("%s", notifier.text(stands, threshold))
         return wanted
 
-    def _told_before(self, stands: Figures, held: Held | None) -> Told:
-        fresh = Told(rest_time(stands.begin), stands.amount_text)
+    def _told_before(self, stands: BudgetStatus, held: Held | None) -> Notified:
+        fresh = Notified(rest_time(stands.begin), stands.amount_text)
         mine = self._told.get(stands.name, fresh)
         theirs = told_of(held) if held is not None else fresh
         # Each counts for the period and the amount that it was about; what only one of them knows was told too.
         known = {n for each in (mine, theirs) if each[:2] == fresh[:2] for n in each.thresholds}
         return fresh._replace(thresholds=tuple(sorted(known)))
 
-    def _try(self, part: str, name: str, wanted: Told, work: Callable[[], None]) -> bool:
+    def _try(self, part: str, name: str, wanted: Notified, work: Callable[[], None]) -> bool:
         """Do one part of a telling, unless it is done or must wait; return whether it is done."""
         if (part, name, wanted) in self._sent:
             return True
@@ -192,12 +192,12 @@ class BudgetTeller:
         self._sent.add((part, name, wanted))
         return True
 
-    def _notification(self, stands: Figures, threshold: int) -> None:
+    def _notification(self, stands: BudgetStatus, threshold: int) -> None:
         assert self._notify is not None  # noqa: S101  the caller has looked
         self._notify.send(stands, threshold)
         self.notifications["sent"] += 1
 
-    def _event(self, stands: Figures, held: Held, threshold: int) -> None:
+    def _event(self, stands: BudgetStatus, held: Held, threshold: int) -> None:
         assert self._server is not None  # noqa: S101  the caller has looked
         path = f"/api/v1/namespaces/{EVENT_NAMESPACE}/events"
         # Who tells it again creates the same name, which exists.
@@ -207,7 +207,7 @@ class BudgetTeller:
 
     # --- status -----------------------------------------------------------------------------------------------------
 
-    def _write(self, server: rest.Rest, stands: Figures, held: Held, told: Told) -> None:
+    def _write(self, server: rest.Rest, stands: BudgetStatus, held: Held, told: Notified) -> None:
         wanted = status_of(stands, told)
         about = conditions_of(stands)
         if self._actuals is not None:
@@ -260,7 +260,7 @@ class BudgetTeller:
         pause = max(retry_after or 0.0, min(2.0 ** (failures + 1), LONGEST_WAIT))
         self._waits[part, name] = _Wait(self._monotonic() + pause, min(failures + 1, 10), text)
 
-    def _keep(self, found: Sequence[Figures]) -> None:
+    def _keep(self, found: Sequence[BudgetStatus]) -> None:
         """Forget what is about no budget any more."""
         names = {each.name for each in found}
         self._told = {name: told for name, told in self._told.items() if name in names}
@@ -287,21 +287,21 @@ def rest_time(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def told_of(held: Held) -> Told:
+def told_of(held: Held) -> Notified:
     """Return what stands in the status of a Budget; nothing where somebody wrote nonsense there."""
     found = held.status.get("notified")
     if not isinstance(found, dict):
-        return Told("", "")
+        return Notified("", "")
     thresholds = found.get("thresholds")
     numbers = thresholds if isinstance(thresholds, list) else []
-    return Told(
+    return Notified(
         str(found.get("period") or ""),
         str(found.get("amount") or ""),
         tuple(sorted({each for each in numbers if isinstance(each, int)})),
     )
 
 
-def status_of(stands: Figures, told: Told) -> dict[str, Any]:
+def status_of(stands: BudgetStatus, told: Notified) -> dict[str, Any]:
     """Return the fields of a Budget's status, without conditions."""
     return {
         "committed": stands.committed_text,
@@ -311,7 +311,7 @@ def status_of(stands: Figures, told: Told) -> dict[str, Any]:
     }
 
 
-def conditions_of(stands: Figures) -> list[Condition]:
+def conditions_of(stands: BudgetStatus) -> list[Condition]:
     """Return what is to be said of a budget. Messages hold no figures that move, so that conditions stand still."""
     priced = Condition("Priced", holds=True, reason="Priced", message=f"Prices are in {stands.prices}.")
     if stands.state == "Unpriced":
@@ -340,7 +340,7 @@ def _known(actual: Actual | None) -> Condition:
     return Condition("ActualKnown", holds=True, reason="Known", message="The allocation API has said it of late.")
 
 
-def event(stands: Figures, held: Held, threshold: int, now: dt.datetime) -> dict[str, Any]:
+def event(stands: BudgetStatus, held: Held, threshold: int, now: dt.datetime) -> dict[str, Any]:
     """Return the Event that a threshold is reached; its name is the same whoever makes it."""
     moment = rest_time(now)
     amount = stands.amount_text.replace(".", "-")
@@ -365,10 +365,10 @@ def event(stands: Figures, held: Held, threshold: int, now: dt.datetime) -> dict
     }
 
 
-class BudgetCollector(Collector):
+class BudgetStatusCollector(Collector):
     """What was told of budgets, as metrics; asked when they are scraped."""
 
-    def __init__(self, teller: BudgetTeller) -> None:
+    def __init__(self, teller: BudgetStatusController) -> None:
         self._teller = teller
 
     def collect(self) -> Iterable[Metric]:

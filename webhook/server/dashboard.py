@@ -22,7 +22,7 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webhook.audit.journal import VERDICTS, Owner
+from webhook.audit.journal import VERDICTS, DecisionOwner
 from webhook.dashboard import facts, pages, sources, summary, workloads
 from webhook.server import lane, ops
 from webhook.server.lane import Application
@@ -58,10 +58,10 @@ class Fresh(NamedTuple, Generic[T]):
     until: float
 
 
-class Told(NamedTuple):
+class CollectedPage(NamedTuple):
     """The facts, and the page of them."""
 
-    facts: facts.Facts
+    facts: facts.Overview
     page: str
 
 
@@ -75,8 +75,8 @@ class Dashboard:
         """
         self._source = source
         self._monotonic = monotonic
-        self._told: Fresh[Told] | None = None
-        self._rows: Fresh[list[workloads.Row]] | None = None
+        self._told: Fresh[CollectedPage] | None = None
+        self._rows: Fresh[list[workloads.WorkloadRow]] | None = None
         self._turn = asyncio.Lock()
 
     async def overview(self) -> Response:
@@ -103,7 +103,7 @@ class Dashboard:
 
     async def workload(self, given: Mapping[str, str], *, as_json: bool = False) -> Response:
         """Return everything that is kept of one workload."""
-        owner = Owner(*(given.get(name, "") for name in Owner._fields))
+        owner = DecisionOwner(*(given.get(name, "") for name in DecisionOwner._fields))
         kept = self._source.journal.of(*owner)
         if as_json:
             if not kept:
@@ -116,16 +116,16 @@ class Dashboard:
         async with self._turn:
             return _page(await asyncio.to_thread(lambda: pages.workload(owner, workloads.decisions(kept), now)))
 
-    async def _take(self) -> Told:
+    async def _take(self) -> CollectedPage:
         told = self._told
         if told is None or self._monotonic() >= told.until:
             taken = sources.take(self._source)
             told = self._told = await self._aside(lambda: self._tell(taken))
         return told.value
 
-    def _tell(self, taken: sources.Taken) -> Told:
+    def _tell(self, taken: sources.Taken) -> CollectedPage:
         made = facts.tell(taken, self._source)
-        return Told(made, pages.overview(made))
+        return CollectedPage(made, pages.overview(made))
 
     async def _aside(self, work: Callable[[], T]) -> Fresh[T]:
         begin = self._monotonic()

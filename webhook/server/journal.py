@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from fastapi import FastAPI, Request, Response
 
-from webhook.audit.journal import Journal, Kept
+from webhook.audit.journal import Journal, KeptDecision
 from webhook.server import lane
 
 PATH: Final = "/journal"
@@ -34,7 +34,7 @@ def add(app: FastAPI, journal: Journal) -> None:
         return Response(_ENCODER.encode({"decisions": list(_told(found[-MOST:]))}), media_type="application/json")
 
 
-def _told(found: Iterable[Kept]) -> Iterable[dict[str, Any]]:
+def _told(found: Iterable[KeptDecision]) -> Iterable[dict[str, Any]]:
     for kept in found:
         yield {"times": kept.times, "first": kept.first, "last": kept.last, "entry": msgspec.Raw(kept.line.strip())}
 

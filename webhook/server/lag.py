@@ -41,7 +41,7 @@ def deadline(timeout: float | None) -> float:
     return MOST_SECONDS if timeout is None else min(DEADLINE_SHARE * timeout, MOST_SECONDS)
 
 
-class LoopLag:
+class EventLoopLag:
     """A timer that notices when the event loop is late."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from webhook.admission.engine import LARGE
 from webhook.admission.head import Head
 from webhook.admission.request import BadReview
 from webhook.admission.request_fields import OtherRequest
-from webhook.admission.unjudged import Unjudged
+from webhook.admission.unjudged import UnjudgedCounters
 from webhook.server import bodies, turnstile
 from webhook.server import lag as lags
 from webhook.server.fairness import FairQueue
@@ -49,10 +49,10 @@ __all__ = [
     "BODY_SECONDS",
     "MAXIMUM_BODY",
     "PATHS",
+    "AdmissionApp",
     "Answer",
     "Application",
-    "Handler",
-    "Lane",
+    "ReviewHandler",
     "error_body",
     "parse_timeout",
 ]
@@ -74,10 +74,10 @@ class Answer(NamedTuple):
     """What is left to do once the answer is on its way: log line, metrics. It holds the event loop, so it is short."""
 
 
-Handler = Callable[[str, bytes, float | None], Answer | Awaitable[Answer]]
+ReviewHandler = Callable[[str, bytes, float | None], Answer | Awaitable[Answer]]
 """Judges one review: path, body, and the seconds the caller said it will wait (None where it did not say)."""
 
-ByHead = Callable[[str, OtherRequest, unread.Unread], Answer]
+ByHead = Callable[[str, OtherRequest, unread.UnreadReview], Answer]
 """Answers a review that nobody has read: path, what it is about, and why. Raises `BadReview` as a handler does."""
 
 _HEAD_BYTES: Final = 64 << 10
@@ -91,7 +91,7 @@ _UNAVAILABLE = Answer(503, error_body("no verdict: an unexpected error; see the 
 _log = logging.getLogger("podgate.lane")
 
 
-class Lane:
+class AdmissionApp:
     """The ASGI application of the TLS port.
 
     Args:
@@ -107,13 +107,13 @@ class Lane:
 
     def __init__(
         self,
-        handler: Handler,
+        handler: ReviewHandler,
         fallback: Application,
         *,
-        shed: Handler | None = None,
+        shed: ReviewHandler | None = None,
         by_head: ByHead | None = None,
-        lag: lags.LoopLag | None = None,
-        unjudged: Unjudged | None = None,
+        lag: lags.EventLoopLag | None = None,
+        unjudged: UnjudgedCounters | None = None,
         flight: Flight | None = None,
     ) -> None:
         self.refused: Counter[int] = Counter()
@@ -122,12 +122,12 @@ class Lane:
         """Unexpected errors, by where: ``handler`` or ``after``."""
         self.overloaded: Counter[str] = Counter()
         """Reviews that waited too long and were answered without being judged, by path."""
-        self.lag = lag or lags.LoopLag()
-        self.unjudged = unjudged or Unjudged()
+        self.lag = lag or lags.EventLoopLag()
+        self.unjudged = unjudged or UnjudgedCounters()
         self.flight = flight or Flight()
         self._heap = Heap()
         self._large = FairQueue()
-        self._turnstile = turnstile.Turnstile()
+        self._turnstile = turnstile.AdaptiveLimiter()
         self._handler = handler
         self._shed = shed
         self._by_head = by_head
@@ -160,7 +160,7 @@ class Lane:
                 await self._answer(scope, path, body, timeout, send)
                 return
         found = await bodies.read(message, receive, declared, self.flight, lags.deadline(timeout), scope.get(OPEN))
-        if isinstance(found, bodies.Unread):
+        if isinstance(found, bodies.DroppedBody):
             await self._answer_by_head(path, found, receive, send)
         elif found is not None:
             try:
@@ -215,7 +215,7 @@ class Lane:
 
         return await self._ask(in_turn, path, body, timeout)
 
-    async def _answer_by_head(self, path: str, found: bodies.Unread, receive: Receive, send: Send) -> None:
+    async def _answer_by_head(self, path: str, found: bodies.DroppedBody, receive: Receive, send: Send) -> None:
         reason = found.why.reason
         if self._by_head is None or not found.head.is_review:
             self.unjudged.count(path, reason)
@@ -230,7 +230,9 @@ class Lane:
         if answer.after is not None:
             self._afterwards(answer.after)
 
-    def _answer_late(self, shed: Handler, path: str, body: bytes, timeout: float | None) -> Answer | Awaitable[Answer]:
+    def _answer_late(
+        self, shed: ReviewHandler, path: str, body: bytes, timeout: float | None
+    ) -> Answer | Awaitable[Answer]:
         self._tell_late(path)
         return shed(path, body, timeout)
 
@@ -257,7 +259,7 @@ class Lane:
         self._tell_late(path)
         return self._by_head(path, head.request(), unread.WAITED)
 
-    async def _ask(self, handler: Handler, path: str, body: bytes, timeout: float | None) -> Answer:  # noqa: ASYNC109
+    async def _ask(self, handler: ReviewHandler, path: str, body: bytes, timeout: float | None) -> Answer:  # noqa: ASYNC109
         # The time-out is the caller's own, told to the handler; nothing is cancelled here.
         try:
             answer = handler(path, body, timeout)

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 import prometheus_client
 
 from webhook import assembly
-from webhook.admission.figures import Figures, figures
-from webhook.audit.background import BackgroundScan, Basis, ScanCollector
+from webhook.admission.figures import BudgetStatus, figures
+from webhook.audit.background import BackgroundScan, ScanBasis, ScanCollector
 from webhook.kube.client import Client, connect, in_pod
 from webhook.kube.conditions import Held
 from webhook.kube.leader import Election
@@ -31,11 +31,11 @@ Background = list[contextlib.AbstractAsyncContextManager[None]]
 """Tasks that run while their blocks do."""
 
 
-class Place(NamedTuple):
+class LeaderContext(NamedTuple):
     """What the duties of a leader are done with."""
 
     chosen: Settings
-    parts: assembly.Parts
+    parts: assembly.Services
     rest: Client | None
     """None where there is no API server to write to."""
     health: ops.Health
@@ -53,7 +53,7 @@ def ledger_writes(chosen: Settings) -> Client | None:
     return connect(chosen.kubeconfig, read_seconds=_LEDGER_SECONDS) if has_leader(chosen) else None
 
 
-def background(place: Place, election: Election | None) -> Background:
+def background(place: LeaderContext, election: Election | None) -> Background:
     """Return all that is to run beside serving.
 
     Args:
@@ -85,7 +85,7 @@ def background(place: Place, election: Election | None) -> Background:
     ]
 
 
-def _webhook_objects(place: Place, rest: Client) -> Background:
+def _webhook_objects(place: LeaderContext, rest: Client) -> Background:
     """Tell, on every replica, when the API server is not asked to call."""
     check = webhook_objects.WebhookObjectCheck(WebhookObjects(rest, place.chosen.webhooks))
     place.health.add_notice("webhook objects", check.notices)
@@ -94,7 +94,7 @@ def _webhook_objects(place: Place, rest: Client) -> Background:
 
 
 def _conditions(
-    place: Place, cluster: assembly.LiveCluster, rest: Client, leads: Callable[[], bool], *, tells_leader: bool
+    place: LeaderContext, cluster: assembly.PolicySync, rest: Client, leads: Callable[[], bool], *, tells_leader: bool
 ) -> Background:
     """Tell authors of custom resources what came of them."""
     writer = conditions.ConditionWriter(
@@ -105,12 +105,12 @@ def _conditions(
     return [writer.watching()]
 
 
-def _ledgers(place: Place, leads: Callable[[], bool] | None) -> Background:
+def _ledgers(place: LeaderContext, leads: Callable[[], bool] | None) -> Background:
     """Tell what budgets have committed, on every replica; where replicas share their ledgers, the leader keeps them
     true."""
     ledger = place.parts.ledger
     terms = partial(assembly.budget_terms, place.parts)
-    place.registry.register(ledgers.BudgetCollector(ledger, terms, assembly.utc_now))
+    place.registry.register(ledgers.LedgerBudgetCollector(ledger, terms, assembly.utc_now))
     if place.parts.cluster is None:
         return []
     if not isinstance(ledger, SharedLedger) or leads is None:
@@ -121,30 +121,30 @@ def _ledgers(place: Place, leads: Callable[[], bool] | None) -> Background:
     return [ledgers.LedgerKeeper(ledger, leads).watching()]
 
 
-def _budgets(place: Place, leads: Callable[[], bool]) -> Background:
+def _budgets(place: LeaderContext, leads: Callable[[], bool]) -> Background:
     """Tell how budgets stand."""
     chosen, parts, rest = place.chosen, place.parts, place.rest
 
-    def stand() -> list[Figures]:
+    def stand() -> list[BudgetStatus]:
         rules = parts.engine.rules
         return figures(rules, parts.ledger, assembly.utc_now()) if rules is not None else []
 
     def objects() -> dict[str, Held]:
         return budgets.objects_of(parts.cluster.standings() if parts.cluster is not None else None)
 
-    def asks() -> list[actuals.Ask]:
+    def asks() -> list[actuals.CostQuery]:
         rules, now = parts.engine.rules, assembly.utc_now()
         found = rules.budgets if rules is not None else ()
-        return [actuals.Ask(each.name, each.scope, each.begin(now)) for each in found]
+        return [actuals.CostQuery(each.name, each.scope, each.begin(now)) for each in found]
 
-    costs: actuals.Actuals | None = None
+    costs: actuals.ActualCosts | None = None
     found: Background = []
     if chosen.allocation_url and rest is not None:
-        costs = actuals.Actuals(chosen.allocation_url, asks, leads=leads, now=assembly.utc_now)
+        costs = actuals.ActualCosts(chosen.allocation_url, asks, leads=leads, now=assembly.utc_now)
         place.health.add_notice("actual costs", costs.notices)
         place.registry.register(actuals.ActualsCollector(costs))
         found.append(costs.watching())
-    teller = budgets.BudgetTeller(
+    teller = budgets.BudgetStatusController(
         stand,
         objects,
         rest,
@@ -155,16 +155,16 @@ def _budgets(place: Place, leads: Callable[[], bool]) -> Background:
         monotonic=time.monotonic,
     )
     place.health.add_notice("budgets", teller.notices)
-    place.registry.register(budgets.BudgetCollector(teller))
+    place.registry.register(budgets.BudgetStatusCollector(teller))
     return [*found, teller.watching()]
 
 
-def _scan(place: Place, cluster: assembly.LiveCluster, rest: Client, leads: Callable[[], bool]) -> Background:
+def _scan(place: LeaderContext, cluster: assembly.PolicySync, rest: Client, leads: Callable[[], bool]) -> Background:
     """Judge what runs, and tell it in reports."""
 
-    def basis() -> Basis | None:
+    def basis() -> ScanBasis | None:
         policies = cluster.policies
-        return Basis(policies, cluster.view, cluster.ledger, cluster.excluded) if policies is not None else None
+        return ScanBasis(policies, cluster.view, cluster.ledger, cluster.excluded) if policies is not None else None
 
     scan = BackgroundScan(basis, rest, rest, leads=leads, now=assembly.utc_now, interval=place.chosen.scan_interval)
     place.health.add_notice("scan", scan.notices)

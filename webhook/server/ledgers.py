@@ -69,11 +69,11 @@ class LedgerKeeper:
         self._ledger.reconcile(self._leads)
 
 
-class BudgetCollector(Collector):
+class LedgerBudgetCollector(Collector):
     """``podgate_budget_committed`` and ``podgate_budget_limit``: rates, in units of the currency per hour."""
 
     def __init__(
-        self, ledger: LedgerStore, budgets: Callable[[], Mapping[str, balance.Terms]], now: Callable[[], datetime]
+        self, ledger: LedgerStore, budgets: Callable[[], Mapping[str, balance.BudgetTerms]], now: Callable[[], datetime]
     ) -> None:
         """Args:
         ledger: what is committed.

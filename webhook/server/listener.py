@@ -67,7 +67,7 @@ class Site:
 class Admission:
     """The admission port: the lane, its TLS, and where it listens. Port 0 takes any free port."""
 
-    lane: lanes.Lane
+    lane: lanes.AdmissionApp
     tls: ServerTls
     host: str
     port: int

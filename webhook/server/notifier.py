@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from webhook.admission.figures import Figures
+from webhook.admission.figures import BudgetStatus
 
 Form = Literal["slack", "json"]
 FORMS: Final[tuple[str, ...]] = ("slack", "json")
@@ -38,7 +38,7 @@ class Notifier:
         self._host = urlsplit(url).hostname or "the notification address"
         self._pool = pool or urllib3.PoolManager()
 
-    def send(self, stands: Figures, threshold: int) -> None:
+    def send(self, stands: BudgetStatus, threshold: int) -> None:
         """Send one message.
 
         Raises:
@@ -57,12 +57,12 @@ class Notifier:
             raise NotifyError(f"{self._host}: answered {answer.status}; check the address in the notification settings")
 
 
-def text(stands: Figures, threshold: int) -> str:
+def text(stands: BudgetStatus, threshold: int) -> str:
     """Return what people read."""
     return f'budget "{stands.name}" has reached {threshold} %: {stands.text()}'
 
 
-def message(stands: Figures, threshold: int, form: Form) -> Mapping[str, Any]:
+def message(stands: BudgetStatus, threshold: int, form: Form) -> Mapping[str, Any]:
     """Return what is sent."""
     if form == "slack":
         return {"text": text(stands, threshold)}

@@ -21,14 +21,14 @@ from starlette.exceptions import HTTPException
 
 from webhook.server import lane
 
-Check = Callable[[], str | None]
+HealthCheck = Callable[[], str | None]
 """Return None where all is well, else one line: what is wrong and what to do."""
 
 Notice = Callable[[], Sequence[str]]
 """Return lines that an operator should see, and that leave the process ready."""
 
 
-class State(NamedTuple):
+class HealthState(NamedTuple):
     """The outcome of one check."""
 
     name: str
@@ -40,10 +40,10 @@ class Health:
     """The named checks that decide whether the process is ready, and the notices beside them."""
 
     def __init__(self) -> None:
-        self._checks: dict[str, Check] = {}
+        self._checks: dict[str, HealthCheck] = {}
         self._notices: dict[str, Notice] = {}
 
-    def add_check(self, name: str, check: Check) -> None:
+    def add_check(self, name: str, check: HealthCheck) -> None:
         """Add a check, or replace the one of that name."""
         self._checks[name] = check
 
@@ -55,9 +55,9 @@ class Health:
         """Be unready from now on: the process is about to stop."""
         self.add_check("shutdown", lambda: "shutting down; new connections belong to another replica")
 
-    def states(self) -> list[State]:
+    def states(self) -> list[HealthState]:
         """Run every check; one that raises has failed."""
-        return [State(name, _run(check)) for name, check in self._checks.items()]
+        return [HealthState(name, _run(check)) for name, check in self._checks.items()]
 
     def notices(self) -> list[str]:
         """Return every notice as ``name: line``."""
@@ -118,7 +118,7 @@ def bare_application(hint: str) -> FastAPI:
 class LaneCollector(Collector):
     """What the lane counts, as metrics; labels are HTTP statuses it can answer with, its paths, and two words."""
 
-    def __init__(self, counted: lane.Lane) -> None:
+    def __init__(self, counted: lane.AdmissionApp) -> None:
         self._lane = counted
 
     def collect(self) -> Iterable[Metric]:
@@ -157,7 +157,7 @@ class LaneCollector(Collector):
         return [refused, faults, overload, lag, bytes_held, cut_off]
 
 
-def _run(check: Check) -> str | None:
+def _run(check: HealthCheck) -> str | None:
     try:
         reason = check()
     except Exception as error:  # noqa: BLE001  a check that fails to run has failed
@@ -165,5 +165,5 @@ def _run(check: Check) -> str | None:
     return reason
 
 
-def _verbose_line(state: State) -> str:
+def _verbose_line(state: HealthState) -> str:
     return f"[+] {state.name}: ok" if state.reason is None else f"[-] {state.name}: {state.reason}"

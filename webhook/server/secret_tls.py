@@ -100,7 +100,7 @@ class SecretCertificates:
         self._server_time = server_time
         self._leads = leads
         self._last: Look | None = None
-        self._pair: bundle.Pair | None = None
+        self._pair: bundle.KeyPair | None = None
         self._distrust: str | None = "no certificate was had yet"
         self._remark: str | None = None
         self.steps = {"write": 0, "publish": 0}
@@ -236,7 +236,7 @@ class SecretCertificates:
             return found._replace(problem=str(error)), True
         return found, False
 
-    def _load(self, offered: bundle.Pair, data: dict[str, bytes]) -> tuple[str, ...]:
+    def _load(self, offered: bundle.KeyPair, data: dict[str, bytes]) -> tuple[str, ...]:
         try:
             is_new = self._tls.load(data[rotation.TLS_CRT], data[rotation.TLS_KEY])
         except TlsError as error:
@@ -262,7 +262,7 @@ _ALARMING = dt.timedelta(days=21)
 has failed for more than a week. Certificates of others may live shorter, so it is at most a quarter of the life."""
 
 
-class Shared(NamedTuple):
+class SharedCertificates(NamedTuple):
     """Shared certificates, and the election of who keeps them in order."""
 
     certificates: SecretCertificates
@@ -284,7 +284,7 @@ def share(
     secret: str,
     webhooks: str,
     now: Callable[[], dt.datetime],
-) -> Shared:
+) -> SharedCertificates:
     """Put the parts together.
 
     Args:
@@ -306,7 +306,7 @@ def share(
         server_time=rest.server_time,
         leads=election.is_leader,
     )
-    return Shared(certificates, election)
+    return SharedCertificates(certificates, election)
 
 
 class CertificateCollector(Collector):

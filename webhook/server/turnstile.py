@@ -21,7 +21,7 @@ _BEGIN: Final = 16
 _MOST: Final = 1024
 
 
-class Turnstile:
+class AdaptiveLimiter:
     """`enter` before judging."""
 
     def __init__(self) -> None:

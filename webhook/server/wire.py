@@ -12,8 +12,8 @@ from webhook.kube.caches import remembered
 from webhook.server import bodies
 
 Scope = MutableMapping[str, Any]
-Message = bodies.Message
-Receive = bodies.Receive
+Message = bodies.AsgiMessage
+Receive = bodies.AsgiReceive
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -38,7 +38,7 @@ CLOSE = (b"connection", b"close")
 _NOT_POST = Problem(405, "only POST is answered here; send an AdmissionReview", ((b"allow", b"POST"),))
 _NOT_JSON = Problem(415, "the content type must be application/json")
 _ENCODED = Problem(415, "a content encoding is not supported; send plain JSON")
-PROBLEMS: Final[Mapping[unread.Reason, Problem]] = {
+PROBLEMS: Final[Mapping[unread.UnjudgedReason, Problem]] = {
     "too_large": Problem(400, f"the body is larger than {bodies.MAXIMUM_BODY >> 20} MiB, and no AdmissionReview v1"),
     "too_slow": Problem(408, f"the body did not arrive within {bodies.BODY_SECONDS:.0f} seconds; send it again"),
     "overloaded": Problem(503, "too many large bodies are on their way; send it again"),

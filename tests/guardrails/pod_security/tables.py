@@ -8,7 +8,7 @@ from webhook.cluster.view import View
 from webhook.guardrails._contract import Context
 from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._registry import REGISTRY
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 from webhook.kube.objects import Pod, PodSpec
 from webhook.pricing.book import PriceBook
 
@@ -51,7 +51,7 @@ def judge(check: str, document: Json, version: str = "latest") -> Violation | No
     minor = REGISTRY.latest_minor if version == "latest" else int(version.removeprefix("v1."))
     active = [revision for revision in REGISTRY.checks[check].revisions if revision.since_minor <= minor]
     typed = decode(document)
-    return active[-1].evaluate(Visit(typed.metadata, typed.spec or PodSpec())) if active else None
+    return active[-1].evaluate(PodView(typed.metadata, typed.spec or PodSpec())) if active else None
 
 
 def said(violation: Violation | None) -> str:

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webhook.guardrails.pod_security._namespace_labels import KEYS, PREFIX, Policies, Standard, policies_of
+from webhook.guardrails.pod_security._namespace_labels import KEYS, PREFIX, NamespaceLevels, Standard, policies_of
 
-DEFAULTS = Policies()
+DEFAULTS = NamespaceLevels()
 PRIVILEGED = "privileged:latest"
 LEVELS = ("privileged", "baseline", "restricted")
 
 
-def said(labels: dict[str, str], defaults: Policies = DEFAULTS) -> tuple[str, str, str]:
+def said(labels: dict[str, str], defaults: NamespaceLevels = DEFAULTS) -> tuple[str, str, str]:
     """Return the policies of enforce, audit and warn; labels by their short name."""
     found = policies_of({PREFIX + key: value for key, value in labels.items()}, defaults)
     return str(found.enforce), str(found.audit), str(found.warn)
@@ -42,7 +42,9 @@ def test_labels_give_three_policies(labels: dict[str, str], expected: tuple[str,
 
 
 def test_defaults_hold_where_a_label_is_missing_and_only_labels_raise_warn() -> None:
-    defaults = Policies(Standard("restricted", "v1.30"), Standard("baseline", "v1.20"), Standard("baseline", "v1.21"))
+    defaults = NamespaceLevels(
+        Standard("restricted", "v1.30"), Standard("baseline", "v1.20"), Standard("baseline", "v1.21")
+    )
     assert said({}, defaults) == ("restricted:v1.30", "baseline:v1.20", "baseline:v1.21")
     assert said({"enforce": "restricted"}, defaults) == ("restricted:v1.30", "baseline:v1.20", "restricted:v1.30")
     assert said({"enforce": "privileged", "audit-version": "latest"}, defaults) == (
@@ -54,15 +56,15 @@ def test_defaults_hold_where_a_label_is_missing_and_only_labels_raise_warn() -> 
 
 @pytest.mark.parametrize("version", ["v1.0", "v1.37", "v1.10000", "latest"])
 def test_a_version_that_exists_is_no_error(version: str) -> None:
-    assert policies_of({f"{PREFIX}enforce-version": version}, Policies()).errors == ()
+    assert policies_of({f"{PREFIX}enforce-version": version}, NamespaceLevels()).errors == ()
 
 
 def test_errors_are_those_of_the_api_server_in_its_order() -> None:
-    found = policies_of({f"{PREFIX}warn": 'a"b', f"{PREFIX}enforce-version": "v1.01"}, Policies())
+    found = policies_of({f"{PREFIX}warn": 'a"b', f"{PREFIX}enforce-version": "v1.01"}, NamespaceLevels())
     first = 'metadata.labels[pod-security.kubernetes.io/enforce-version]: Invalid value: "v1.01": must be "latest" or '
     second = 'metadata.labels[pod-security.kubernetes.io/warn]: Invalid value: "a\\"b": must be one of privileged, '
     assert found.error_text == f'[{first}"v1.x", {second}baseline, restricted]'
-    alone = policies_of({f"{PREFIX}enforce-version": "v1.01"}, Policies())
+    alone = policies_of({f"{PREFIX}enforce-version": "v1.01"}, NamespaceLevels())
     assert alone.error_text == f'{first}"v1.x"'
 
 
@@ -72,7 +74,7 @@ _VALUES = st.sampled_from([*LEVELS, "latest", "v1.25", "", "Restricted", "v1.x"]
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from([*KEYS, f"{PREFIX}other", "team"]), _VALUES))
 def test_any_labels_give_known_policies_and_one_error_for_each_label_that_is_none(labels: dict[str, str]) -> None:
-    found = policies_of(labels, Policies())
+    found = policies_of(labels, NamespaceLevels())
     versions = ("latest", "v1.25")
     wrong = [
         key for key in KEYS if key in labels and labels[key] not in (versions if key.endswith("-version") else LEVELS)
@@ -87,5 +89,5 @@ def test_any_labels_give_known_policies_and_one_error_for_each_label_that_is_non
 
 def test_a_namespace_is_parsed_once() -> None:
     labels = {f"{PREFIX}enforce": "baseline", "team": "a"}
-    first = policies_of(labels, Policies())
-    assert policies_of({**labels, "team": "b"}, Policies()) is first
+    first = policies_of(labels, NamespaceLevels())
+    assert policies_of({**labels, "team": "b"}, NamespaceLevels()) is first

@@ -8,7 +8,7 @@ import pytest
 from webhook.guardrails import pod_security
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
 from webhook.guardrails.pod_security._registry import REGISTRY, Level, RegistryError, build, plan
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 from webhook.policy.pod_security import CHECK_IDS
 
 VERSIONS = ["latest", "v1.99", f"v1.{2**63 - 1}", *(f"v1.{minor}" for minor in range(REGISTRY.latest_minor + 1))]
@@ -83,7 +83,7 @@ def test_an_override_holds_from_the_version_of_the_check_that_overrides(version:
     assert gone in plan("baseline", version).ids
 
 
-def _silent(visit: Visit) -> Violation | None:
+def _silent(visit: PodView) -> Violation | None:
     return None
 
 

@@ -13,7 +13,17 @@ import xmlschema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webhook.offline.formats import WRITERS, Item, Monthly, Report, Told, Unread, junit, markdown, sarif
+from webhook.offline.formats import (
+    WRITERS,
+    Monthly,
+    ResultFinding,
+    ResultItem,
+    RunReport,
+    UnreadInput,
+    junit,
+    markdown,
+    sarif,
+)
 from webhook.offline.formats.result import VERDICTS, split_origin
 
 DATA = Path(__file__).parents[2] / "data" / "formats"
@@ -22,12 +32,12 @@ SARIF = jsonschema.Draft4Validator(
 )
 JUNIT = xmlschema.XMLSchema(DATA / "junit.xsd")
 
-CEILING = Told(
+CEILING = ResultFinding(
     "team", "costCeiling", "podMonthly", "error", "container 'app' is dear", "lower requests.cpu", ("spec.containers",)
 )
-WARNING = Told("team", "costLabels", "missing", "warning", "label cost-center is missing", "set it")
-NOTICE = Told("team", "rightSizing", "hpaManaged", "note", "cpu is left as written")
-REFUSED = Item(
+WARNING = ResultFinding("team", "costLabels", "missing", "warning", "label cost-center is missing", "set it")
+NOTICE = ResultFinding("team", "rightSizing", "hpaManaged", "note", "cpu is left as written")
+REFUSED = ResultItem(
     "Deployment",
     "team-a",
     "shop",
@@ -37,11 +47,15 @@ REFUSED = Item(
     file="chart/web app.yaml",
     line=12,
 )
-PASSED = Item("Pod", "team-a", "worker", monthly=Monthly(Decimal(10), Decimal(10)), file="pod.yaml", line=1)
-LEFT = Item("ConfigMap", "team-a", "settings", "not judged", reason="ConfigMap is not judged", file="pod.yaml", line=9)
-CHANGED = Item("Pod", "b", "live", "changed", changes="app requests.cpu=10m", monthly=Monthly(Decimal(3), Decimal(1)))
-UNREAD = Unread("broken.yaml:3", "is no YAML; mend it")
-REPORT = Report(
+PASSED = ResultItem("Pod", "team-a", "worker", monthly=Monthly(Decimal(10), Decimal(10)), file="pod.yaml", line=1)
+LEFT = ResultItem(
+    "ConfigMap", "team-a", "settings", "not judged", reason="ConfigMap is not judged", file="pod.yaml", line=9
+)
+CHANGED = ResultItem(
+    "Pod", "b", "live", "changed", changes="app requests.cpu=10m", monthly=Monthly(Decimal(3), Decimal(1))
+)
+UNREAD = UnreadInput("broken.yaml:3", "is no YAML; mend it")
+REPORT = RunReport(
     "podgate review",
     "USD",
     (REFUSED, PASSED, LEFT, CHANGED),
@@ -51,7 +65,7 @@ REPORT = Report(
 )
 
 
-def run_of(report: Report) -> dict[str, Any]:
+def run_of(report: RunReport) -> dict[str, Any]:
     log = json.loads(sarif(report))
     SARIF.validate(log)
     (run,) = log["runs"]
@@ -59,7 +73,7 @@ def run_of(report: Report) -> dict[str, Any]:
     return run
 
 
-def suites_of(report: Report) -> list[ET.Element]:
+def suites_of(report: RunReport) -> list[ET.Element]:
     text = junit(report)
     JUNIT.validate(text)
     return list(ET.fromstring(text))  # noqa: S314  our own output
@@ -69,7 +83,7 @@ def suites_of(report: Report) -> list[ET.Element]:
 
 TEXT = st.text(max_size=30)
 TOLDS = st.builds(
-    Told,
+    ResultFinding,
     policy=TEXT,
     guardrail=st.sampled_from(["podSecurity", "costCeiling", "budget", "rightSizing"]),
     rule=st.sampled_from(["", "podMonthly", "fault"]),
@@ -80,7 +94,7 @@ TOLDS = st.builds(
 )
 AMOUNTS = st.decimals(0, 10**9, places=6)
 ITEMS = st.builds(
-    Item,
+    ResultItem,
     kind=TEXT,
     namespace=TEXT,
     name=TEXT,
@@ -96,9 +110,9 @@ ITEMS = st.builds(
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(ITEMS, max_size=4), st.lists(st.builds(Unread, TEXT, TEXT), max_size=2))
-def test_every_report_is_valid_whatever_stands_in_it(items: list[Item], unread: list[Unread]) -> None:
-    report = Report("podgate review", "USD", items, unread)
+@given(st.lists(ITEMS, max_size=4), st.lists(st.builds(UnreadInput, TEXT, TEXT), max_size=2))
+def test_every_report_is_valid_whatever_stands_in_it(items: list[ResultItem], unread: list[UnreadInput]) -> None:
+    report = RunReport("podgate review", "USD", items, unread)
     run_of(report)
     suites_of(report)
     assert markdown(report).startswith("### podgate review\n")
@@ -113,10 +127,10 @@ def test_an_invalid_report_would_be_noticed() -> None:
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_an_empty_report_is_valid_and_ends_with_a_line_break(name: str) -> None:
-    text = WRITERS[name](Report("podgate review", "USD"))
+    text = WRITERS[name](RunReport("podgate review", "USD"))
     assert text.endswith("\n")
-    run_of(Report("podgate review", "USD"))
-    suites_of(Report("podgate review", "USD"))
+    run_of(RunReport("podgate review", "USD"))
+    suites_of(RunReport("podgate review", "USD"))
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -169,7 +183,7 @@ def test_each_result_points_to_its_rule() -> None:
         assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
 
 
-def fingerprints(*items: Item) -> list[str]:
+def fingerprints(*items: ResultItem) -> list[str]:
     return [
         item["partialFingerprints"]["podgateFinding/v1"] for item in run_of(REPORT._replace(items=items))["results"]
     ]

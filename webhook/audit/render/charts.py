@@ -25,7 +25,7 @@ class Segment(NamedTuple):
     word: str
 
 
-class Pair(NamedTuple):
+class BeforeAfter(NamedTuple):
     """One row of a chart of before and after."""
 
     label: str
@@ -91,7 +91,7 @@ def stack(segments: Sequence[Segment], whole: int, title: str) -> str:
 _numbers = count(1)
 
 
-def pairs(rows: Sequence[Pair], title: str, names: tuple[str, str]) -> str:
+def pairs(rows: Sequence[BeforeAfter], title: str, names: tuple[str, str]) -> str:
     """Return a chart of what each row costs before and after; `names` say what those are."""
     if not rows:
         return ""

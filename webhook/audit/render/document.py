@@ -6,19 +6,19 @@ Money is a decimal string in units of the currency per month; patches are exact.
 import json
 from typing import Any
 
-from webhook.audit.fold import Note, Row, Tally
+from webhook.audit.fold import FoldedFinding, Totals, WorkloadSummary
 from webhook.audit.render.words import amount, exact
-from webhook.audit.report import GroupLine, Report
+from webhook.audit.report import AuditReport, GroupLine
 from webhook.offline import formats
 from webhook.offline.formats import result
 
 
-def as_json(report: Report) -> str:
+def as_json(report: AuditReport) -> str:
     """Return the report as JSON, with its last line break."""
     return json.dumps(document(report), indent=2, ensure_ascii=False) + "\n"
 
 
-def document(report: Report) -> dict[str, Any]:
+def document(report: AuditReport) -> dict[str, Any]:
     """Return the report as plain data."""
     return {
         "title": report.title,
@@ -83,14 +83,14 @@ def document(report: Report) -> dict[str, Any]:
     }
 
 
-def as_format(report: Report, name: str) -> str:
+def as_format(report: AuditReport, name: str) -> str:
     """Return the report as ``sarif``, ``junit`` or ``markdown``: one item a workload."""
-    neutral = formats.Report(
+    neutral = formats.RunReport(
         tool=f"podgate {report.title}",
         currency=report.currency,
         items=tuple(_item(row) for row in report.rows),
         unread=tuple(
-            formats.Unread(each.example or each.what, _unread(each.what, each.example, each.reason))
+            formats.UnreadInput(each.example or each.what, _unread(each.what, each.example, each.reason))
             for each in report.failures
         ),
         when=report.when,
@@ -102,7 +102,7 @@ def _unread(what: str, example: str, reason: str) -> str:
     return f"{what}: {reason}" if example else reason
 
 
-def _tally(tally: Tally) -> dict[str, Any]:
+def _tally(tally: Totals) -> dict[str, Any]:
     return {
         "objects": tally.objects,
         "wouldRefuse": tally.refused,
@@ -118,7 +118,7 @@ def _group(line: GroupLine) -> dict[str, Any]:
     return {"name": line.name, "workloads": line.workloads, **_tally(line.tally)}
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: WorkloadSummary) -> dict[str, Any]:
     return {
         "kind": row.owner.kind,
         "namespace": row.owner.namespace,
@@ -146,10 +146,10 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
-def _item(row: Row) -> formats.Item:
+def _item(row: WorkloadSummary) -> formats.ResultItem:
     file, line = result.split_origin(row.origin) if row.origin.rpartition(":")[2].split(" ")[0].isdecimal() else ("", 0)
     tally = row.tally
-    return formats.Item(
+    return formats.ResultItem(
         kind=row.owner.kind,
         namespace=row.owner.namespace,
         name=row.owner.name,
@@ -162,7 +162,7 @@ def _item(row: Row) -> formats.Item:
     )
 
 
-def _told(note: Note) -> formats.Told:
-    return formats.Told(
+def _told(note: FoldedFinding) -> formats.ResultFinding:
+    return formats.ResultFinding(
         note.policy, note.guardrail, note.rule, "warning" if note.refuses else "note", note.text, note.cure
     )

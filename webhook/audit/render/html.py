@@ -10,10 +10,10 @@ from html import escape
 from typing import Final
 
 from webhook.audit.render import charts, workloads
-from webhook.audit.render.charts import Pair, Segment
+from webhook.audit.render.charts import BeforeAfter, Segment
 from webhook.audit.render.style import CSS
 from webhook.audit.render.words import said, times
-from webhook.audit.report import GroupLine, PolicyLine, Report
+from webhook.audit.report import AuditReport, EnforcementEffect, GroupLine
 
 MOST_LINES: Final = 100
 """Lines of a table."""
@@ -30,11 +30,11 @@ _TITLES: Final = {
     ("report", False): "What was changed, refused and saved",
 }
 
-Cell = tuple[str, str]
+HtmlCell = tuple[str, str]
 """(class, HTML)"""
 
 
-def as_html(report: Report) -> str:
+def as_html(report: AuditReport) -> str:
     """Return the report as one HTML document."""
     title = _TITLES[report.title, report.before == "today"]
     sections = [
@@ -74,7 +74,7 @@ def as_html(report: Report) -> str:
 # --- the top --------------------------------------------------------------------------------------------------------
 
 
-def _tiles(report: Report) -> str:
+def _tiles(report: AuditReport) -> str:
     total, currency = report.total, report.currency
     refused = report.refused
     tiles = [
@@ -102,7 +102,7 @@ def _tiles(report: Report) -> str:
     return f'<dl class="tiles">{inner}</dl>'
 
 
-def _warning(report: Report) -> str:
+def _warning(report: AuditReport) -> str:
     failures = sum(each.times for each in report.failures)
     if not failures:
         return ""
@@ -113,7 +113,7 @@ def _warning(report: Report) -> str:
     )
 
 
-def _money(report: Report) -> str:
+def _money(report: AuditReport) -> str:
     total, currency = report.total, report.currency
     if total.before <= 0:
         return ""
@@ -136,7 +136,7 @@ def _percent(value: int, whole: int) -> str:
 # --- tables ---------------------------------------------------------------------------------------------------------
 
 
-def _table(caption: str, head: Sequence[Cell], rows: Iterable[Sequence[Cell]]) -> str:
+def _table(caption: str, head: Sequence[HtmlCell], rows: Iterable[Sequence[HtmlCell]]) -> str:
     names = "".join(f'<th scope="col" class="{style}">{text}</th>' for style, text in head)
     lines = []
     for row in rows:
@@ -149,14 +149,14 @@ def _table(caption: str, head: Sequence[Cell], rows: Iterable[Sequence[Cell]]) -
     )
 
 
-def _policies(report: Report) -> str:
+def _policies(report: AuditReport) -> str:
     if not report.policies:
         return '<p class="soft">No policy is about anything that was judged.</p>'
     currency = report.currency
     most_saved = max((line.share.saved for line in report.policies), default=0)
     most_refused = max((line.share.refused for line in report.policies), default=0)
 
-    def row(line: PolicyLine) -> Sequence[Cell]:
+    def row(line: EnforcementEffect) -> Sequence[HtmlCell]:
         share = line.share
         saved = charts.bar([Segment("saved", share.saved, "")], most_saved) if share.saved > 0 else ""
         refused = charts.bar([Segment("refused", share.refused, "")], most_refused) if share.refused else ""
@@ -193,13 +193,13 @@ def _policies(report: Report) -> str:
     return table + workloads.more(len(report.policies), MOST_LINES, "guardrail")
 
 
-def _groups(report: Report, lines: Sequence[GroupLine], word: str, *, chart: bool = False) -> str:
+def _groups(report: AuditReport, lines: Sequence[GroupLine], word: str, *, chart: bool = False) -> str:
     if not lines or (not chart and len(lines) == 1 and lines[0].name == "(none)"):
         return ""
     currency = report.currency
     most = max((max(line.tally.before, line.tally.after) for line in lines), default=0)
 
-    def row(line: GroupLine) -> Sequence[Cell]:
+    def row(line: GroupLine) -> Sequence[HtmlCell]:
         tally = line.tally
         kept = tally.after - tally.refused_money
         segments = [Segment("changed", kept, ""), Segment("refused", tally.refused_money, "")]
@@ -228,7 +228,7 @@ def _groups(report: Report, lines: Sequence[GroupLine], word: str, *, chart: boo
         ("number", "Would refuse"),
     )
     pairs = [
-        Pair(
+        BeforeAfter(
             line.name,
             line.tally.before,
             line.tally.after,
@@ -242,7 +242,7 @@ def _groups(report: Report, lines: Sequence[GroupLine], word: str, *, chart: boo
     return picture + table + workloads.more(len(lines), MOST_LINES, word)
 
 
-def _budgets(report: Report) -> str:
+def _budgets(report: AuditReport) -> str:
     currency = report.currency
     return _optional(
         "What is committed of each budget, at the rate of what runs now",
@@ -275,7 +275,7 @@ def _budget_fill(percent: int) -> str:
     return "refused" if percent >= 90 else "warn" if percent >= 75 else "changed"
 
 
-def _exceptions(report: Report) -> str:
+def _exceptions(report: AuditReport) -> str:
     styles = {"expired": "is-refused", "expires soon": "is-warn", "active": ""}
     rows = sorted(report.exceptions, key=lambda each: (each.state == "active" and not each.is_unused, each.expires))
     return _optional(
@@ -308,7 +308,7 @@ def _exceptions(report: Report) -> str:
     )
 
 
-def _not_judged(report: Report) -> str:
+def _not_judged(report: AuditReport) -> str:
     return _optional(
         "Objects that no verdict is about, and why",
         (("", "What"), ("", "Namespace"), ("", "Why"), ("number", "How many"), ("", "Such as")),
@@ -326,5 +326,5 @@ def _not_judged(report: Report) -> str:
     )
 
 
-def _optional(caption: str, head: Sequence[Cell], rows: Sequence[Sequence[Cell]], word: str) -> str:
+def _optional(caption: str, head: Sequence[HtmlCell], rows: Sequence[Sequence[HtmlCell]], word: str) -> str:
     return _table(caption, head, rows[:MOST_LINES]) + workloads.more(len(rows), MOST_LINES, word) if rows else ""

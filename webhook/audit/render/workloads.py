@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Final
 
-from webhook.audit.fold import Note, Row
+from webhook.audit.fold import FoldedFinding, WorkloadSummary
 from webhook.audit.render.words import said, times
-from webhook.audit.report import Report
+from webhook.audit.report import AuditReport
 
 MOST: Final = 200
 """Workloads in each of the two lists."""
@@ -18,7 +18,7 @@ _MOST_PATCHES: Final = 2
 _LONGEST_PATCH: Final = 4_000
 
 
-def refused(report: Report) -> str:
+def refused(report: AuditReport) -> str:
     """Return the workloads of which something would be refused."""
     rows = report.refused
     if not rows:
@@ -26,7 +26,7 @@ def refused(report: Report) -> str:
     return _list(report, rows, lambda row: f"{said(row.tally.refused_money, report.currency)} a month")
 
 
-def savings(report: Report) -> str:
+def savings(report: AuditReport) -> str:
     """Return the workloads that would cost less; empty where there are none."""
     rows = report.savings
     return _list(report, rows, lambda row: f"saves {said(row.tally.saved, report.currency)}") if rows else ""
@@ -39,12 +39,12 @@ def more(there_are: int, shown: int, word: str) -> str:
     return f'<p class="soft">… and {times(there_are - shown, f"more {word}")}; the JSON has all of them.</p>'
 
 
-def _list(report: Report, rows: Sequence[Row], end: Callable[[Row], str]) -> str:
+def _list(report: AuditReport, rows: Sequence[WorkloadSummary], end: Callable[[WorkloadSummary], str]) -> str:
     shown = "".join(_workload(report, row, end(row)) for row in rows[:MOST])
     return shown + more(len(rows), MOST, "workload")
 
 
-def _workload(report: Report, row: Row, end: str) -> str:
+def _workload(report: AuditReport, row: WorkloadSummary, end: str) -> str:
     owner, tally, currency = row.owner, row.tally, report.currency
     style = "is-refused" if tally.refused else "is-changed"
     counted = times(row.pods, "pod") if row.pods else "no pod runs"
@@ -61,14 +61,14 @@ def _workload(report: Report, row: Row, end: str) -> str:
     )
 
 
-def _findings(row: Row) -> str:
+def _findings(row: WorkloadSummary) -> str:
     lines = [_finding(note, count) for note, count in row.findings]
     if row.more_findings:
         lines.append(f"<li>… and {times(row.more_findings, 'more finding')}</li>")
     return f'<ul class="findings">{"".join(lines)}</ul>' if lines else ""
 
 
-def _finding(note: Note, count: int) -> str:
+def _finding(note: FoldedFinding, count: int) -> str:
     style = "is-refused" if note.refuses else "soft"
     cure = f"<br><strong>To fix:</strong> {escape(note.cure)}" if note.cure else ""
     counted = f' <span class="soft">({times(count, "object")})</span>' if count > 1 else ""
@@ -76,7 +76,7 @@ def _finding(note: Note, count: int) -> str:
     return f'<li><span class="{style}">{where}:</span> {escape(note.text)}{counted}{cure}</li>'
 
 
-def _patches(row: Row) -> str:
+def _patches(row: WorkloadSummary) -> str:
     parts = []
     for patch, count in row.patches[:_MOST_PATCHES]:
         text = "\n".join(json.dumps(each, ensure_ascii=False) for each in json.loads(patch))

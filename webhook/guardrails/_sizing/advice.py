@@ -17,7 +17,7 @@ from webhook.kube import quantity
 from webhook.kube.caches import BoundedCache
 from webhook.kube.objects import ResourceMap
 
-Pair = tuple[int | None, int | None]
+RecommendedPair = tuple[int | None, int | None]
 """A value of cpu in millicores and one of memory in bytes."""
 
 LARGEST: Final = 2**63 - 1
@@ -27,24 +27,24 @@ _READERS: Final = (quantity.cpu_milli, quantity.memory_bytes)
 _DEFAULT_POLICY: Final = ContainerPolicy(container_name="*")
 
 
-class Advice(NamedTuple):
+class SizingAdvice(NamedTuple):
     """About one container. None in a pair: nothing is said, or the resource is not controlled."""
 
-    value: Pair
+    value: RecommendedPair
     """The value that the rule asks for, within minAllowed and maxAllowed."""
-    target: Pair
+    target: RecommendedPair
     """``target`` as it stands."""
     lower_memory: int | None
     """``lowerBound.memory``."""
-    min_allowed: Pair
-    max_allowed: Pair
+    min_allowed: RecommendedPair
+    max_allowed: RecommendedPair
     requests_only: bool
     boosts_cpu: bool
     """Whether VPA raises the CPU of the container while it starts, and takes it back when it is ready."""
     malformed: tuple[Finding, ...]
 
 
-class Advised(NamedTuple):
+class ContainerAdvice(NamedTuple):
     """What one VPA says."""
 
     name: str
@@ -52,15 +52,15 @@ class Advised(NamedTuple):
     """Whether VPA itself applies its recommendation: updateMode neither Off nor Initial. Absent means Recreate."""
     is_empty: bool
     """Whether there is no recommendation at all (yet)."""
-    containers: dict[str, Advice]
+    containers: dict[str, SizingAdvice]
 
 
-_cache: Final[BoundedCache[tuple[int, Recommendation], tuple[VerticalPodAutoscaler, Advised]]] = BoundedCache(
+_cache: Final[BoundedCache[tuple[int, Recommendation], tuple[VerticalPodAutoscaler, ContainerAdvice]]] = BoundedCache(
     "recommendations", 4096
 )
 
 
-def advised(vpa: VerticalPodAutoscaler, recommendation: Recommendation) -> Advised:
+def advised(vpa: VerticalPodAutoscaler, recommendation: Recommendation) -> ContainerAdvice:
     """Return what `vpa` says; from the table where this very object was read before."""
     key = (id(vpa), recommendation)
     known = _cache.get(key)
@@ -82,20 +82,20 @@ def policy_for(policies: tuple[ContainerPolicy, ...], name: str) -> ContainerPol
     return chosen
 
 
-def _read(vpa: VerticalPodAutoscaler, recommendation: Recommendation) -> Advised:
+def _read(vpa: VerticalPodAutoscaler, recommendation: Recommendation) -> ContainerAdvice:
     acts = vpa.acts
-    containers: dict[str, Advice] = {}
+    containers: dict[str, SizingAdvice] = {}
     for entry in vpa.recommendations or ():
         policy = policy_for(vpa.container_policies, entry.container_name)
         if policy.mode != "Off" and entry.container_name not in containers:
             containers[entry.container_name] = _advice(vpa, entry, policy, "target" if acts else recommendation)
-    return Advised(vpa.name, acts, not vpa.recommendations, containers)
+    return ContainerAdvice(vpa.name, acts, not vpa.recommendations, containers)
 
 
 def _advice(
     vpa: VerticalPodAutoscaler, entry: ContainerRecommendation, policy: ContainerPolicy, recommendation: Recommendation
-) -> Advice:
-    reader = _Reader(vpa.name, entry.container_name)
+) -> SizingAdvice:
+    reader = _QuantityReader(vpa.name, entry.container_name)
     controlled = RESOURCES if policy.controlled_resources is None else policy.controlled_resources
     source = {
         "target": entry.target,
@@ -110,7 +110,7 @@ def _advice(
         value = raw
     else:
         value = (_within(raw[0], low[0], high[0]), _within(raw[1], low[1], high[1]))
-    return Advice(
+    return SizingAdvice(
         value=value,
         target=raw if recommendation == "target" else reader.pair(entry.target, "target", controlled),
         lower_memory=reader.pair(entry.lower_bound, "lowerBound", controlled)[MEMORY],
@@ -130,7 +130,7 @@ def _within(value: int | None, low: int | None, high: int | None) -> int | None:
     return high if high is not None and value > high else value
 
 
-class _Reader:
+class _QuantityReader:
     """Reads quantities of one container's entry; what is no quantity counts as absent and becomes a finding."""
 
     def __init__(self, vpa: str, container: str) -> None:
@@ -138,7 +138,7 @@ class _Reader:
         self.container = container
         self.findings: list[Finding] = []
 
-    def pair(self, values: ResourceMap, field: str, controlled: tuple[str, ...]) -> Pair:
+    def pair(self, values: ResourceMap, field: str, controlled: tuple[str, ...]) -> RecommendedPair:
         return self._one(values, field, 0, controlled), self._one(values, field, 1, controlled)
 
     def _one(self, values: ResourceMap, field: str, resource: int, controlled: tuple[str, ...]) -> int | None:

@@ -12,13 +12,13 @@ from webhook.guardrails._sizing.limit_range import Bounds, Ranges
 from webhook.guardrails._sizing.originals import Original
 from webhook.kube import quantity
 from webhook.kube.objects import Container, PodSpec, RawQuantity, ResourceMap
-from webhook.kube.pod_resources import Kind
+from webhook.kube.pod_resources import ContainerKind
 
 _READERS: Final = (("cpu", quantity.cpu_milli), ("memory", quantity.memory_bytes))
 _NOTHING: Final[ResourceMap] = {}
 
 
-class Cell:
+class ResourcePlan:
     """One resource of one container. Amounts are millicores or bytes; None is absent."""
 
     __slots__ = (
@@ -98,32 +98,32 @@ class Cell:
         return present is not None or request != self.own or self.writes_limit
 
 
-class Member(NamedTuple):
+class ContainerPlan(NamedTuple):
     """One container of the sums."""
 
     container: Container
     position: int
     """In its list."""
     name: str
-    kind: Kind
-    cells: tuple[Cell, Cell]
+    kind: ContainerKind
+    cells: tuple[ResourcePlan, ResourcePlan]
     """Of cpu and of memory."""
     is_readable: bool
     """False where a quantity of the container is malformed or negative; the API server will refuse the pod."""
 
 
-def read(spec: PodSpec, originals: Mapping[str, Original], ranges: Ranges | None) -> list[Member]:
+def read(spec: PodSpec, originals: Mapping[str, Original], ranges: Ranges | None) -> list[ContainerPlan]:
     """Return init containers, sidecars among them, then regular ones, in their order in the pod."""
-    members: list[Member] = []
+    members: list[ContainerPlan] = []
     for index, container in enumerate(spec.init_containers or ()):
-        kind: Kind = "sidecar" if container.restart_policy == "Always" else "init"
+        kind: ContainerKind = "sidecar" if container.restart_policy == "Always" else "init"
         members.append(_member(container, index, kind, originals, ranges))
     for index, container in enumerate(spec.containers or ()):
         members.append(_member(container, index, "regular", originals, ranges))
     return members
 
 
-def is_guaranteed(members: list[Member]) -> bool:
+def is_guaranteed(members: list[ContainerPlan]) -> bool:
     """Whether the pod's QoS class is Guaranteed: limits of both resources everywhere, and requests equal to them."""
     for member in members:
         for cell in member.cells:
@@ -133,8 +133,8 @@ def is_guaranteed(members: list[Member]) -> bool:
 
 
 def _member(
-    container: Container, index: int, kind: Kind, originals: Mapping[str, Original], ranges: Ranges | None
-) -> Member:
+    container: Container, index: int, kind: ContainerKind, originals: Mapping[str, Original], ranges: Ranges | None
+) -> ContainerPlan:
     name = container.name
     resources = container.resources
     requests = (resources.requests or _NOTHING) if resources is not None else _NOTHING
@@ -144,33 +144,33 @@ def _member(
         memory_request = requests.get("memory")
         cpu_limit = limits.get("cpu")
         memory_limit = limits.get("memory")
-        cpu = Cell(
+        cpu = ResourcePlan(
             None if cpu_request is None else quantity.cpu_milli(cpu_request),
             None if cpu_limit is None else quantity.cpu_milli(cpu_limit),
         )
-        memory = Cell(
+        memory = ResourcePlan(
             None if memory_request is None else quantity.memory_bytes(memory_request),
             None if memory_limit is None else quantity.memory_bytes(memory_limit),
         )
     except quantity.QuantityError:
-        return Member(container, index, name, kind, (Cell(None, None), Cell(None, None)), False)
+        return ContainerPlan(container, index, name, kind, (ResourcePlan(None, None), ResourcePlan(None, None)), False)
     if _is_negative(cpu) or _is_negative(memory):
-        return Member(container, index, name, kind, (Cell(None, None), Cell(None, None)), False)
+        return ContainerPlan(container, index, name, kind, (ResourcePlan(None, None), ResourcePlan(None, None)), False)
     cells = (cpu, memory)
     if originals and name in originals:
         _restore(cells, originals[name])
     if ranges is not None:
         cpu.fill(ranges.container[0])
         memory.fill(ranges.container[1])
-    return Member(container, index, name, kind, cells, True)
+    return ContainerPlan(container, index, name, kind, cells, True)
 
 
-def _is_negative(cell: Cell) -> bool:
+def _is_negative(cell: ResourcePlan) -> bool:
     request, limit = cell.present_request, cell.present_limit
     return (request is not None and request < 0) or (limit is not None and limit < 0)
 
 
-def _restore(cells: tuple[Cell, Cell], original: Original) -> None:
+def _restore(cells: tuple[ResourcePlan, ResourcePlan], original: Original) -> None:
     applied = original.applied
     for resource, cell in enumerate(cells):
         request, has_request = _before(resource, cell.present_request, original.requests, applied.requests)

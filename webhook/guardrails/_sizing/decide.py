@@ -1,13 +1,19 @@
 """One request and one limit: the arithmetic of a single container and resource, with no look at the rest of the pod."""
 
-from webhook.guardrails._sizing.advice import LARGEST, Advice
-from webhook.guardrails._sizing.cells import Cell
+from webhook.guardrails._sizing.advice import LARGEST, SizingAdvice
+from webhook.guardrails._sizing.cells import ResourcePlan
 from webhook.guardrails._sizing.limit_range import NO_BOUNDS, Bounds
 from webhook.guardrails._sizing.rule import CPU, MEMORY, MIB, ResourceRule, RightSizingRule
 
 
 def request(
-    rule: RightSizingRule, resource: int, cell: Cell, advice: Advice, bounds: Bounds, *, is_guaranteed: bool
+    rule: RightSizingRule,
+    resource: int,
+    cell: ResourcePlan,
+    advice: SizingAdvice,
+    bounds: Bounds,
+    *,
+    is_guaranteed: bool,
 ) -> int | None:
     """Return the request that should be written, or None where the author's stays.
 
@@ -38,7 +44,7 @@ def request(
     return None if abs(wanted - own) * 100 < rule.min_change_percent * own else wanted
 
 
-def _bounded(per: ResourceRule, cell: Cell, wanted: int, *, is_guaranteed: bool) -> int:
+def _bounded(per: ResourceRule, cell: ResourcePlan, wanted: int, *, is_guaranteed: bool) -> int:
     """Apply the rule's own minimum and maximum, which never lower the author's request by themselves."""
     if wanted < per.minimum:
         wanted = per.minimum
@@ -51,7 +57,7 @@ def _bounded(per: ResourceRule, cell: Cell, wanted: int, *, is_guaranteed: bool)
     return own if own is not None and upper < own <= wanted else upper
 
 
-def _guaranteed(rule: RightSizingRule, resource: int, cell: Cell, wanted: int, bounds: Bounds) -> int:
+def _guaranteed(rule: RightSizingRule, resource: int, cell: ResourcePlan, wanted: int, bounds: Bounds) -> int:
     """Return what request and limit of a Guaranteed pod may both be: whole CPUs stay whole, limits keep their rules."""
     own = cell.own or 0
     wanted = max(wanted, min(rule.resources[resource].limit_floor, bounds.high or wanted))
@@ -62,7 +68,7 @@ def _guaranteed(rule: RightSizingRule, resource: int, cell: Cell, wanted: int, b
     return own if wanted < own and not rule.lower_limits else wanted
 
 
-def limit(rule: RightSizingRule, resource: int, cell: Cell, bounds: Bounds) -> int | None:
+def limit(rule: RightSizingRule, resource: int, cell: ResourcePlan, bounds: Bounds) -> int | None:
     """Return the limit beside the cell's request: headroom, floor, maximum, LimitRange; never below the request."""
     amount = cell.request
     per = rule.resources[resource]

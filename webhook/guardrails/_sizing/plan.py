@@ -23,12 +23,12 @@ from webhook.guardrails._sizing import (
     vpa_capping,
     written,
 )
-from webhook.guardrails._sizing.advice import Advice, Advised
-from webhook.guardrails._sizing.cells import Member
+from webhook.guardrails._sizing.advice import ContainerAdvice, SizingAdvice
+from webhook.guardrails._sizing.cells import ContainerPlan
 from webhook.guardrails._sizing.limit_range import NO_BOUNDS, Ranges
 from webhook.guardrails._sizing.rooms import Room
 from webhook.guardrails._sizing.rule import CPU, RESOURCES, RightSizingRule
-from webhook.guardrails._sizing.written import Plan
+from webhook.guardrails._sizing.written import SizingPlan
 from webhook.kube.caches import BoundedCache
 from webhook.kube.containers import is_crowded
 from webhook.kube.objects import Pod, PodSpec
@@ -36,7 +36,7 @@ from webhook.kube.objects import Pod, PodSpec
 _NO_BOUNDS: Final = (NO_BOUNDS, NO_BOUNDS)
 
 
-NOTHING: Final = Plan()
+NOTHING: Final = SizingPlan()
 
 
 def plan(
@@ -49,7 +49,7 @@ def plan(
     quotas: Sequence[ResourceQuota] = (),
     nodes: tuple[Room, ...] = (),
     exempt: Container[str] | None = None,
-) -> Plan:
+) -> SizingPlan:
     """Return what right-sizing does to `pod`, as it stands, under `vpa`.
 
     Args:
@@ -81,7 +81,7 @@ def plan(
         return known.plan
     result, is_small = _plan(around, spec, text, exempt)
     if is_small:
-        _memory.remember(key, _Known((rule, vpa, nodes, *hpas, *limit_ranges, *quotas), result))
+        _memory.remember(key, _RememberedPlan((rule, vpa, nodes, *hpas, *limit_ranges, *quotas), result))
     return result
 
 
@@ -98,27 +98,29 @@ class _Around(NamedTuple):
     """Names of containers whose CPU VPA has raised for their start, as it notes down on the pod."""
 
 
-class _Known(NamedTuple):
+class _RememberedPlan(NamedTuple):
     """A remembered plan, and the objects whose identities are part of its key."""
 
     held: tuple[object, ...]
-    plan: Plan
+    plan: SizingPlan
 
 
-_memory: Final[BoundedCache[tuple[object, ...], _Known]] = BoundedCache("sizing_plans", 2048)
+_memory: Final[BoundedCache[tuple[object, ...], _RememberedPlan]] = BoundedCache("sizing_plans", 2048)
 _LARGEST_KEY: Final = 4096
 """Characters of names and of the annotation; whoever sends more is not worth remembering."""
 
 
-def _plan(around: _Around, spec: PodSpec, annotation: str | None, exempt: Container[str] | None) -> tuple[Plan, bool]:
+def _plan(
+    around: _Around, spec: PodSpec, annotation: str | None, exempt: Container[str] | None
+) -> tuple[SizingPlan, bool]:
     """Make the plan; also say whether its inputs are small enough to be remembered."""
     rule = around.rule
     advised = advice.advised(around.vpa, rule.recommendation)
     if advised.is_empty:
-        return Plan(notices=(notices.no_recommendation(advised.name),)), False
+        return SizingPlan(notices=(notices.no_recommendation(advised.name),)), False
     skipped = _skipped(spec)
     if skipped is not None:
-        return Plan(notices=(skipped,)), False
+        return SizingPlan(notices=(skipped,)), False
     ranges = limit_range.merge(around.limit_ranges) if around.limit_ranges else None
     kept = originals.read(annotation)
     members = cells.read(spec, kept, ranges)
@@ -129,7 +131,7 @@ def _plan(around: _Around, spec: PodSpec, annotation: str | None, exempt: Contai
     said: list[Finding] = []
     chosen = _choose(around, members, advised, exempt, said)
     if is_guaranteed and not rule.resizes_guaranteed:
-        return Plan(notices=(notices.guaranteed(),) if chosen else ()), is_small
+        return SizingPlan(notices=(notices.guaranteed(),) if chosen else ()), is_small
     _requests(rule, members, chosen, advised, ranges, is_guaranteed=is_guaranteed)
     _limits(rule, chosen, ranges, is_guaranteed=is_guaranteed, acts=advised.acts)
     if ranges is not None:
@@ -140,21 +142,21 @@ def _plan(around: _Around, spec: PodSpec, annotation: str | None, exempt: Contai
         received = cells.read(spec, kept, ranges)
         found, full = quota.fit(rule, members, received, ranges, around.quotas, spec.overhead, advised)
         if full is not None:
-            return Plan(notices=(*said, notices.quota_refuses(full))), is_small
+            return SizingPlan(notices=(*said, notices.quota_refuses(full))), is_small
         said.extend(found)
     if around.nodes and chosen:
         said.extend(_without_place(rule, members, spec, around.nodes, advised))
-    changed: list[tuple[Member, int]] = []
+    changed: list[tuple[ContainerPlan, int]] = []
     for member, resource, _ in chosen:
         cell = member.cells[resource]
         cell.keep_written()
         if cell.writes_limit or cell.writes_request:
             changed.append((member, resource))
     if not changed:
-        return Plan(notices=tuple(said)) if said else NOTHING, is_small
+        return SizingPlan(notices=tuple(said)) if said else NOTHING, is_small
     reason = pod_sums.refusal(members, ranges)
     if reason is not None:
-        return Plan(notices=(*said, notices.clamp_failed(reason))), is_small
+        return SizingPlan(notices=(*said, notices.clamp_failed(reason))), is_small
     return written.write(members, changed, kept, tuple(said)), is_small
 
 
@@ -174,15 +176,19 @@ def _skipped(spec: PodSpec) -> Finding | None:
 
 
 def _choose(
-    around: _Around, members: list[Member], advised: Advised, exempt: Container[str] | None, said: list[Finding]
-) -> list[tuple[Member, int, Advice]]:
+    around: _Around,
+    members: list[ContainerPlan],
+    advised: ContainerAdvice,
+    exempt: Container[str] | None,
+    said: list[Finding],
+) -> list[tuple[ContainerPlan, int, SizingAdvice]]:
     """Return the (container, resource) pairs that are sized; all others go on with their present values.
 
     A resource whose utilisation drives an HPA is left as written, but filled in where it is absent: without a request
     in every container the HPA cannot compute its utilisation at all.
     """
     rule, hpas = around.rule, around.hpas
-    chosen: list[tuple[Member, int, Advice]] = []
+    chosen: list[tuple[ContainerPlan, int, SizingAdvice]] = []
     seen: set[str] = set()
     for member in members:
         found = advised.containers.get(member.name) if member.kind != "init" else None
@@ -221,7 +227,11 @@ def _driver(hpas: Sequence[HorizontalPodAutoscaler], container: str, resource: i
 
 
 def _without_place(
-    rule: RightSizingRule, members: list[Member], spec: PodSpec, nodes: tuple[Room, ...], advised: Advised
+    rule: RightSizingRule,
+    members: list[ContainerPlan],
+    spec: PodSpec,
+    nodes: tuple[Room, ...],
+    advised: ContainerAdvice,
 ) -> list[Finding]:
     """Say that no node can hold the pod, where it is the recommended requests that are too large."""
     overhead = pod_sums.overhead(spec.overhead)
@@ -231,15 +241,15 @@ def _without_place(
     return [notices.above_every_node(asked, rooms.nearest(nodes, asked), _bound(rule, advised))]
 
 
-def _bound(rule: RightSizingRule, advised: Advised) -> str:
+def _bound(rule: RightSizingRule, advised: ContainerAdvice) -> str:
     return notices.bound(advised.name, acts=advised.acts, is_capped=rule.recommendation != "uncappedTarget")
 
 
 def _requests(
     rule: RightSizingRule,
-    members: list[Member],
-    chosen: list[tuple[Member, int, Advice]],
-    advised: Advised,
+    members: list[ContainerPlan],
+    chosen: list[tuple[ContainerPlan, int, SizingAdvice]],
+    advised: ContainerAdvice,
     ranges: Ranges | None,
     *,
     is_guaranteed: bool,
@@ -274,7 +284,7 @@ def _requests(
 
 def _limits(
     rule: RightSizingRule,
-    chosen: list[tuple[Member, int, Advice]],
+    chosen: list[tuple[ContainerPlan, int, SizingAdvice]],
     ranges: Ranges | None,
     *,
     is_guaranteed: bool,

@@ -9,24 +9,24 @@ Source: Kubernetes, plugin/pkg/admission/limitranger (podRequests, podLimits).
 from typing import Final
 
 from webhook.guardrails._sizing import decide
-from webhook.guardrails._sizing.cells import Cell, Member
+from webhook.guardrails._sizing.cells import ContainerPlan, ResourcePlan
 from webhook.guardrails._sizing.limit_range import Bounds, Ranges
 from webhook.guardrails._sizing.rule import CPU, RESOURCES, RightSizingRule
 from webhook.kube import pod_resources, quantity
 from webhook.kube.objects import RawQuantity, ResourceMap
 
-Pair = tuple[int, int]
+CpuAndMemory = tuple[int, int]
 """Of cpu in millicores and of memory in bytes."""
 
 UNITS: Final = (1_000_000, 1_000_000_000)
 """Nano-units in a millicore and in a byte."""
 
 
-def steps(members: list[Member]) -> list[list[Member]]:
+def steps(members: list[ContainerPlan]) -> list[list[ContainerPlan]]:
     """Return the groups of containers that run at the same time: all that keep running, then each init step."""
     running = [member for member in members if member.kind != "init"]
     groups = [running]
-    sidecars: list[Member] = []
+    sidecars: list[ContainerPlan] = []
     for member in members:
         if member.kind == "sidecar":
             sidecars.append(member)
@@ -35,7 +35,7 @@ def steps(members: list[Member]) -> list[list[Member]]:
     return groups
 
 
-def overhead(values: ResourceMap | None) -> Pair:
+def overhead(values: ResourceMap | None) -> CpuAndMemory:
     """Return what a pod needs beside its containers."""
     if not values:
         return 0, 0
@@ -53,7 +53,7 @@ def nano(raw: RawQuantity | None) -> int | None:
         return None
 
 
-def raise_requests(rule: RightSizingRule, members: list[Member], resource: int, ranges: Ranges) -> None:
+def raise_requests(rule: RightSizingRule, members: list[ContainerPlan], resource: int, ranges: Ranges) -> None:
     """Raise recommended requests where the pod asks for less than the Pod minimum.
 
     What was lowered is given back first, in proportion; where that is not enough, the recommendations are scaled up.
@@ -82,7 +82,9 @@ def raise_requests(rule: RightSizingRule, members: list[Member], resource: int, 
         cell.request = raised if high is None else min(raised, high)
 
 
-def cut(rule: RightSizingRule, members: list[Member], resource: int, ranges: Ranges, *, is_guaranteed: bool) -> None:
+def cut(
+    rule: RightSizingRule, members: list[ContainerPlan], resource: int, ranges: Ranges, *, is_guaranteed: bool
+) -> None:
     """Cut headroom, then requests, until every step of the pod fits the Pod maximum and ratio, as far as it can."""
     pod = ranges.pod[resource]
     container = ranges.container[resource]
@@ -103,9 +105,9 @@ def cut(rule: RightSizingRule, members: list[Member], resource: int, ranges: Ran
             _cut_requests(cells, resource, container, max(excess, over), is_guaranteed=is_guaranteed)
 
 
-def cut_limits(rule: RightSizingRule, cells: list[Cell], resource: int, bounds: Bounds, excess: int) -> int:
+def cut_limits(rule: RightSizingRule, cells: list[ResourcePlan], resource: int, bounds: Bounds, excess: int) -> int:
     """Take `excess` from computed limits in proportion to their room above the requests; return what was taken."""
-    room: list[tuple[Cell, int, int]] = []
+    room: list[tuple[ResourcePlan, int, int]] = []
     for cell in cells:
         if cell.computes_limit and cell.limit is not None:
             least = max(cell.request or 0, bounds.low)
@@ -122,9 +124,11 @@ def cut_limits(rule: RightSizingRule, cells: list[Cell], resource: int, bounds: 
     return taken
 
 
-def _cut_requests(cells: list[Cell], resource: int, bounds: Bounds, excess: int, *, is_guaranteed: bool) -> None:
+def _cut_requests(
+    cells: list[ResourcePlan], resource: int, bounds: Bounds, excess: int, *, is_guaranteed: bool
+) -> None:
     """Take `excess` from recommended requests, at most down to what the author asked for; limits keep up."""
-    room: list[tuple[Cell, int, int]] = []
+    room: list[tuple[ResourcePlan, int, int]] = []
     for cell in cells:
         if cell.is_movable and cell.request is not None:
             least = max(min(cell.own, cell.request) if cell.own is not None else 1, bounds.low)
@@ -141,7 +145,7 @@ def _cut_requests(cells: list[Cell], resource: int, bounds: Bounds, excess: int,
         cell.request = lowered
 
 
-def refusal(members: list[Member], ranges: Ranges | None) -> str | None:
+def refusal(members: list[ContainerPlan], ranges: Ranges | None) -> str | None:
     """Return why the API server would refuse the pod as it will be, or None: one clause, with the numbers' owner."""
     for member in members:
         for resource, cell in enumerate(member.cells):
@@ -172,17 +176,17 @@ def _outside(request: int | None, limit: int | None, bounds: Bounds) -> str | No
     return None
 
 
-def _requests(group: list[Member], resource: int) -> int:
+def _requests(group: list[ContainerPlan], resource: int) -> int:
     return sum(member.cells[resource].request or 0 for member in group)
 
 
-def _totals(members: list[Member], resource: int) -> tuple[int | None, int | None]:
+def _totals(members: list[ContainerPlan], resource: int) -> tuple[int | None, int | None]:
     """Return the sums of requests and of limits; None where no container has any."""
     sums = totals(members)
     return sums[0].get(RESOURCES[resource]), sums[1].get(RESOURCES[resource])
 
 
-def totals(members: list[Member]) -> tuple[dict[str, int], dict[str, int]]:
+def totals(members: list[ContainerPlan]) -> tuple[dict[str, int], dict[str, int]]:
     """Return the sums of the requests and of the limits of a pod by resource name, without overhead; what no container
     states is not there."""
     requests, limits = (
@@ -192,7 +196,7 @@ def totals(members: list[Member]) -> tuple[dict[str, int], dict[str, int]]:
     return requests, limits
 
 
-def asked(members: list[Member], beside: Pair, *, without_sized: bool = False) -> Pair:
+def asked(members: list[ContainerPlan], beside: CpuAndMemory, *, without_sized: bool = False) -> CpuAndMemory:
     """Return the requests of the pod, overhead included, or those without what is sized by a recommendation."""
     requests = pod_resources.together(
         (
@@ -208,9 +212,9 @@ def asked(members: list[Member], beside: Pair, *, without_sized: bool = False) -
     return requests.get("cpu", 0) + beside[0], requests.get("memory", 0) + beside[1]
 
 
-def _stated_requests(member: Member) -> dict[str, int]:
+def _stated_requests(member: ContainerPlan) -> dict[str, int]:
     return {name: cell.request for name, cell in zip(RESOURCES, member.cells, strict=True) if cell.request is not None}
 
 
-def _stated_limits(member: Member) -> dict[str, int]:
+def _stated_limits(member: ContainerPlan) -> dict[str, int]:
     return {name: cell.limit for name, cell in zip(RESOURCES, member.cells, strict=True) if cell.limit is not None}

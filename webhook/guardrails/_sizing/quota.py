@@ -17,18 +17,18 @@ from typing import Final, Literal, NamedTuple
 from webhook.cluster.view import ResourceQuota
 from webhook.guardrails._contract import Finding
 from webhook.guardrails._sizing import notices, pod_sums
-from webhook.guardrails._sizing.advice import Advised
-from webhook.guardrails._sizing.cells import Cell, Member
+from webhook.guardrails._sizing.advice import ContainerAdvice
+from webhook.guardrails._sizing.cells import ContainerPlan, ResourcePlan
 from webhook.guardrails._sizing.limit_range import NO_BOUNDS, Ranges
 from webhook.guardrails._sizing.rule import RightSizingRule
 from webhook.kube import pod_quota
 from webhook.kube.objects import PodSpec, ResourceMap
 
-Field = Literal["requests", "limits"]
-Pair = pod_sums.Pair
+QuotaField = Literal["requests", "limits"]
+Pair = pod_sums.CpuAndMemory
 
 _UNITS: Final = pod_sums.UNITS
-_KEYS: Final[dict[str, tuple[Field, int]]] = {
+_KEYS: Final[dict[str, tuple[QuotaField, int]]] = {
     "cpu": ("requests", 0),
     "requests.cpu": ("requests", 0),
     "limits.cpu": ("limits", 0),
@@ -49,10 +49,10 @@ class Sums(NamedTuple):
     """Of cpu in millicores and of memory in bytes."""
     limits: Pair
     is_best_effort: bool
-    lacking: frozenset[tuple[Field, int]]
+    lacking: frozenset[tuple[QuotaField, int]]
     """What some container has no value for."""
 
-    def of(self, field: Field, resource: int) -> int:
+    def of(self, field: QuotaField, resource: int) -> int:
         """Return one sum."""
         return (self.requests if field == "requests" else self.limits)[resource]
 
@@ -62,7 +62,7 @@ class Excess(NamedTuple):
 
     quota: str
     key: str
-    field: Field | None
+    field: QuotaField | None
     """None where the quota wants what the pod does not have."""
     resource: int
     room: int
@@ -87,12 +87,12 @@ def counting(quotas: Sequence[ResourceQuota], spec: PodSpec) -> tuple[ResourceQu
 
 def fit(
     rule: RightSizingRule,
-    members: list[Member],
-    received: list[Member],
+    members: list[ContainerPlan],
+    received: list[ContainerPlan],
     ranges: Ranges | None,
     quotas: Sequence[ResourceQuota],
     overhead: ResourceMap | None,
-    advised: Advised,
+    advised: ContainerAdvice,
 ) -> tuple[list[Finding], str | None]:
     """Cut what the plan would add until the quotas have a place for the pod.
 
@@ -157,7 +157,7 @@ def _excesses(quotas: Sequence[ResourceQuota], before: Sums, after: Sums, overhe
     return found
 
 
-def _sums(members: list[Member]) -> Sums:
+def _sums(members: list[ContainerPlan]) -> Sums:
     requests, limits = pod_sums.totals(members)
     cells = [cell for member in members for cell in member.cells]
     return Sums(
@@ -174,11 +174,13 @@ def _sums(members: list[Member]) -> Sums:
     )
 
 
-def _amounts(cell: Cell) -> tuple[tuple[Field, int | None], tuple[Field, int | None]]:
+def _amounts(cell: ResourcePlan) -> tuple[tuple[QuotaField, int | None], tuple[QuotaField, int | None]]:
     return ("requests", cell.request), ("limits", cell.limit)
 
 
-def _cut_limits(rule: RightSizingRule, members: list[Member], resource: int, ranges: Ranges | None, room: int) -> None:
+def _cut_limits(
+    rule: RightSizingRule, members: list[ContainerPlan], resource: int, ranges: Ranges | None, room: int
+) -> None:
     bounds = ranges.container[resource] if ranges is not None else NO_BOUNDS
     for group in pod_sums.steps(members):
         cells = [member.cells[resource] for member in group]
@@ -187,7 +189,7 @@ def _cut_limits(rule: RightSizingRule, members: list[Member], resource: int, ran
             pod_sums.cut_limits(rule, cells, resource, bounds, excess)
 
 
-def _leave(cell: Cell, ranges: Ranges | None, resource: int) -> None:
+def _leave(cell: ResourcePlan, ranges: Ranges | None, resource: int) -> None:
     """Go on with what stands in the pod."""
     cell.computes_limit = cell.is_movable = cell.is_sized = False
     cell.settle(ranges.container[resource] if ranges is not None else NO_BOUNDS)

@@ -10,14 +10,14 @@ Source: kubernetes/autoscaler, vertical-pod-autoscaler, recommendation capping a
 
 from collections.abc import Mapping
 
-from webhook.guardrails._sizing.advice import Advice
-from webhook.guardrails._sizing.cells import Cell, Member
+from webhook.guardrails._sizing.advice import SizingAdvice
+from webhook.guardrails._sizing.cells import ContainerPlan, ResourcePlan
 from webhook.guardrails._sizing.limit_range import NO_BOUNDS, Bounds, Ranges
 from webhook.guardrails._sizing.rule import CPU
 
 
 def targets(
-    members: list[Member], containers: Mapping[str, Advice], ranges: Ranges | None
+    members: list[ContainerPlan], containers: Mapping[str, SizingAdvice], ranges: Ranges | None
 ) -> list[tuple[int | None, int | None]]:
     """Return per member the capped targets of cpu and memory, None where VPA has none."""
     result: list[tuple[int | None, int | None]] = []
@@ -47,7 +47,7 @@ def targets(
     return result
 
 
-def _capped(value: int | None, resource: int, cell: Cell, advice: Advice, bounds: Bounds) -> int | None:
+def _capped(value: int | None, resource: int, cell: ResourcePlan, advice: SizingAdvice, bounds: Bounds) -> int | None:
     """Cap one target by the Container LimitRange, the VPA's policy, and for RequestsOnly the own limit."""
     if value is None:
         return None
@@ -67,7 +67,7 @@ def _capped(value: int | None, resource: int, cell: Cell, advice: Advice, bounds
     return value if value > 0 else None
 
 
-def _request_bound(cell: Cell, bound: int, bounds: Bounds) -> int:
+def _request_bound(cell: ResourcePlan, bound: int, bounds: Bounds) -> int:
     """Turn a bound on the limit into one on the request, by the own ratio. Zero is no bound."""
     limit = cell.cap or bounds.default_limit or 0
     if not bound or not limit:
@@ -75,7 +75,7 @@ def _request_bound(cell: Cell, bound: int, bounds: Bounds) -> int:
     return cell.own * bound // limit if cell.own else bound
 
 
-def _scaled_limit(cell: Cell, value: int, bounds: Bounds) -> int:
+def _scaled_limit(cell: ResourcePlan, value: int, bounds: Bounds) -> int:
     """Return the limit that VPA would set beside `value`; zero is none."""
     limit = cell.cap or bounds.default_limit or 0
     if not limit or not value:
@@ -87,8 +87,8 @@ def _scaled_limit(cell: Cell, value: int, bounds: Bounds) -> int:
 
 
 def _fit_pod(
-    members: list[Member],
-    containers: Mapping[str, Advice],
+    members: list[ContainerPlan],
+    containers: Mapping[str, SizingAdvice],
     raw: list[list[int | None]],
     resource: int,
     ranges: Ranges,

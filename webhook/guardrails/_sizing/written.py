@@ -4,8 +4,8 @@ from typing import Final, Literal, NamedTuple
 
 from webhook.guardrails._contract import Finding
 from webhook.guardrails._sizing import originals
-from webhook.guardrails._sizing.cells import Member
-from webhook.guardrails._sizing.originals import Entries, Field, Original
+from webhook.guardrails._sizing.cells import ContainerPlan
+from webhook.guardrails._sizing.originals import Entries, Original, OriginalField
 from webhook.guardrails._sizing.rule import RESOURCES
 from webhook.kube import quantity
 from webhook.kube.caches import remembered
@@ -17,28 +17,30 @@ _TEXTS: Final = (
 )
 
 
-class Change(NamedTuple):
+class WrittenValue(NamedTuple):
     """One value to write, as canonical text, in ``spec.<place>[position]``."""
 
     place: Literal["initContainers", "containers"]
     position: int
-    field: Field
+    field: OriginalField
     resource: str
     text: str
 
 
-class Plan(NamedTuple):
+class SizingPlan(NamedTuple):
     """What to write, and what to say. `annotation` is the new text of the originals, None where nothing changes."""
 
-    changes: tuple[Change, ...] = ()
+    changes: tuple[WrittenValue, ...] = ()
     annotation: str | None = None
     notices: tuple[Finding, ...] = ()
 
 
-def write(members: list[Member], changed: list[tuple[Member, int]], kept: Entries, said: tuple[Finding, ...]) -> Plan:
+def write(
+    members: list[ContainerPlan], changed: list[tuple[ContainerPlan, int]], kept: Entries, said: tuple[Finding, ...]
+) -> SizingPlan:
     """Return the values to write, and the annotation with what stood there before."""
     entries: dict[str, Original] = {}
-    changes: list[Change] = []
+    changes: list[WrittenValue] = []
     if kept:
         for member in members:
             entry = _still_true(member, kept)
@@ -51,7 +53,7 @@ def write(members: list[Member], changed: list[tuple[Member, int]], kept: Entrie
         entry = entries.get(member.name)
         if entry is None:
             entry = entries[member.name] = Original()
-        amounts: tuple[tuple[Field, int | None], ...] = (
+        amounts: tuple[tuple[OriginalField, int | None], ...] = (
             ("requests", cell.request if cell.writes_request else None),
             ("limits", cell.limit if cell.writes_limit else None),
         )
@@ -59,11 +61,11 @@ def write(members: list[Member], changed: list[tuple[Member, int]], kept: Entrie
             if amount is not None:
                 text = _TEXTS[resource](amount)
                 entry.record(field, name, _raw(member, kept, field, resource), text)
-                changes.append(Change(place, member.position, field, name, text))
-    return Plan(tuple(changes), originals.write(entries), said)
+                changes.append(WrittenValue(place, member.position, field, name, text))
+    return SizingPlan(tuple(changes), originals.write(entries), said)
 
 
-def _raw(member: Member, kept: Entries, field: Field, resource: int) -> RawQuantity | None:
+def _raw(member: ContainerPlan, kept: Entries, field: OriginalField, resource: int) -> RawQuantity | None:
     """Return what the author wrote under a key: from the annotation where it still holds, else as it stands."""
     name = RESOURCES[resource]
     if member.cells[resource].restored[0 if field == "requests" else 1]:
@@ -74,7 +76,7 @@ def _raw(member: Member, kept: Entries, field: Field, resource: int) -> RawQuant
     return values.get(name) if values else None
 
 
-def _still_true(member: Member, kept: Entries) -> Original | None:
+def _still_true(member: ContainerPlan, kept: Entries) -> Original | None:
     """Return the part of an earlier entry that still describes the container, or None."""
     if member.name not in kept:
         return None

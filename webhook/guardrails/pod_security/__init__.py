@@ -55,10 +55,10 @@ from webhook.guardrails.pod_security._evaluation import (
     would_text,
 )
 from webhook.guardrails.pod_security._harden import harden, told
-from webhook.guardrails.pod_security._registry import Plan, plan
+from webhook.guardrails.pod_security._registry import CheckPlan, plan
 from webhook.guardrails.pod_security._significance import judges
 from webhook.kube.patch import Draft
-from webhook.policy.pod_security import CONTROLS, Level, PodSecuritySection
+from webhook.policy.pod_security import CONTROLS, EnforceableLevel, PodSecuritySection
 
 __all__ = [
     "CONTROLS",
@@ -75,10 +75,10 @@ __all__ = [
 class Rule(NamedTuple):
     """The section, compiled: the checks are looked up once per policy load."""
 
-    level: Level
+    level: EnforceableLevel
     version: str
     harden: bool
-    checks: Plan
+    checks: CheckPlan
     labels: _labelled.Labelled | None = None
     """Set where the labels of the namespace decide, instead of level and version."""
 
@@ -124,7 +124,7 @@ def violations(rule: Rule, context: Context) -> list[Violation]:
     return judge(_refusing(rule, context), context)
 
 
-def _refusing(rule: Rule, context: Context) -> Plan:
+def _refusing(rule: Rule, context: Context) -> CheckPlan:
     return rule.checks if rule.labels is None else _labelled.enforced_checks(rule.labels, context)
 
 

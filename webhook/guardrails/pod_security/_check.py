@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from webhook.guardrails.pod_security._visitor import Visit
-from webhook.policy.pod_security import Level
+from webhook.guardrails.pod_security._visitor import PodView
+from webhook.policy.pod_security import EnforceableLevel
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ def silent(check: str) -> Violation:
     return Violation(check, "", "", "")
 
 
-CheckFunction = Callable[[Visit], Violation | None]
+CheckFunction = Callable[[PodView], Violation | None]
 
 
 class Revision(NamedTuple):
@@ -50,7 +50,7 @@ class Check(NamedTuple):
     """A check with all its revisions, oldest first."""
 
     id: str
-    level: Level
+    level: EnforceableLevel
     revisions: tuple[Revision, ...]
     overrides: tuple[str, ...] = ()
     """Identifiers of the baseline checks that this restricted check replaces at level restricted."""

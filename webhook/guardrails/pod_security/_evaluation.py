@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from webhook.guardrails._contract import Context, Exemption
 from webhook.guardrails.pod_security._check import Violation
-from webhook.guardrails.pod_security._registry import Level, Plan, plan
+from webhook.guardrails.pod_security._registry import CheckPlan, Level, plan
 from webhook.guardrails.pod_security._text import few
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 from webhook.kube.objects import ObjectMeta, PodSpec
 from webhook.policy.pod_security import CHECKS_BY_CONTROL
 
@@ -34,9 +34,9 @@ def evaluate(level: Level, version: str, metadata: ObjectMeta | None, spec: PodS
     return run(plan(level, version), metadata, spec)
 
 
-def run(checks: Plan, metadata: ObjectMeta | None, spec: PodSpec) -> list[Violation]:
+def run(checks: CheckPlan, metadata: ObjectMeta | None, spec: PodSpec) -> list[Violation]:
     """Judge a pod by checks that were looked up before."""
-    visit = Visit(metadata, spec)
+    visit = PodView(metadata, spec)
     violations = []
     for function in checks.functions:
         violation = function(visit)
@@ -84,12 +84,12 @@ class Leave:
         return self._everywhere if own is None else self._everywhere | own
 
 
-def run_without(checks: Plan, leave: Leave, metadata: ObjectMeta | None, spec: PodSpec) -> list[Violation]:
+def run_without(checks: CheckPlan, leave: Leave, metadata: ObjectMeta | None, spec: PodSpec) -> list[Violation]:
     """Judge a pod by the checks that are not exempt, each without the containers that are.
 
     What the pod itself sets stays a violation: an exempt container does not excuse the pod level.
     """
-    visits: dict[frozenset[str], Visit] = {}
+    visits: dict[frozenset[str], PodView] = {}
     violations = []
     for check, function in zip(checks.ids, checks.functions, strict=True):
         if leave.is_exempt(check):
@@ -97,14 +97,14 @@ def run_without(checks: Plan, leave: Leave, metadata: ObjectMeta | None, spec: P
         exempt = leave.containers(check)
         visit = visits.get(exempt)
         if visit is None:
-            visit = visits[exempt] = Visit(metadata, spec, exempt)
+            visit = visits[exempt] = PodView(metadata, spec, exempt)
         violation = function(visit)
         if violation is not None:
             violations.append(violation)
     return violations
 
 
-def judge(checks: Plan, context: Context) -> list[Violation]:
+def judge(checks: CheckPlan, context: Context) -> list[Violation]:
     """Judge the pod of a review, without what exceptions take out."""
     pod = context.pod
     spec = pod.spec or _EMPTY_SPEC

@@ -19,20 +19,20 @@ from typing import Final
 from webhook.guardrails._contract import Context
 from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._evaluation import NAME, Leave
-from webhook.guardrails.pod_security._registry import Plan
-from webhook.guardrails.pod_security._visitor import Seat, Visit
+from webhook.guardrails.pod_security._registry import CheckPlan
+from webhook.guardrails.pod_security._visitor import ContainerView, PodView
 from webhook.guardrails.pod_security.capabilities_restricted import ALL, added_beyond, drops_all
 from webhook.kube.containers import is_crowded
 from webhook.kube.objects import PodSpec
 from webhook.kube.patch import Draft
 from webhook.kube.security_objects import SecurityContext
 
-Step = Callable[[], None]
+HardeningStep = Callable[[], None]
 _SYS_ADMIN = frozenset({"SYS_ADMIN", "CAP_SYS_ADMIN"})
 _RUNTIME_DEFAULT = "RuntimeDefault"
 
 
-def harden(draft: Draft, checks: Plan, leave: Leave | None) -> bool:
+def harden(draft: Draft, checks: CheckPlan, leave: Leave | None) -> bool:
     """Change the pod so that all checks pass, or not at all.
 
     Args:
@@ -48,14 +48,14 @@ def harden(draft: Draft, checks: Plan, leave: Leave | None) -> bool:
         return True
     if is_crowded(spec):
         return False
-    everything = Visit(draft.pod.metadata, spec, is_silent=True)
-    steps: list[Step] = []
+    everything = PodView(draft.pod.metadata, spec, is_silent=True)
+    steps: list[HardeningStep] = []
     for check, function in zip(checks.ids, checks.functions, strict=True):
         visit = everything
         if leave is not None:
             if leave.is_exempt(check):
                 continue
-            visit = Visit(draft.pod.metadata, spec, leave.containers(check), is_silent=True)
+            visit = PodView(draft.pod.metadata, spec, leave.containers(check), is_silent=True)
         if function(visit) is None:
             continue
         plan = _PLANS.get(check)
@@ -84,12 +84,12 @@ def left_to_author(found: Sequence[Violation], context: Context) -> Sequence[Vio
     exemptions = context.exemptions.get(NAME)
     leave = Leave(exemptions) if exemptions else None
     draft = Draft(pod)
-    everything = Visit(pod.metadata, spec, is_silent=True)
+    everything = PodView(pod.metadata, spec, is_silent=True)
     own: list[Violation] = []
     for violation in found:
         plan = _PLANS.get(violation.check)
         exempt = leave.containers(violation.check) if leave is not None else everything.exempt
-        visit = Visit(pod.metadata, spec, exempt, is_silent=True) if exempt else everything
+        visit = PodView(pod.metadata, spec, exempt, is_silent=True) if exempt else everything
         if plan is None or plan(draft, visit) is None:
             own.append(violation)
     # What only another violation keeps from being filled in goes with that one.
@@ -103,10 +103,10 @@ def told(found: Sequence[Violation], context: Context) -> tuple[Sequence[Violati
     return (own, "") if own else (found, NOT_FILLED_IN)
 
 
-def _forbid_escalation(draft: Draft, visit: Visit) -> list[Step] | None:
+def _forbid_escalation(draft: Draft, visit: PodView) -> list[HardeningStep] | None:
     if visit.is_windows:
         return None
-    steps: list[Step] = []
+    steps: list[HardeningStep] = []
     for seat in visit.seats:
         context = seat.context
         if context.allow_privilege_escalation is False:
@@ -118,13 +118,13 @@ def _forbid_escalation(draft: Draft, visit: Visit) -> list[Step] | None:
     return steps
 
 
-def _drop_capabilities(draft: Draft, visit: Visit) -> list[Step] | None:
+def _drop_capabilities(draft: Draft, visit: PodView) -> list[HardeningStep] | None:
     if visit.is_windows or any(added_beyond(seat) for seat in visit.seats):
         return None
     return [partial(draft.append_dropped_capability, seat.ref, ALL) for seat in visit.seats if not drops_all(seat)]
 
 
-def _demand_non_root(draft: Draft, visit: Visit) -> list[Step] | None:
+def _demand_non_root(draft: Draft, visit: PodView) -> list[HardeningStep] | None:
     pod_context = visit.pod_context
     if pod_context.run_as_non_root is False or any(seat.context.run_as_non_root is False for seat in visit.seats):
         return None
@@ -138,7 +138,7 @@ def _demand_non_root(draft: Draft, visit: Visit) -> list[Step] | None:
     return [draft.set_pod_run_as_non_root]
 
 
-def _set_seccomp_profile(draft: Draft, visit: Visit) -> list[Step] | None:
+def _set_seccomp_profile(draft: Draft, visit: PodView) -> list[HardeningStep] | None:
     if visit.is_windows or visit.pod_context.seccomp_profile is not None:
         return None
     if any(_has_forbidden_profile(seat) for seat in visit.seats):
@@ -149,12 +149,12 @@ def _set_seccomp_profile(draft: Draft, visit: Visit) -> list[Step] | None:
     return [partial(draft.set_pod_seccomp_profile, _RUNTIME_DEFAULT)]
 
 
-def _has_forbidden_profile(seat: Seat) -> bool:
+def _has_forbidden_profile(seat: ContainerView) -> bool:
     profile = seat.context.seccomp_profile
     return profile is not None and profile.type not in (_RUNTIME_DEFAULT, "Localhost")
 
 
-_PLANS: dict[str, Callable[[Draft, Visit], list[Step] | None]] = {
+_PLANS: dict[str, Callable[[Draft, PodView], list[HardeningStep] | None]] = {
     "allowPrivilegeEscalation": _forbid_escalation,
     "capabilities_restricted": _drop_capabilities,
     "runAsNonRoot": _demand_non_root,

@@ -13,8 +13,8 @@ from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._cures import cure_of
 from webhook.guardrails.pod_security._evaluation import NAME, denial_text, judge, paths_of, would_text
 from webhook.guardrails.pod_security._harden import told
-from webhook.guardrails.pod_security._namespace_labels import PREFIX, Policies, Standard, policies_of
-from webhook.guardrails.pod_security._registry import Plan, plan
+from webhook.guardrails.pod_security._namespace_labels import PREFIX, NamespaceLevels, Standard, policies_of
+from webhook.guardrails.pod_security._registry import CheckPlan, plan
 from webhook.guardrails.pod_security._text import go_quote
 from webhook.policy.pod_security import PodSecuritySection
 
@@ -24,7 +24,7 @@ _NOTHING: Final = plan("privileged", "latest")
 class Labelled(NamedTuple):
     """The part of the section that is about labels, compiled."""
 
-    defaults: Policies
+    defaults: NamespaceLevels
     usernames: frozenset[str]
     namespaces: frozenset[str]
     runtime_classes: frozenset[str]
@@ -34,7 +34,7 @@ def compile_section(section: PodSecuritySection) -> Labelled:
     """Return the rule of a section with ``fromNamespaceLabels``."""
     defaults, exemptions = section.defaults, section.exemptions
     return Labelled(
-        Policies(
+        NamespaceLevels(
             Standard(section.unlabelled_level, section.version),
             Standard(defaults.audit, defaults.audit_version),
             Standard(defaults.warn, defaults.warn_version),
@@ -45,7 +45,7 @@ def compile_section(section: PodSecuritySection) -> Labelled:
     )
 
 
-def enforced_checks(rule: Labelled, context: Context) -> Plan:
+def enforced_checks(rule: Labelled, context: Context) -> CheckPlan:
     """Return the checks that a pod of this namespace must pass; none where it is exempt or nothing is known."""
     info = context.namespace_info
     if info is None or _exempt(rule, context) or _has_exempt_runtime_class(rule, context):
@@ -87,7 +87,7 @@ def inspect(rule: Labelled, context: Context, *, fills_in: bool = False) -> Sequ
 
 
 def _judged(
-    policies: Policies, context: Context, found: list[Finding], *, is_workload: bool, fills_in: bool
+    policies: NamespaceLevels, context: Context, found: list[Finding], *, is_workload: bool, fills_in: bool
 ) -> list[Finding]:
     known: dict[Standard, list[Violation]] = {}
 
@@ -162,7 +162,7 @@ def _annotation(name: str, text: str) -> Finding:
     return Finding(rule="podSecurityPolicy", message=text, cure="", notice=True, annotation=name)
 
 
-def _cure(policies: Policies, violations: Sequence[Violation], context: Context) -> str:
+def _cure(policies: NamespaceLevels, violations: Sequence[Violation], context: Context) -> str:
     cure = cure_of(violations, context)
     if policies.errors:
         cure += f"; and correct the labels {PREFIX}* of the namespace, one of which is invalid"

@@ -7,7 +7,7 @@ in a bounded table by the six values, so that a namespace is parsed once and ask
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from webhook.guardrails.pod_security._registry import Level, Plan, plan
+from webhook.guardrails.pod_security._registry import CheckPlan, Level, plan
 from webhook.guardrails.pod_security._text import go_quote
 from webhook.kube.caches import remembered
 from webhook.policy.pod_security import LATEST, minor_of
@@ -35,7 +35,7 @@ class Standard(NamedTuple):
         return f"{self.level}:{self.version}"
 
     @property
-    def checks(self) -> Plan:
+    def checks(self) -> CheckPlan:
         """The checks to run."""
         return plan(self.level, self.version)
 
@@ -43,7 +43,7 @@ class Standard(NamedTuple):
 PRIVILEGED: Final = Standard()
 
 
-class Policies(NamedTuple):
+class NamespaceLevels(NamedTuple):
     """What a namespace asks for, or the defaults of namespaces that ask for nothing."""
 
     enforce: Standard = PRIVILEGED
@@ -64,7 +64,7 @@ class Policies(NamedTuple):
         return errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]"
 
 
-def policies_of(labels: Mapping[str, str], defaults: Policies) -> Policies:
+def policies_of(labels: Mapping[str, str], defaults: NamespaceLevels) -> NamespaceLevels:
     """Return what the labels of a namespace ask for.
 
     An invalid level of enforce means restricted (it fails closed), of audit and warn privileged; an invalid version
@@ -74,7 +74,7 @@ def policies_of(labels: Mapping[str, str], defaults: Policies) -> Policies:
 
 
 @remembered("pod_security_labels", 4096)
-def _policies(values: tuple[str | None, ...], defaults: Policies) -> Policies:
+def _policies(values: tuple[str | None, ...], defaults: NamespaceLevels) -> NamespaceLevels:
     errors: list[str] = []
     standards: list[Standard] = []
     for index, default in enumerate((defaults.enforce, defaults.audit, defaults.warn)):
@@ -93,7 +93,7 @@ def _policies(values: tuple[str | None, ...], defaults: Policies) -> Policies:
     follows = values[4] is None and values[0] in _LEVELS and _RANK[enforce.level] > _RANK[warn.level]
     if follows:
         warn = Standard(enforce.level, enforce.version if values[5] is None else warn.version)
-    return Policies(enforce, audit, warn, tuple(errors))
+    return NamespaceLevels(enforce, audit, warn, tuple(errors))
 
 
 def _is_version(text: str) -> bool:

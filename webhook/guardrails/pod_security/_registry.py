@@ -22,14 +22,14 @@ class RegistryError(ValueError):
     """The checks contradict each other; one line that names the check and the cure."""
 
 
-class Plan(NamedTuple):
+class CheckPlan(NamedTuple):
     """The checks of one level at one version, in the order in which they speak."""
 
     ids: tuple[str, ...]
     functions: tuple[CheckFunction, ...]
 
 
-_NOTHING = Plan((), ())
+_NOTHING = CheckPlan((), ())
 
 
 class Registry(NamedTuple):
@@ -39,9 +39,9 @@ class Registry(NamedTuple):
     """By identifier, in the order of evaluation."""
     latest_minor: int
     """The newest minor version that changed any check; everything newer is judged like it."""
-    table: Mapping[tuple[str, int], Plan]
+    table: Mapping[tuple[str, int], CheckPlan]
 
-    def plan(self, level: Level, version: str) -> Plan:
+    def plan(self, level: Level, version: str) -> CheckPlan:
         """Return the checks of a level at ``latest`` or ``v1.N``.
 
         Raises:
@@ -72,9 +72,9 @@ def build(checks: Iterable[Check]) -> Registry:
     return Registry(MappingProxyType({check.id: check for check in ordered}), latest, MappingProxyType(table))
 
 
-def _plan(checks: Iterable[Check], minor: int) -> Plan:
+def _plan(checks: Iterable[Check], minor: int) -> CheckPlan:
     active = [(check, function) for check in checks if (function := _revision_at(check, minor)) is not None]
-    return Plan(tuple(check.id for check, _ in active), tuple(function for _, function in active))
+    return CheckPlan(tuple(check.id for check, _ in active), tuple(function for _, function in active))
 
 
 def _revision_at(check: Check, minor: int) -> CheckFunction | None:
@@ -129,7 +129,7 @@ REGISTRY = build(discover())
 
 
 @remembered("pod_security_plans", 128)
-def plan(level: Level, version: str) -> Plan:
+def plan(level: Level, version: str) -> CheckPlan:
     """Return the checks of a level at ``latest`` or ``v1.N``, remembered for the versions in use.
 
     Raises:

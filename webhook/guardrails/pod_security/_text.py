@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
-from webhook.guardrails.pod_security._visitor import Seat
+from webhook.guardrails.pod_security._visitor import ContainerView
 from webhook.kube.containers import MOST_CONTAINERS
 
 FEW: Final = 5
@@ -79,7 +79,7 @@ def plural(singular: str, plural_form: str, count: int) -> str:
     return singular if count == 1 else plural_form
 
 
-def names(seats: Sequence[Seat]) -> tuple[str, ...]:
+def names(seats: Sequence[ContainerView]) -> tuple[str, ...]:
     """Return the names of the containers, in the order of the pod, duplicates kept."""
     return tuple([seat.container.name for seat in seats])
 
@@ -106,7 +106,7 @@ def setters(is_pod: bool, container_names: Collection[str], annotations: int = 0
     return " and ".join(parts)
 
 
-def paths(seats: Sequence[Seat], field: str, pod_path: str = "") -> tuple[str, ...]:
+def paths(seats: Sequence[ContainerView], field: str, pod_path: str = "") -> tuple[str, ...]:
     """Return `field` of each container as a path, after the pod's own path where one is given."""
     found = [f"spec.{seat.list}[{seat.index}].{field}" for seat in few(seats)]
     return (pod_path, *found) if pod_path else tuple(found)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from webhook.kube.containers import ContainerList, ContainerRef
-from webhook.kube.objects import Container, ObjectMeta, PodSpec, Volume
+from webhook.kube.objects import Container, ObjectMeta, PodSpec, PodVolume
 from webhook.kube.security_objects import PodSecurityContext, SecurityContext
 
 _NO_CONTEXT = SecurityContext()
@@ -18,7 +18,7 @@ _NO_ANNOTATIONS: Mapping[str, str] = {}
 _NO_NAMES: frozenset[str] = frozenset()
 
 
-class Seat(msgspec.Struct, frozen=True, gc=False):
+class ContainerView(msgspec.Struct, frozen=True, gc=False):
     """A container, its security context, and where it stands."""
 
     list: ContainerList
@@ -43,7 +43,7 @@ class Seat(msgspec.Struct, frozen=True, gc=False):
         return ContainerRef(self.list, self.index, self.container)
 
 
-class Visit:
+class PodView:
     """A pod as the checks see it: absent objects replaced by empty ones where that makes no difference."""
 
     __slots__ = ("annotations", "exempt", "is_silent", "pod_context", "seats", "spec", "volumes")
@@ -63,10 +63,10 @@ class Visit:
             metadata.annotations if metadata is not None else None
         ) or _NO_ANNOTATIONS
         self.pod_context: PodSecurityContext = spec.security_context or _NO_POD_CONTEXT
-        self.volumes: Iterable[Volume] = spec.volumes or ()
+        self.volumes: Iterable[PodVolume] = spec.volumes or ()
         self.exempt = exempt
         """Names of containers that are not looked at."""
-        self.seats: list[Seat] = _seats(spec, exempt)
+        self.seats: list[ContainerView] = _seats(spec, exempt)
         """Init, regular and ephemeral containers, in this order."""
 
     @property
@@ -81,8 +81,8 @@ class Visit:
         return self.spec.host_users is False
 
 
-def _seats(spec: PodSpec, exempt: frozenset[str]) -> list[Seat]:
-    seats: list[Seat] = []
+def _seats(spec: PodSpec, exempt: frozenset[str]) -> list[ContainerView]:
+    seats: list[ContainerView] = []
     lists: tuple[tuple[ContainerList, list[Container] | None], ...] = (
         ("initContainers", spec.init_containers),
         ("containers", spec.containers),
@@ -92,5 +92,5 @@ def _seats(spec: PodSpec, exempt: frozenset[str]) -> list[Seat]:
         if containers:
             for index, container in enumerate(containers):
                 if container.name not in exempt:
-                    seats.append(Seat(name, index, container, container.security_context or _NO_CONTEXT))
+                    seats.append(ContainerView(name, index, container, container.security_context or _NO_CONTEXT))
     return seats

@@ -11,13 +11,13 @@ Source: Pod Security Standards, Restricted, "Privilege Escalation".
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation, silent
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 
 _ID = "allowPrivilegeEscalation"
 _SILENT = silent(_ID)
 
 
-def allow_privilege_escalation_1_8(visit: Visit) -> Violation | None:
+def allow_privilege_escalation_1_8(visit: PodView) -> Violation | None:
     """Demand an explicit false in every container."""
     bad = [seat for seat in visit.seats if seat.context.allow_privilege_escalation is not False]
     if not bad:
@@ -35,7 +35,7 @@ def allow_privilege_escalation_1_8(visit: Visit) -> Violation | None:
     )
 
 
-def allow_privilege_escalation_1_25(visit: Visit) -> Violation | None:
+def allow_privilege_escalation_1_25(visit: PodView) -> Violation | None:
     """Exempt Windows pods, which have no such bit."""
     return None if visit.is_windows else allow_privilege_escalation_1_8(visit)
 

@@ -12,14 +12,14 @@ Source: Pod Security Standards, Baseline, "AppArmor".
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 
 _ID = "appArmorProfile"
 _ALLOWED_TYPES = frozenset({"RuntimeDefault", "Localhost"})
 _ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
 
 
-def app_armor_profile_1_0(visit: Visit) -> Violation | None:
+def app_armor_profile_1_0(visit: PodView) -> Violation | None:
     """Forbid profiles other than the runtime's and local ones, in fields and in annotations."""
     bad = [
         (seat, profile.type or "")
@@ -50,7 +50,7 @@ def app_armor_profile_1_0(visit: Visit) -> Violation | None:
     )
 
 
-def _forbidden_annotations(visit: Visit) -> list[str]:
+def _forbidden_annotations(visit: PodView) -> list[str]:
     """Return the keys of forbidden annotations, sorted; those of exempt containers do not count."""
     forbidden = []
     for key, value in visit.annotations.items():

@@ -13,7 +13,7 @@ Source: Pod Security Standards, Baseline, "Capabilities".
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 
 _ID = "capabilities_baseline"
 
@@ -36,7 +36,7 @@ _ALLOWED = frozenset(
 )
 
 
-def capabilities_baseline_1_0(visit: Visit) -> Violation | None:
+def capabilities_baseline_1_0(visit: PodView) -> Violation | None:
     """Forbid adding capabilities that are not default ones."""
     bad = [
         (seat, capabilities.add)

@@ -11,7 +11,7 @@ Source: Pod Security Standards, Restricted, "Capabilities".
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation, silent
-from webhook.guardrails.pod_security._visitor import Seat, Visit
+from webhook.guardrails.pod_security._visitor import ContainerView, PodView
 
 _ID = "capabilities_restricted"
 ALL = "ALL"
@@ -19,19 +19,19 @@ _ALLOWED = frozenset({"NET_BIND_SERVICE"})
 _SILENT = silent(_ID)
 
 
-def drops_all(seat: Seat) -> bool:
+def drops_all(seat: ContainerView) -> bool:
     """Whether a container drops all capabilities."""
     capabilities = seat.context.capabilities
     return capabilities is not None and capabilities.drop is not None and ALL in capabilities.drop
 
 
-def added_beyond(seat: Seat) -> frozenset[str]:
+def added_beyond(seat: ContainerView) -> frozenset[str]:
     """Return the capabilities that a container adds and must not."""
     capabilities = seat.context.capabilities
     return frozenset(capabilities.add or ()) - _ALLOWED if capabilities is not None else frozenset()
 
 
-def capabilities_restricted_1_22(visit: Visit) -> Violation | None:
+def capabilities_restricted_1_22(visit: PodView) -> Violation | None:
     """Demand that all capabilities are dropped and none but NET_BIND_SERVICE is added."""
     for seat in visit.seats:
         capabilities = seat.context.capabilities
@@ -45,7 +45,7 @@ def capabilities_restricted_1_22(visit: Visit) -> Violation | None:
     return None
 
 
-def _violation(seats: list[Seat]) -> Violation:
+def _violation(seats: list[ContainerView]) -> Violation:
     missing = [seat for seat in seats if not drops_all(seat)]
     adding = [(seat, added) for seat in seats if (added := added_beyond(seat))]
     details, cures = [], []
@@ -69,7 +69,7 @@ def _violation(seats: list[Seat]) -> Violation:
     )
 
 
-def capabilities_restricted_1_25(visit: Visit) -> Violation | None:
+def capabilities_restricted_1_25(visit: PodView) -> Violation | None:
     """Exempt Windows pods, which have no Linux capabilities."""
     return None if visit.is_windows else capabilities_restricted_1_22(visit)
 

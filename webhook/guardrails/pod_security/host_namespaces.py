@@ -9,12 +9,12 @@ Source: Pod Security Standards, Baseline, "Host Namespaces".
 """
 
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 
 _ID = "hostNamespaces"
 
 
-def host_namespaces_1_0(visit: Visit) -> Violation | None:
+def host_namespaces_1_0(visit: PodView) -> Violation | None:
     """Forbid host namespaces."""
     spec = visit.spec
     if not (spec.host_network or spec.host_pid or spec.host_ipc):

@@ -10,12 +10,12 @@ Source: Pod Security Standards, Baseline, "HostPath Volumes".
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 
 _ID = "hostPathVolumes"
 
 
-def host_path_volumes_1_0(visit: Visit) -> Violation | None:
+def host_path_volumes_1_0(visit: PodView) -> Violation | None:
     """Forbid host path volumes."""
     bad = [(index, volume.name) for index, volume in enumerate(visit.volumes) if volume.host_path is not None]
     if not bad:

@@ -10,12 +10,12 @@ Source: Pod Security Standards, Baseline, "Host Ports".
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
-from webhook.guardrails.pod_security._visitor import Seat, Visit
+from webhook.guardrails.pod_security._visitor import ContainerView, PodView
 
 _ID = "hostPorts"
 
 
-def host_ports_1_0(visit: Visit) -> Violation | None:
+def host_ports_1_0(visit: PodView) -> Violation | None:
     """Forbid host ports."""
     for seat in visit.seats:
         ports = seat.container.ports
@@ -26,8 +26,8 @@ def host_ports_1_0(visit: Visit) -> Violation | None:
     return None
 
 
-def _violation(visit: Visit) -> Violation:
-    bad: list[Seat] = []
+def _violation(visit: PodView) -> Violation:
+    bad: list[ContainerView] = []
     ports: set[str] = set()
     paths: list[str] = []
     for seat in visit.seats:

@@ -14,14 +14,14 @@ from collections.abc import Iterator
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 from webhook.kube.objects import Container
-from webhook.kube.security_objects import Handler
+from webhook.kube.security_objects import ProbeHandler
 
 _ID = "hostProbesAndHostLifecycle"
 
 
-def host_probes_and_host_lifecycle_1_34(visit: Visit) -> Violation | None:
+def host_probes_and_host_lifecycle_1_34(visit: PodView) -> Violation | None:
     """Forbid hosts in probes and lifecycle handlers."""
     for seat in visit.seats:
         container = seat.container
@@ -35,7 +35,7 @@ def host_probes_and_host_lifecycle_1_34(visit: Visit) -> Violation | None:
     return None
 
 
-def _has_host(handler: Handler | None) -> bool:
+def _has_host(handler: ProbeHandler | None) -> bool:
     if handler is None:
         return False
     get, socket = handler.http_get, handler.tcp_socket
@@ -59,7 +59,7 @@ def _hosts(container: Container) -> Iterator[tuple[str, str]]:
                     yield f"{field}.{name}.host", action.host
 
 
-def _violation(visit: Visit) -> Violation:
+def _violation(visit: PodView) -> Violation:
     found = [(seat, field, host) for seat in visit.seats for field, host in _hosts(seat.container)]
     names = tuple(sorted({seat.name for seat, _, _ in found}))
     hosts = sorted({host for _, _, host in found})

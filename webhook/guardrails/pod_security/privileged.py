@@ -10,12 +10,12 @@ Source: Pod Security Standards, Baseline, "Privileged Containers".
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 
 _ID = "privileged"
 
 
-def privileged_1_0(visit: Visit) -> Violation | None:
+def privileged_1_0(visit: PodView) -> Violation | None:
     """Forbid privileged containers."""
     bad = [seat for seat in visit.seats if seat.context.privileged]
     if not bad:

@@ -11,12 +11,12 @@ Source: Pod Security Standards, Baseline, "/proc Mount Type".
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 
 _ID = "procMount"
 
 
-def proc_mount_1_0(visit: Visit) -> Violation | None:
+def proc_mount_1_0(visit: PodView) -> Violation | None:
     """Forbid every mount type but the default."""
     bad = [
         (seat, mount) for seat in visit.seats if (mount := seat.context.proc_mount) is not None and mount != "Default"
@@ -36,7 +36,7 @@ def proc_mount_1_0(visit: Visit) -> Violation | None:
     )
 
 
-def proc_mount_1_35(visit: Visit) -> Violation | None:
+def proc_mount_1_35(visit: PodView) -> Violation | None:
     """Allow any mount type in a user namespace of the pod's own."""
     return None if visit.has_user_namespace else proc_mount_1_0(visit)
 

@@ -12,12 +12,12 @@ import msgspec
 
 from webhook.guardrails.pod_security import proc_mount
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 
 _ID = "procMount_restricted"
 
 
-def proc_mount_restricted_1_35(visit: Visit) -> Violation | None:
+def proc_mount_restricted_1_35(visit: PodView) -> Violation | None:
     """Judge as baseline did before it was relaxed."""
     violation = proc_mount.proc_mount_1_0(visit)
     return None if violation is None else msgspec.structs.replace(violation, check=_ID)

@@ -11,8 +11,8 @@ Source: Pod Security Standards, Restricted, "Volume Types".
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
-from webhook.guardrails.pod_security._visitor import Visit
-from webhook.kube.objects import Volume
+from webhook.guardrails.pod_security._visitor import PodView
+from webhook.kube.objects import PodVolume
 
 _ID = "restrictedVolumes"
 
@@ -42,7 +42,7 @@ _FORBIDDEN = (
 """Sources by name on the wire and attribute; the first that is present names the type of a volume."""
 
 
-def restricted_volumes_1_0(visit: Visit) -> Violation | None:
+def restricted_volumes_1_0(visit: PodView) -> Violation | None:
     """Allow only the sources of the list."""
     bad = [(index, volume) for index, volume in enumerate(visit.volumes) if not _is_allowed(volume)]
     if not bad:
@@ -63,7 +63,7 @@ def restricted_volumes_1_0(visit: Visit) -> Violation | None:
     )
 
 
-def _is_allowed(volume: Volume) -> bool:
+def _is_allowed(volume: PodVolume) -> bool:
     """Whether any allowed source is present; the most frequent ones are asked for first."""
     return (
         volume.projected is not None
@@ -78,7 +78,7 @@ def _is_allowed(volume: Volume) -> bool:
     )
 
 
-def _type_of(volume: Volume) -> str:
+def _type_of(volume: PodVolume) -> str:
     for kind, attribute in _FORBIDDEN:
         if getattr(volume, attribute) is not None:
             return kind

@@ -12,14 +12,14 @@ Source: Pod Security Standards, Restricted, "Running as Non-root".
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation, silent
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 
 _ID = "runAsNonRoot"
 _FIELD = "securityContext.runAsNonRoot"
 _SILENT = silent(_ID)
 
 
-def run_as_non_root_1_0(visit: Visit) -> Violation | None:
+def run_as_non_root_1_0(visit: PodView) -> Violation | None:
     """Demand true for every container; an explicit false is said first and alone."""
     pod_value = visit.pod_context.run_as_non_root
     is_pod_bad = pod_value is False
@@ -52,7 +52,7 @@ def run_as_non_root_1_0(visit: Visit) -> Violation | None:
     )
 
 
-def run_as_non_root_1_35(visit: Visit) -> Violation | None:
+def run_as_non_root_1_35(visit: PodView) -> Violation | None:
     """Exempt pods with a user namespace of their own, where root is not the host's root."""
     return None if visit.has_user_namespace else run_as_non_root_1_0(visit)
 

@@ -11,13 +11,13 @@ Source: Pod Security Standards, Restricted, "Running as Non-root user".
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 
 _ID = "runAsUser"
 _FIELD = "securityContext.runAsUser"
 
 
-def run_as_user_1_23(visit: Visit) -> Violation | None:
+def run_as_user_1_23(visit: PodView) -> Violation | None:
     """Forbid user 0."""
     is_pod_bad = visit.pod_context.run_as_user == 0
     bad = [seat for seat in visit.seats if seat.context.run_as_user == 0]
@@ -34,7 +34,7 @@ def run_as_user_1_23(visit: Visit) -> Violation | None:
     )
 
 
-def run_as_user_1_35(visit: Visit) -> Violation | None:
+def run_as_user_1_35(visit: PodView) -> Violation | None:
     """Exempt pods with a user namespace of their own, where user 0 is not the host's."""
     return None if visit.has_user_namespace else run_as_user_1_23(visit)
 

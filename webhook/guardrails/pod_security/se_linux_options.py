@@ -11,7 +11,7 @@ Source: Pod Security Standards, Baseline, "SELinux".
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 from webhook.kube.security_objects import SELinuxOptions
 
 _ID = "seLinuxOptions"
@@ -19,12 +19,12 @@ _TYPES_1_0 = frozenset({"", "container_t", "container_init_t", "container_kvm_t"
 _TYPES_1_31 = _TYPES_1_0 | {"container_engine_t"}
 
 
-def se_linux_options_1_0(visit: Visit) -> Violation | None:
+def se_linux_options_1_0(visit: PodView) -> Violation | None:
     """Allow the three container types known from the start."""
     return _judge(visit, _TYPES_1_0)
 
 
-def se_linux_options_1_31(visit: Visit) -> Violation | None:
+def se_linux_options_1_31(visit: PodView) -> Violation | None:
     """Allow the type of containers that run containers, too."""
     return _judge(visit, _TYPES_1_31)
 
@@ -33,7 +33,7 @@ def _is_bad(options: SELinuxOptions, types: frozenset[str]) -> bool:
     return bool(options.user or options.role or (options.type or "") not in types)
 
 
-def _judge(visit: Visit, types: frozenset[str]) -> Violation | None:
+def _judge(visit: PodView, types: frozenset[str]) -> Violation | None:
     pod_options = visit.pod_context.se_linux_options
     is_pod_bad = pod_options is not None and _is_bad(pod_options, types)
     bad = [

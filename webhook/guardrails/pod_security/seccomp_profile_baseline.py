@@ -14,7 +14,7 @@ Source: Pod Security Standards, Baseline, "Seccomp".
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 
 _ID = "seccompProfile_baseline"
 _POD_ANNOTATION = "seccomp.security.alpha.kubernetes.io/pod"
@@ -23,7 +23,7 @@ ALLOWED_TYPES = frozenset({"RuntimeDefault", "Localhost"})
 FIELD = "securityContext.seccompProfile.type"
 
 
-def seccomp_profile_baseline_1_0(visit: Visit) -> Violation | None:
+def seccomp_profile_baseline_1_0(visit: PodView) -> Violation | None:
     """Judge the alpha annotations, the only way to choose a profile before v1.19."""
     annotations = visit.annotations
     bad: set[str] = set()
@@ -56,7 +56,7 @@ def _is_forbidden(value: str | None) -> bool:
     )
 
 
-def seccomp_profile_baseline_1_19(visit: Visit) -> Violation | None:
+def seccomp_profile_baseline_1_19(visit: PodView) -> Violation | None:
     """Judge the fields of the pod and of its containers."""
     pod_profile = visit.pod_context.seccomp_profile
     is_pod_bad = pod_profile is not None and pod_profile.type not in ALLOWED_TYPES

@@ -16,13 +16,13 @@ import msgspec
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security import seccomp_profile_baseline as baseline
 from webhook.guardrails.pod_security._check import Check, Revision, Violation, silent
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 
 _ID = "seccompProfile_restricted"
 _SILENT = silent(_ID)
 
 
-def seccomp_profile_restricted_1_19(visit: Visit) -> Violation | None:
+def seccomp_profile_restricted_1_19(visit: PodView) -> Violation | None:
     """Demand a profile for every container; forbidden profiles are said first and alone."""
     explicit = baseline.seccomp_profile_baseline_1_19(visit)
     if explicit is not None:
@@ -45,7 +45,7 @@ def seccomp_profile_restricted_1_19(visit: Visit) -> Violation | None:
     )
 
 
-def seccomp_profile_restricted_1_25(visit: Visit) -> Violation | None:
+def seccomp_profile_restricted_1_25(visit: PodView) -> Violation | None:
     """Exempt Windows pods, which have no seccomp."""
     return None if visit.is_windows else seccomp_profile_restricted_1_19(visit)
 

@@ -14,7 +14,7 @@ Source: Pod Security Standards, Baseline, "Sysctls".
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, CheckFunction, Revision, Violation
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 
 _ID = "sysctls"
 
@@ -41,7 +41,7 @@ _SAFE_1_37 = _SAFE_1_32 | {"net.ipv4.tcp_notsent_lowat", "net.ipv4.tcp_slow_star
 def _only(safe: frozenset[str]) -> CheckFunction:
     """Return the check that allows exactly the sysctls in `safe`; revisions differ in nothing else."""
 
-    def sysctls(visit: Visit) -> Violation | None:
+    def sysctls(visit: PodView) -> Violation | None:
         configured = visit.pod_context.sysctls
         if not configured:
             return None

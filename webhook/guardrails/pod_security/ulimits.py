@@ -10,12 +10,12 @@ Source: Pod Security Standards, Baseline; KEP-5758, per-container ulimits, alpha
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 
 _ID = "ulimits"
 
 
-def ulimits_1_0(visit: Visit) -> Violation | None:
+def ulimits_1_0(visit: PodView) -> Violation | None:
     """Forbid the field, whatever it says."""
     bad = [seat for seat in visit.seats if seat.context.ulimits]
     if not bad:

@@ -10,13 +10,13 @@ Source: Pod Security Standards, Baseline, "HostProcess".
 
 from webhook.guardrails.pod_security import _text
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
-from webhook.guardrails.pod_security._visitor import Visit
+from webhook.guardrails.pod_security._visitor import PodView
 
 _ID = "windowsHostProcess"
 _FIELD = "securityContext.windowsOptions.hostProcess"
 
 
-def windows_host_process_1_0(visit: Visit) -> Violation | None:
+def windows_host_process_1_0(visit: PodView) -> Violation | None:
     """Forbid host process containers."""
     pod_options = visit.pod_context.windows_options
     is_pod_bad = pod_options is not None and bool(pod_options.host_process)

@@ -12,7 +12,7 @@ _FAILING: Final = frozenset({"refused", "warned", "would_refuse"})
 _CHANGING: Final = frozenset({"changed", "would_change"})
 
 
-class Row(NamedTuple):
+class CoverageRow(NamedTuple):
     """One guardrail as one policy configures it."""
 
     policy: str
@@ -35,7 +35,7 @@ class Row(NamedTuple):
         return " and ".join(missing)
 
 
-def coverage(policies: Iterable[PolicySet], results: Iterable[Result]) -> list[Row]:
+def coverage(policies: Iterable[PolicySet], results: Iterable[Result]) -> list[CoverageRow]:
     """Count the cases of every guardrail that is switched on in these policies, by policy and guardrail."""
     only_change = {item.name for item in _registry.discover() if not item.refuses}
     counts: dict[tuple[str, str, str], list[int]] = {}
@@ -53,7 +53,7 @@ def coverage(policies: Iterable[PolicySet], results: Iterable[Result]) -> list[R
             else:
                 count[0] += outcome in _PASSING
                 count[1] += outcome in _FAILING
-    return [Row(*key, *count) for key, count in sorted(counts.items())]
+    return [CoverageRow(*key, *count) for key, count in sorted(counts.items())]
 
 
 def _configured(policies: PolicySet) -> Iterable[tuple[str, str, str]]:

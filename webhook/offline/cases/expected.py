@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, NamedTuple
 
-from webhook.admission.decision import Decision, Outcome, line, said
+from webhook.admission.decision import Decision, GuardrailResult, line, said
 from webhook.offline.cases.model import ExpectModel
 from webhook.offline.formats.from_decision import monthly, verdict
 from webhook.pricing import money
@@ -63,7 +63,7 @@ def _verdict(expect: ExpectModel, got: Got) -> Iterator[str]:
 
 
 def _guardrails(expect: ExpectModel, got: Got) -> Iterator[str]:
-    outcomes: Sequence[Outcome] = got.decision.outcomes if got.decision is not None else ()
+    outcomes: Sequence[GuardrailResult] = got.decision.outcomes if got.decision is not None else ()
     for name, wanted in expect.guardrails.items():
         found: list[str] = [
             item.outcome for item in outcomes if name in (item.guardrail, f"{item.policy}/{item.guardrail}")

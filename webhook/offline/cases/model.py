@@ -5,15 +5,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from webhook.policy._base import FieldError, Many, Model, Money
+from webhook.policy._base import FieldError, Many, Model, MoneyAmount
 from webhook.policy._names import OneLine
 from webhook.policy._schema import DIALECT
 
 API_VERSION = "podgate.dev/v1alpha1"
 KIND = "Case"
 
-Verdict = Literal["refused", "would_refuse", "warned", "changed", "would_change", "passed", "not_judged"]
-Outcome = Literal[
+ExpectedVerdict = Literal["refused", "would_refuse", "warned", "changed", "would_change", "passed", "not_judged"]
+ExpectedOutcome = Literal[
     "passed",
     "changed",
     "would_change",
@@ -40,7 +40,7 @@ def _moment(value: object) -> object:
 
 
 Moment = Annotated[dt.datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
-Object = Annotated[dict[str, Any], Field(description="An ordinary Kubernetes object.")]
+KubernetesObject = Annotated[dict[str, Any], Field(description="An ordinary Kubernetes object.")]
 Source = Annotated[str | dict[str, Any], Field(union_mode="left_to_right")]
 """A path below the case file's own directory or above it, or the document itself."""
 
@@ -48,18 +48,18 @@ Source = Annotated[str | dict[str, Any], Field(union_mode="left_to_right")]
 class CostModel(Model):
     """Monthly amounts of all pods, as decimal strings."""
 
-    before: Annotated[Money | None, Field(description="As written.")] = None
-    after: Annotated[Money | None, Field(description="As policies make it, or would make it.")] = None
+    before: Annotated[MoneyAmount | None, Field(description="As written.")] = None
+    after: Annotated[MoneyAmount | None, Field(description="As policies make it, or would make it.")] = None
 
 
 class ExpectModel(Model):
     """What is expected; only what is given is compared."""
 
-    verdict: Annotated[Verdict | None, Field(description="The most serious thing that is said about the object.")] = (
-        None
-    )
+    verdict: Annotated[
+        ExpectedVerdict | None, Field(description="The most serious thing that is said about the object.")
+    ] = None
     guardrails: Annotated[
-        dict[str, Outcome],
+        dict[str, ExpectedOutcome],
         Field(
             description="Outcome by guardrail, or by policy/guardrail; `budget` is one. `absent`: it has no say about "
             "the object."
@@ -89,7 +89,7 @@ class OneCaseModel(Model):
     """One object and what is expected of it."""
 
     name: Annotated[OneLine, Field(description="A sentence that says what the policies do.")]
-    object: Annotated[Object | None, Field(description="The object; without it, that of the file.")] = None
+    object: Annotated[KubernetesObject | None, Field(description="The object; without it, that of the file.")] = None
     change: Annotated[
         dict[str, Any] | None,
         Field(
@@ -97,7 +97,7 @@ class OneCaseModel(Model):
             "replaced, null removes."
         ),
     ] = None
-    old_object: Annotated[Object | None, Field(description="The stored object of an UPDATE.")] = None
+    old_object: Annotated[KubernetesObject | None, Field(description="The stored object of an UPDATE.")] = None
     operation: Annotated[
         Literal["CREATE", "UPDATE"], Field(description="What is asked of the API server. Default CREATE.")
     ] = "CREATE"
@@ -137,7 +137,9 @@ class CaseSpec(Model):
             "changes its result by waiting."
         ),
     ] = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-    object: Annotated[Object | None, Field(description="The object of all cases that give none of their own.")] = None
+    object: Annotated[
+        KubernetesObject | None, Field(description="The object of all cases that give none of their own.")
+    ] = None
     cases: Annotated[Many[OneCaseModel], Field(min_length=1, description="At least one case.")]
 
     @model_validator(mode="after")

@@ -38,16 +38,16 @@ class CaseFile(NamedTuple):
         return self.document.positions[path].line
 
 
-class Found(NamedTuple):
+class CaseFiles(NamedTuple):
     """What a path holds."""
 
     files: list[CaseFile]
     problems: list[PolicyProblem]
 
 
-def find(path: FilePath) -> Found:
+def find(path: FilePath) -> CaseFiles:
     """Read the case files at a path: a file, or all files below a directory, hidden ones left out."""
-    found = Found([], [])
+    found = CaseFiles([], [])
     if not path.exists():
         found.problems.append(PolicyProblem(str(path), 0, 0, "", "does not exist", "Give a case file or a directory."))
         return found
@@ -72,7 +72,7 @@ def _files(path: FilePath) -> Iterator[FilePath]:
             yield entry
 
 
-def _read(file: FilePath, found: Found) -> None:
+def _read(file: FilePath, found: CaseFiles) -> None:
     try:
         content = file.read_bytes() if file.stat().st_size <= _MAX_BYTES else b""
         if not _MARK.search(content):
@@ -91,7 +91,7 @@ def _read(file: FilePath, found: Found) -> None:
             _add(file, document, found)
 
 
-def _add(file: FilePath, document: _yaml.YamlDocument, found: Found) -> None:
+def _add(file: FilePath, document: _yaml.YamlDocument, found: CaseFiles) -> None:
     try:
         case = CaseDocument.model_validate(document.value)
     except ValidationError as error:

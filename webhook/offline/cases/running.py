@@ -11,7 +11,7 @@ import msgspec
 
 from webhook.admission.bookings import bookings
 from webhook.admission.request import API_VERSION
-from webhook.admission.review import Surroundings
+from webhook.admission.review import Environment
 from webhook.admission.ruleset import Ruleset, check_section
 from webhook.cluster.snapshot import Snapshot, SnapshotError
 from webhook.kube import manifests
@@ -43,7 +43,7 @@ class Result(NamedTuple):
     """(policy, guardrail, mode, outcome) of everything that looked at the object."""
 
 
-class World(NamedTuple):
+class CaseInput(NamedTuple):
     """What the cases of one file are judged by."""
 
     policies: PolicySet
@@ -57,15 +57,15 @@ class Runner:
         self._policies: dict[bytes, PolicySet] = {}
         self._documents: dict[Path, list[dict[str, Any]]] = {}
 
-    def world(self, file: CaseFile) -> World:
+    def world(self, file: CaseFile) -> CaseInput:
         """Return the policies and the cluster of a file.
 
         Raises:
             CaseError: they cannot be read.
         """
-        return World(self._load_policies(file), self._view(file))
+        return CaseInput(self._load_policies(file), self._view(file))
 
-    def run(self, file: CaseFile, world: World) -> Iterator[Result]:
+    def run(self, file: CaseFile, world: CaseInput) -> Iterator[Result]:
         """Judge all cases of a file, in their order."""
         spec = file.spec
 
@@ -76,7 +76,7 @@ class Runner:
             rules = Ruleset(world.policies, (), case.mode)
             ledger = MemoryLedger(clock=now)
             ledger.recount(bookings(world.view, rules, now))
-            around = Surroundings(rules, world.view, ledger, now)
+            around = Environment(rules, world.view, ledger, now)
             line = file.line_of("spec", "cases", index)
             yield _result(file, case, line, around)
 
@@ -140,7 +140,7 @@ def merged(target: Any, change: Any) -> Any:  # noqa: ANN401  any JSON value
     return result
 
 
-def _result(file: CaseFile, case: OneCaseModel, line: int, around: Surroundings) -> Result:
+def _result(file: CaseFile, case: OneCaseModel, line: int, around: Environment) -> Result:
     given = case.object if case.object is not None else merged(file.spec.object, case.change or {})
     origin = f"{file.path}:{line}"
     try:
@@ -184,7 +184,7 @@ def _manifest(given: dict[str, Any], case: OneCaseModel, namespace: str, origin:
     return Manifest(origin, {"apiVersion": API_VERSION, "kind": "AdmissionReview", "request": request})
 
 
-def _pod(item: judged.Judged) -> dict[str, Any]:
+def _pod(item: judged.ReviewedObject) -> dict[str, Any]:
     """Return the pod as it will be or would be; of a workload, the pod of its template."""
     if item.decision is None:
         return {}
@@ -233,4 +233,4 @@ def _part(document: _yaml.YamlDocument, place: tuple[str | int, ...]) -> _yaml.Y
     return _yaml.YamlDocument(value, positions)
 
 
-__all__ = ["CaseError", "Result", "Runner", "World", "merged"]
+__all__ = ["CaseError", "CaseInput", "Result", "Runner", "merged"]

@@ -1,13 +1,13 @@
-"""Turns a Decision into an `Item`: what every command that runs the review needs before it can write a report."""
+"""Turns a Decision into an `ResultItem`: what every command that runs the review needs before it can write a report."""
 
 from collections.abc import Iterator
 from typing import Final
 
-from webhook.admission.decision import Cost, Decision, Outcome, OutcomeName, one_line, said, summary
-from webhook.offline.formats.result import Item, Monthly, Told, Verdict, Weight, split_origin
+from webhook.admission.decision import Cost, Decision, GuardrailResult, OutcomeName, one_line, said, summary
+from webhook.offline.formats.result import ItemVerdict, Monthly, ResultFinding, ResultItem, Weight, split_origin
 from webhook.pricing import money
 
-_ORDER: Final[tuple[tuple[OutcomeName, Verdict], ...]] = (
+_ORDER: Final[tuple[tuple[OutcomeName, ItemVerdict], ...]] = (
     ("refused", "refused"),
     ("fault_denied", "refused"),
     ("would_refuse", "would refuse"),
@@ -24,7 +24,7 @@ _WEIGHTS: Final[dict[str, Weight]] = {
 }
 
 
-def verdict(decision: Decision) -> Verdict:
+def verdict(decision: Decision) -> ItemVerdict:
     """Return the most serious thing that was said."""
     outcomes = {outcome.outcome for outcome in decision.outcomes}
     return next((word for name, word in _ORDER if name in outcomes), "passed")
@@ -32,7 +32,7 @@ def verdict(decision: Decision) -> Verdict:
 
 def of_decision(
     kind: str, namespace: str, name: str, decision: Decision, *, origin: str = "", counted: bool = True
-) -> Item:
+) -> ResultItem:
     """Return one judged object.
 
     Args:
@@ -42,7 +42,7 @@ def of_decision(
         counted: False where its cost is part of another item's.
     """
     file, line = split_origin(origin)
-    return Item(
+    return ResultItem(
         kind=kind,
         namespace=namespace,
         name=name,
@@ -63,10 +63,10 @@ def monthly(cost: Cost | None) -> Monthly | None:
     return Monthly(money.over_hours(cost.before, cost.hours), money.over_hours(cost.after, cost.hours))
 
 
-def _told(outcome: Outcome) -> Iterator[Told]:
+def _told(outcome: GuardrailResult) -> Iterator[ResultFinding]:
     weight = _WEIGHTS.get(outcome.outcome, "note")
     for finding in outcome.findings:
-        yield Told(
+        yield ResultFinding(
             policy=outcome.policy,
             guardrail=outcome.guardrail,
             rule=finding.rule,
@@ -78,4 +78,4 @@ def _told(outcome: Outcome) -> Iterator[Told]:
     if outcome.note:
         words = f"{outcome.outcome.replace('_', ' ')}: {outcome.note}"
         rule = "exempt" if outcome.outcome == "exempt" else "fault"
-        yield Told(outcome.policy, outcome.guardrail, rule, weight, one_line(words))
+        yield ResultFinding(outcome.policy, outcome.guardrail, rule, weight, one_line(words))

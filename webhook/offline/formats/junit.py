@@ -12,9 +12,9 @@ from xml.etree import ElementTree as ET  # writes only; nothing foreign is parse
 
 from webhook.offline.formats.result import (
     Comparison,
-    Item,
-    Report,
-    Unread,
+    ResultItem,
+    RunReport,
+    UnreadInput,
     change_words,
     comparison_verdict,
     delta_words,
@@ -27,7 +27,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 """Characters that XML cannot hold, not even escaped."""
 
 
-def junit(report: Report) -> str:
+def junit(report: RunReport) -> str:
     """Return the report as a ``testsuites`` document."""
     root = ET.Element("testsuites")
     suites = _suites(report)
@@ -46,14 +46,16 @@ def clean(text: str) -> str:
     return _FORBIDDEN.sub("\ufffd", text)
 
 
-def _suites(report: Report) -> list[tuple[str, list[Item]]]:
-    found: dict[str, list[Item]] = {}
+def _suites(report: RunReport) -> list[tuple[str, list[ResultItem]]]:
+    found: dict[str, list[ResultItem]] = {}
     for item in report.items:
         found.setdefault(item.file or item.namespace or "cluster", []).append(item)
     return list(found.items())
 
 
-def _suite(report: Report, number: int, name: str, items: Sequence[Item], unread: Sequence[Unread]) -> ET.Element:
+def _suite(
+    report: RunReport, number: int, name: str, items: Sequence[ResultItem], unread: Sequence[UnreadInput]
+) -> ET.Element:
     when = (report.when or _FIXED).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     failures = sum(1 for item in items if item.verdict == "refused")
     suite = suite_element(
@@ -76,7 +78,7 @@ def _suite(report: Report, number: int, name: str, items: Sequence[Item], unread
     return suite
 
 
-def _comparison(report: Report, number: int, comparison: Comparison) -> ET.Element:
+def _comparison(report: RunReport, number: int, comparison: Comparison) -> ET.Element:
     """Return the suite of the one question that a comparison answers: whether the increase is allowed."""
     when = (report.when or _FIXED).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     suite = suite_element(
@@ -123,7 +125,7 @@ def case_element(name: str, classname: str, seconds: str = "0") -> ET.Element:
     return ET.Element("testcase", {"name": clean(name), "classname": clean(classname), "time": seconds})
 
 
-def _case(item: Item) -> ET.Element:
+def _case(item: ResultItem) -> ET.Element:
     case = case_element(f"{item.kind}/{item.name or '(generated name)'}", item.namespace or "cluster")
     if item.verdict == "not judged":
         ET.SubElement(case, "skipped", {"message": clean(item.reason or "no policy is about it")})
@@ -138,7 +140,7 @@ def _case(item: Item) -> ET.Element:
     return case
 
 
-def _said(item: Item) -> Iterator[str]:
+def _said(item: ResultItem) -> Iterator[str]:
     if item.changes:
         yield item.change_line
     for told in item.told:
@@ -146,7 +148,9 @@ def _said(item: Item) -> Iterator[str]:
             yield told.line
 
 
-def _properties(report: Report, items: Sequence[Item], priced: Sequence[Item]) -> Iterator[tuple[str, str]]:
+def _properties(
+    report: RunReport, items: Sequence[ResultItem], priced: Sequence[ResultItem]
+) -> Iterator[tuple[str, str]]:
     sums = total(items)
     yield "currency", report.currency
     for prefix, amount in (("", sums), ("total ", report.total)):

@@ -11,8 +11,8 @@ from webhook.offline.formats.result import (
     VERDICTS,
     Compared,
     Comparison,
-    Item,
-    Report,
+    ResultItem,
+    RunReport,
     comparison_verdict,
     counts,
     delta_words,
@@ -25,7 +25,7 @@ _MOST_CHARACTERS: Final = 400
 _MARKS: Final = {"refused": "❌", "would refuse": "⛔", "warned": "⚠️", "changed": "✏️", "would change": "✏️"}
 
 
-def markdown(report: Report) -> str:
+def markdown(report: RunReport) -> str:
     """Return the report as GitHub-flavoured Markdown."""
     return "\n".join(_lines(report)) + "\n"
 
@@ -48,7 +48,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]], right: frozenset[i
         yield f"| {' | '.join(row)} |"
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: RunReport) -> Iterator[str]:
     yield f"### {report.tool}"
     yield ""
     yield _summary(report)
@@ -74,7 +74,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _not_judged(report)
 
 
-def _summary(report: Report) -> str:
+def _summary(report: RunReport) -> str:
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts(report.items).items()) or "nothing was judged"
     text = f"{len(report.items)} object{'' if len(report.items) == 1 else 's'}: {words}."
     if any(item.monthly is not None for item in report.items):
@@ -84,7 +84,7 @@ def _summary(report: Report) -> str:
     return text
 
 
-def _row(report: Report, item: Item) -> Iterator[str]:
+def _row(report: RunReport, item: ResultItem) -> Iterator[str]:
     yield f"{_MARKS.get(item.verdict, '')} {item.verdict}".strip()
     place = f"{item.file}:{item.line}" if item.line else item.file
     yield cell(item.label) + (f"<br><sub>{cell(place)}</sub>" if place else "")
@@ -121,11 +121,11 @@ def _change(item: Compared, currency: str) -> Iterator[str]:
     yield cell(item.scale)
 
 
-def _not_judged(report: Report) -> Iterator[str]:
+def _not_judged(report: RunReport) -> Iterator[str]:
     left = [item for item in report.items if item.verdict == "not judged"]
     if not left:
         return
-    reasons: dict[str, list[Item]] = {}
+    reasons: dict[str, list[ResultItem]] = {}
     for item in left:
         reasons.setdefault(item.reason or "no policy is about it", []).append(item)
     yield ""

@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 
 from webhook.pricing import money
 
-Verdict = Literal["refused", "would refuse", "warned", "changed", "would change", "passed", "not judged"]
+ItemVerdict = Literal["refused", "would refuse", "warned", "changed", "would change", "passed", "not judged"]
 """What became of an object, by the most serious thing that was said about it."""
 
-VERDICTS: tuple[Verdict, ...] = (
+VERDICTS: tuple[ItemVerdict, ...] = (
     "refused",
     "would refuse",
     "warned",
@@ -24,7 +24,7 @@ VERDICTS: tuple[Verdict, ...] = (
 Weight = Literal["error", "warning", "note"]
 
 
-class Told(NamedTuple):
+class ResultFinding(NamedTuple):
     """One finding, or one fault."""
 
     policy: str
@@ -58,15 +58,15 @@ class Monthly(NamedTuple):
     """As policies make it, or would make it."""
 
 
-class Item(NamedTuple):
+class ResultItem(NamedTuple):
     """One object."""
 
     kind: str
     namespace: str
     """Empty for what has none."""
     name: str
-    verdict: Verdict = "passed"
-    told: tuple[Told, ...] = ()
+    verdict: ItemVerdict = "passed"
+    told: tuple[ResultFinding, ...] = ()
     changes: str = ""
     """In a few words what policies set in it, or would set."""
     monthly: Monthly | None = None
@@ -95,7 +95,7 @@ class Item(NamedTuple):
         return f"{verb} {self.changes}"
 
 
-class Unread(NamedTuple):
+class UnreadInput(NamedTuple):
     """Something that could not be judged because it could not be read: a file, a document, a list of the cluster."""
 
     place: str
@@ -111,7 +111,7 @@ class Range(NamedTuple):
     high: Decimal
 
 
-Change = Literal["added", "removed", "changed"]
+PatchChange = Literal["added", "removed", "changed"]
 
 
 class Compared(NamedTuple):
@@ -120,7 +120,7 @@ class Compared(NamedTuple):
     kind: str
     namespace: str
     name: str
-    change: Change
+    change: PatchChange
     before: Range
     after: Range
     scale: str
@@ -147,14 +147,14 @@ class Comparison(NamedTuple):
     """Whether the increase is above it."""
 
 
-class Report(NamedTuple):
+class RunReport(NamedTuple):
     """Everything that one run has to say."""
 
     tool: str
     """The command, for titles: ``podgate review``."""
     currency: str
-    items: Sequence[Item] = ()
-    unread: Sequence[Unread] = ()
+    items: Sequence[ResultItem] = ()
+    unread: Sequence[UnreadInput] = ()
     version: str = ""
     """Of Podgate; empty where it does not matter."""
     when: datetime | None = None
@@ -168,7 +168,7 @@ class Report(NamedTuple):
         return total(self.items)
 
 
-def total(items: Iterable[Item]) -> Monthly:
+def total(items: Iterable[ResultItem]) -> Monthly:
     """Return what the counted ones of these objects cost a month together."""
     counted = [item.monthly for item in items if item.monthly is not None and item.counted]
     before = sum((each.before for each in counted), Decimal(0))
@@ -241,7 +241,7 @@ def _percent(comparison: Comparison) -> str:
     return f", {'+' if worst > 0 else ''}{worst.quantize(Decimal('0.1'))} %"
 
 
-def counts(items: Iterable[Item]) -> dict[Verdict, int]:
+def counts(items: Iterable[ResultItem]) -> dict[ItemVerdict, int]:
     """Return how many objects got each verdict, the most serious first, those that nobody got left out."""
     found = [item.verdict for item in items]
     return {verdict: found.count(verdict) for verdict in VERDICTS if verdict in found}

@@ -13,14 +13,24 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from webhook.offline.formats import _rules
-from webhook.offline.formats.result import Comparison, Item, Monthly, Range, Report, Told, Unread, counts, difference
+from webhook.offline.formats.result import (
+    Comparison,
+    Monthly,
+    Range,
+    ResultFinding,
+    ResultItem,
+    RunReport,
+    UnreadInput,
+    counts,
+    difference,
+)
 from webhook.pricing import money
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 _ROOT: Final = "SRCROOT"
 
 
-def sarif(report: Report) -> str:
+def sarif(report: RunReport) -> str:
     """Return the report as a SARIF log."""
     rules: dict[str, int] = {}
     seen: Counter[str] = Counter()
@@ -50,7 +60,7 @@ def sarif(report: Report) -> str:
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
 
 
-def _result(item: Item, told: Told, rules: dict[str, int], seen: Counter[str]) -> dict[str, Any]:
+def _result(item: ResultItem, told: ResultFinding, rules: dict[str, int], seen: Counter[str]) -> dict[str, Any]:
     name = _rules.rule_id(told.guardrail, told.rule)
     index = rules.setdefault(name, len(rules))
     cure = f" To fix: {told.cure}." if told.cure else ""
@@ -68,7 +78,7 @@ def _result(item: Item, told: Told, rules: dict[str, int], seen: Counter[str]) -
     }
 
 
-def _location(item: Item, line: int) -> dict[str, Any]:
+def _location(item: ResultItem, line: int) -> dict[str, Any]:
     logical = {
         "name": item.name,
         "fullyQualifiedName": "/".join(filter(None, (item.namespace, item.kind, item.name))),
@@ -93,7 +103,7 @@ def _physical(file: str, line: int) -> dict[str, Any]:
     return physical
 
 
-def _fingerprint(item: Item, told: Told, rule: str, seen: Counter[str]) -> str:
+def _fingerprint(item: ResultItem, told: ResultFinding, rule: str, seen: Counter[str]) -> str:
     parts = (rule, told.policy, item.kind, item.namespace, item.name, *sorted(told.paths))
     digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
     seen[digest] += 1
@@ -122,7 +132,7 @@ def _tags(guardrail: str) -> list[str]:
     return ["kubernetes", "security" if guardrail == "podSecurity" else "cost"]
 
 
-def _notifications(report: Report) -> Iterator[dict[str, Any]]:
+def _notifications(report: RunReport) -> Iterator[dict[str, Any]]:
     for unread in report.unread:
         yield {"level": "error", "message": {"text": f"{unread.place}: {unread.what}"}, **_place(unread)}
     for item in report.items:
@@ -131,7 +141,7 @@ def _notifications(report: Report) -> Iterator[dict[str, Any]]:
             yield {"level": "note", "message": {"text": text}, "locations": [_location(item, 0)]}
 
 
-def _place(unread: Unread) -> dict[str, Any]:
+def _place(unread: UnreadInput) -> dict[str, Any]:
     file, _, line = unread.place.rpartition(":")
     known = bool(file) and line.isdecimal()
     return {"locations": [{"physicalLocation": _physical(file if known else unread.place, int(line) if known else 0)}]}
@@ -175,7 +185,7 @@ def _range(amounts: Range) -> dict[str, str]:
     return {"low": money.decimal_text(amounts.low), "high": money.decimal_text(amounts.high)}
 
 
-def _priced(report: Report) -> Iterator[dict[str, Any]]:
+def _priced(report: RunReport) -> Iterator[dict[str, Any]]:
     for item in report.items:
         if item.monthly is not None:
             named = {"kind": item.kind, "namespace": item.namespace, "name": item.name, "verdict": item.verdict}
