@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests import factories
-from webhook.admission.figures import figures
+from webhook.admission.figures import budget_statuses
 from webhook.audit.report import budget_lines
 from webhook.dashboard import budgets as page
 from webhook.ledger.balance import is_above, rate_limit
@@ -35,8 +35,8 @@ def told(spec: str, rate: int, begin: datetime, now: datetime) -> list[tuple[int
     clock.now = now
     rules = factories.ruleset(text, prices=prices)
     policies = _loader.load_text(f"{text}---{prices}", "test.yaml")
-    (status,) = figures(rules, ledger, now)
-    (row,) = page.tell(rules.budgets, policies.budgets, ledger, HOURS, now, begin)
+    (status,) = budget_statuses(rules, ledger, now)
+    (row,) = page.budget_lines(rules.budgets, policies.budgets, ledger, HOURS, now, begin)
     (line,) = budget_lines(policies, ledger, HOURS, now)
     stands = standing("b", rules.budgets[0].terms(HOURS), ledger, now)
     assert row.is_partly_seen is (begin > status.begin)
@@ -108,8 +108,8 @@ def test_a_budget_is_used_up_where_admission_refuses_the_least_more(*, used_up: 
     ledger = MemoryLedger(clock=lambda: now)
     rate = rate_limit(terms, now=now)
     ledger.reserve("pod", rate if used_up else rate - 10, [Charge("b", None)])
-    (status,) = figures(rules, ledger, now)
-    (row,) = page.tell(rules.budgets, (), ledger, 100, now, now)
+    (status,) = budget_statuses(rules, ledger, now)
+    (row,) = page.budget_lines(rules.budgets, (), ledger, 100, now, now)
     assert (status.state == "Exhausted") is used_up
     assert (row.state == "used up") is used_up
     assert not is_above(terms, row.used)

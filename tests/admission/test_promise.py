@@ -10,7 +10,7 @@ import pytest
 from tests import factories
 from webhook.admission import request as requests
 from webhook.admission.decision import Decision
-from webhook.admission.promise import MOST_SECONDS, commit_later
+from webhook.admission.promise import MOST_SECONDS, reserve_async
 from webhook.admission.subject import Subject, of
 from webhook.cluster.snapshot import Snapshot
 from webhook.ledger.store import Charge, LedgerError, ProvenOwner, ReservationOutcome
@@ -52,12 +52,14 @@ def subject(uid: str = "pod-uid") -> Subject:
 
 async def test_a_pod_that_is_booked_is_let_in_as_it_was() -> None:
     later = Later(ReservationOutcome(accepted=True))
-    assert await commit_later(DECISION, subject(), later, "review", 10.0) is DECISION
+    assert await reserve_async(DECISION, subject(), later, "review", 10.0) is DECISION
     assert later.asked == [("pod-uid", 7, (Charge("alpha", 10, "team-alpha"),), None, 4.0)]
 
 
 async def test_a_pod_that_found_the_money_gone_is_refused() -> None:
-    decision = await commit_later(DECISION, subject(), Later(ReservationOutcome(False, "alpha", 9, 10)), "review", 10.0)
+    decision = await reserve_async(
+        DECISION, subject(), Later(ReservationOutcome(False, "alpha", 9, 10)), "review", 10.0
+    )
     assert not decision.allowed
     assert "0.000009 of 0.000010 an hour are committed" in decision.message
     assert "retry" not in decision.message
@@ -67,7 +69,7 @@ async def test_who_waits_in_vain_hears_the_ledgers_last_word() -> None:
     later = Later(None)
     later.last_word = ReservationOutcome(False, "alpha", 10, 10)
     allowing = msgspec.structs.replace(DECISION, deny_on_fault=())
-    decision = await commit_later(allowing, subject(), later, "review", 0.1)
+    decision = await reserve_async(allowing, subject(), later, "review", 0.1)
     assert not decision.allowed, "a full budget is no fault"
     assert not decision.reservation_fault
 
@@ -76,7 +78,7 @@ async def test_a_refusal_that_is_not_for_money_says_so() -> None:
     later = Later(
         ReservationOutcome(False, "alpha", 9, 10, "2000 pods that it pays for are being created at this moment")
     )
-    decision = await commit_later(DECISION, subject(), later, "review", 10.0)
+    decision = await reserve_async(DECISION, subject(), later, "review", 10.0)
     assert decision.message == (
         "policy alpha, budget: 2000 pods that it pays for are being created at this moment (0.000009 of 0.000010 an "
         "hour are committed); to fix: retry in a minute"
@@ -85,7 +87,7 @@ async def test_a_refusal_that_is_not_for_money_says_so() -> None:
 
 @pytest.mark.parametrize("answer", [LedgerError("no right to write"), None], ids=["fault", "silence"])
 async def test_what_cannot_be_booked_is_decided_by_the_budget(answer: LedgerError | None) -> None:
-    decision = await commit_later(DECISION, subject(), Later(answer), "review", 0.1)
+    decision = await reserve_async(DECISION, subject(), Later(answer), "review", 0.1)
     assert not decision.allowed
     assert decision.reservation_fault in ("no right to write", "the API server did not answer in time")
 
@@ -93,13 +95,15 @@ async def test_what_cannot_be_booked_is_decided_by_the_budget(answer: LedgerErro
 @pytest.mark.parametrize(("patience", "seconds"), [(3.0, 1.2), (30.0, 12.0), (None, MOST_SECONDS)])
 async def test_a_booking_takes_a_part_of_the_callers_time(patience: float | None, seconds: float) -> None:
     later = Later(ReservationOutcome(accepted=True))
-    await commit_later(DECISION, subject(), later, "review", patience)
+    await reserve_async(DECISION, subject(), later, "review", patience)
     assert later.asked[0][4] == pytest.approx(seconds)
 
 
 async def test_many_wait_at_a_time_and_the_loop_goes_on() -> None:
     waiting = [
-        asyncio.create_task(commit_later(DECISION, subject(), Later(ReservationOutcome(accepted=True)), "review", 10.0))
+        asyncio.create_task(
+            reserve_async(DECISION, subject(), Later(ReservationOutcome(accepted=True)), "review", 10.0)
+        )
         for _ in range(50)
     ]
     assert all(decision.allowed for decision in await asyncio.gather(*waiting))

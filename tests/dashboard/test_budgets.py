@@ -36,7 +36,7 @@ def told(rate: int, spec: str = "", started: datetime = NOON, now: datetime = NO
     clock[0] = now
     documents = loaded(spec)
     rules = [compile_budget(item.name, item.spec) for item in documents]
-    (fact,) = budgets.tell(rules, documents, ledger, 100, now, started)
+    (fact,) = budgets.budget_lines(rules, documents, ledger, 100, now, started)
     return fact
 
 
@@ -91,7 +91,7 @@ def test_a_ledger_that_cannot_be_read_is_said_and_hides_no_other_budget() -> Non
     documents = loaded()
     rule = compile_budget("all", documents[0].spec)
     rules: list[BudgetRule] = [rule, rule._replace(name="other")]
-    facts = budgets.tell(rules, documents, Broken(clock=lambda: NOON), 100, NOON, NOON)
+    facts = budgets.budget_lines(rules, documents, Broken(clock=lambda: NOON), 100, NOON, NOON)
     assert [(fact.name, fact.state, fact.problem) for fact in facts] == [
         ("all", "not known", "the ledger is locked; try again"),
         ("other", "within", ""),

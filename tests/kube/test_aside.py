@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from webhook.kube.aside import aside, beside
+from webhook.kube.aside import background_task, run_in_daemon_thread
 
 
 async def test_the_result_comes_back_from_another_thread() -> None:
-    assert await aside(threading.get_ident) != threading.get_ident()
+    assert await run_in_daemon_thread(threading.get_ident) != threading.get_ident()
 
 
 async def test_an_error_is_raised_where_it_is_waited_for() -> None:
@@ -18,12 +18,12 @@ async def test_an_error_is_raised_where_it_is_waited_for() -> None:
         raise LookupError("nothing there")
 
     with pytest.raises(LookupError, match="nothing there"):
-        await aside(fail)
+        await run_in_daemon_thread(fail)
 
 
 async def test_who_is_cancelled_does_not_wait_and_a_late_result_harms_nobody() -> None:
     freed = threading.Event()
-    task = asyncio.create_task(aside(lambda: freed.wait(20)))
+    task = asyncio.create_task(run_in_daemon_thread(lambda: freed.wait(20)))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -40,7 +40,7 @@ def test_a_loop_that_is_closed_meanwhile_harms_nobody() -> None:
         freed.wait(20)
 
     async def leave() -> None:
-        task = asyncio.create_task(aside(work))
+        task = asyncio.create_task(run_in_daemon_thread(work))
         await asyncio.sleep(0.01)
         task.cancel()
 
@@ -64,7 +64,7 @@ async def test_a_task_runs_as_long_as_the_block_and_has_ended_after_it(*, fails:
             told.append("ended")
 
     with contextlib.suppress(LookupError):
-        async with beside(work()):
+        async with background_task(work()):
             await asyncio.sleep(0.01)
             told.append("block")
             if fails:
@@ -77,5 +77,5 @@ async def test_what_a_task_raised_is_not_lost() -> None:
         raise LookupError("nothing there")
 
     with pytest.raises(LookupError, match="nothing there"):
-        async with beside(work()):
+        async with background_task(work()):
             await asyncio.sleep(0.01)

@@ -23,7 +23,7 @@ def rest() -> FakeRest:
 
 
 def seen(rest: FakeRest) -> conditions.Held:
-    return conditions.held(PATH, rest.objects[PATH])
+    return conditions.read_conditions(PATH, rest.objects[PATH])
 
 
 def stored(rest: FakeRest) -> list[dict[str, Any]]:
@@ -113,4 +113,4 @@ def test_a_server_that_drops_the_status_is_told_from_one_that_keeps_it() -> None
     ],
 )
 def test_a_status_that_was_edited_by_hand_is_read_as_none(document: dict[str, Any]) -> None:
-    assert conditions.held(PATH, document) == conditions.Held(PATH, "", 0, ())
+    assert conditions.read_conditions(PATH, document) == conditions.Held(PATH, "", 0, ())

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from tests import factories
 from tests.admission.test_budgets import RATE, budget
 from tests.fakes.objects import FakeRest
-from webhook.admission.figures import BudgetStatus, figures
+from webhook.admission.figures import BudgetStatus, budget_statuses
 from webhook.admission.ruleset import Ruleset
 from webhook.kube import client, conditions
 from webhook.ledger.memory import MemoryLedger
@@ -67,7 +67,7 @@ class World:
         """Be another process that knows only what the API server holds."""
         self.teller = BudgetStatusController(
             self.stand,
-            lambda: {"alpha": conditions.held(PATH, self.rest.objects[PATH])} if self.has_object else {},
+            lambda: {"alpha": conditions.read_conditions(PATH, self.rest.objects[PATH])} if self.has_object else {},
             self.rest,
             self.notifier,
             leads=lambda: self.leads,
@@ -78,7 +78,7 @@ class World:
     def stand(self) -> list[BudgetStatus]:
         if self.is_broken:
             raise LedgerError("the ledger is away")
-        return figures(self.rules, self.ledger, self.now)
+        return budget_statuses(self.rules, self.ledger, self.now)
 
     def commit(self, percent: int) -> None:
         """Let pods take so many per cent of $1,000 a month of 100 hours."""
@@ -382,7 +382,7 @@ def chat(status: int = 200, headers: dict[str, str] | None = None) -> Iterator[t
 def stands() -> BudgetStatus:
     world = World()
     world.commit(93)
-    (found,) = figures(world.rules, world.ledger, world.now)
+    (found,) = budget_statuses(world.rules, world.ledger, world.now)
     return found
 
 

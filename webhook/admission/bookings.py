@@ -54,7 +54,7 @@ def _booked(view: View, rules: Ruleset, now: Callable[[], datetime]) -> Iterator
         except QuantityError:
             continue  # The API server accepts no such pod, so it cannot be running.
         metadata = item.pod.metadata
-        owner = replacement.whose(view, item.namespace, controller_of(metadata))
+        owner = replacement.counted_under(view, item.namespace, controller_of(metadata))
         micros = shared.setdefault(price.micros, price.micros)
         # What is being deleted costs until it is gone, and its controller does not count it any more.
         left = _left(metadata, now) if metadata is not None and metadata.deletion_timestamp is not None else None

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from webhook.admission.decision import Decision, GuardrailResult, line, one_line
+from webhook.admission.decision import Decision, GuardrailResult, format_finding, one_line
 from webhook.admission.subject import Subject
 from webhook.guardrails._contract import Finding
 from webhook.ledger import store
@@ -52,7 +52,7 @@ def commit(
 def _message(outcome: store.ReservationOutcome, finding: Finding | None, outcomes: tuple[GuardrailResult, ...]) -> str:
     about = next((item for item in outcomes if _is_about(item, outcome.budget)), None)
     if finding is not None and about is not None and not outcome.reason:
-        return line(about, finding, finding.message)
+        return format_finding(about, finding, finding.message)
     if outcome.reason:
         # Here a retry helps: nothing says that there is no room.
         stands = f" ({_stands(outcome)})" if outcome.limit else ""

@@ -101,7 +101,7 @@ class Decision(msgspec.Struct, frozen=True, dict=True):
     """The patch that is applied where the object is let in."""
     patch: bytes = b""
     """`operations` as JSON, encoded once for the answer and the log; empty where there are none."""
-    would_operations: tuple[Operation, ...] = ()
+    withheld_operations: tuple[Operation, ...] = ()
     """The further patch that warn and audit hold back; of a workload, all that its pods will get or would get, with
     paths in the pod."""
     outcomes: tuple[GuardrailResult, ...] = ()
@@ -203,9 +203,9 @@ def decide(
                     continue
                 told.add(finding.message)
             if severity == "enforce":
-                denials.append(line(outcome, finding, finding.message))
+                denials.append(format_finding(outcome, finding, finding.message))
             elif severity == "warn":
-                warnings.append(line(outcome, finding, finding.would or finding.message))
+                warnings.append(format_finding(outcome, finding, finding.would or finding.message))
         if outcome.mode == "warn" and outcome.operations:
             text = f"policy {outcome.policy}, {outcome.guardrail}: would set {summary(outcome.operations)}"
             warnings.append(one_line(text))
@@ -215,7 +215,7 @@ def decide(
         warnings=tuple(warnings),
         operations=tuple(operations),
         patch=_ENCODER.encode(operations) if operations else b"",
-        would_operations=tuple(would_operations),
+        withheld_operations=tuple(would_operations),
         outcomes=tuple(outcomes),
         cost=cost,
         controller=controller,
@@ -223,7 +223,7 @@ def decide(
     )
 
 
-def noted(decision: Decision, uses: Sequence[ExceptionUse], *, warns: bool) -> Decision:
+def with_exceptions(decision: Decision, uses: Sequence[ExceptionUse], *, warns: bool) -> Decision:
     """Return the decision with the exceptions that loosened it.
 
     Args:
@@ -259,11 +259,11 @@ def _audit_notes(decision: Decision) -> dict[str, str]:
             if finding.annotation:
                 notes[finding.annotation] = bounded(finding.message)
             else:
-                findings.append(line(outcome, finding, said(outcome, finding)))
+                findings.append(format_finding(outcome, finding, finding_text(outcome, finding)))
     if findings:
         notes["findings"] = bounded("\n".join(findings))
-    if decision.would_operations:
-        notes["patch"] = bounded(_ENCODER.encode(decision.would_operations).decode())
+    if decision.withheld_operations:
+        notes["patch"] = bounded(_ENCODER.encode(decision.withheld_operations).decode())
     return notes
 
 
@@ -274,12 +274,12 @@ def bounded(text: str, most: int = _LIMIT) -> str:
     return f"{text[:most]}... ({len(text) - most} more characters are in the decision log)"
 
 
-def said(outcome: GuardrailResult, finding: Finding) -> str:
+def finding_text(outcome: GuardrailResult, finding: Finding) -> str:
     """Return what is wrong, as fits the outcome: "violates" where it was refused, else "would violate"."""
     return finding.message if outcome.outcome == "refused" else finding.would or finding.message
 
 
-def line(outcome: GuardrailResult, finding: Finding, text: str) -> str:
+def format_finding(outcome: GuardrailResult, finding: Finding, text: str) -> str:
     """Return a finding as people read it: which policy and guardrail, what is wrong, and the cure."""
     cure = f"; to fix: {finding.cure}" if finding.cure else ""
     if finding.annotation:

@@ -15,7 +15,7 @@ from webhook.admission import overload, refusals, response, subject, unread, wan
 from webhook.admission import request as requests
 from webhook.admission.commit import commit
 from webhook.admission.decision import ALLOWED, Decision
-from webhook.admission.promise import commit_later
+from webhook.admission.promise import reserve_async
 from webhook.admission.recorder import Recorder
 from webhook.admission.request_fields import OtherRequest
 from webhook.admission.review import Environment, ProposalFault, ReviewPhase, judge
@@ -172,7 +172,7 @@ class Engine:
 
     async def _booked(self, judged: _Judged, later: AsyncReserver, timeout: float | None) -> Answered:  # noqa: ASYNC109  the caller's
         refusal = partial(refusals.refusal, judged.subject, judged.around)
-        decision = await commit_later(judged.decision, judged.subject, later, judged.uid, timeout, refusal)
+        decision = await reserve_async(judged.decision, judged.subject, later, judged.uid, timeout, refusal)
         return self._told(judged._replace(decision=decision))
 
     def _judge(self, path: str, body: bytes, *, overloaded: bool, patient: bool) -> Answered | _Judged:
@@ -203,7 +203,7 @@ class Engine:
         except ProposalFault as fault:
             judged, decision = judge(partial(self._subject_again, body), around, phase, request.uid, fault)
         if judged.scale is not None and decision.allowed and phase in ("validate", "cost"):
-            wants.tell_reviewed(self._ledger, self._view, request)
+            wants.report_reviewed(self._ledger, self._view, request)
         is_charged = phase in ("validate", "cost") and _is_charged(decision, judged)
         return _Judged(path, request.uid, judged, decision, around, started, is_charged)
 

@@ -67,7 +67,7 @@ def two_places(micros: int) -> str:
     return f"{cents // 100}.{cents % 100:02d}"
 
 
-def figures(rules: Ruleset, ledger: LedgerStore, now: datetime) -> list[BudgetStatus]:
+def budget_statuses(rules: Ruleset, ledger: LedgerStore, now: datetime) -> list[BudgetStatus]:
     """Return how all budgets in force stand.
 
     Raises:

@@ -11,7 +11,7 @@ from webhook.policy._reload import PolicyState
 _log = logging.getLogger("podgate")
 
 
-def tell_loaded(metrics: Metrics, policies: PolicySet, generation: int, problems: int = 0) -> None:
+def report_policy_load(metrics: Metrics, policies: PolicySet, generation: int, problems: int = 0) -> None:
     """Tell which policies are in force now."""
     documents: dict[str, int] = {}
     for document in policies.documents:

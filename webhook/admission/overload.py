@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from webhook.admission.charging import charged_labels
 from webhook.admission.decision import ALLOWED, Decision, GuardrailResult, OutcomeName, Severity, decide
 from webhook.admission.matching import PolicyBinding
-from webhook.admission.review import Environment, ReviewPhase, charge, what_speaks_for
+from webhook.admission.review import Environment, ReviewPhase, charge, resolve_policies
 from webhook.admission.ruleset import budget_key
 from webhook.admission.subject import Subject
 from webhook.guardrails import budget
@@ -37,7 +37,7 @@ def unjudged(subject: Subject, around: Environment, phase: ReviewPhase) -> Decis
     rules = around.rules
     if rules.is_excluded(subject):
         return ALLOWED
-    context, entries, exempt = what_speaks_for(subject, around)
+    context, entries, exempt = resolve_policies(subject, around)
     may_refuse = phase != "mutate" and subject.scale is None
     outcomes: list[GuardrailResult] = []
     for entry in entries:

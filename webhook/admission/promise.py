@@ -52,7 +52,7 @@ class _Answered(NamedTuple):
         return self.answer
 
 
-async def commit_later(
+async def reserve_async(
     decision: Decision,
     subject: Subject,
     ledger: AsyncReserver,

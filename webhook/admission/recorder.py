@@ -216,7 +216,7 @@ def describe(path: str, uid: str, subject: Subject, decision: Decision, currency
     )
     if decision.patch:
         entry.patch = msgspec.Raw(decision.patch)
-    entry.would_patch = decision.would_operations
+    entry.would_patch = decision.withheld_operations
     entry.unreserved = decision.reservation_fault
     if decision.exceptions:
         entry.exceptions = tuple(dict.fromkeys(use.name for use in decision.exceptions))

@@ -1,6 +1,6 @@
 """What a budget says of a pod that it had room for when it was judged, and has none for any more."""
 
-from webhook.admission.review import Environment, what_speaks_for
+from webhook.admission.review import Environment, resolve_policies
 from webhook.admission.subject import Subject
 from webhook.guardrails import budget
 from webhook.guardrails._contract import Finding
@@ -21,7 +21,7 @@ def refusal(subject: Subject, around: Environment, outcome: ReservationOutcome) 
     rule = next((each for each in around.rules.budgets if each.name == outcome.budget), None)
     if rule is None:
         return None
-    context, _, _ = what_speaks_for(subject, around)
+    context, _, _ = resolve_policies(subject, around)
     now = around.now()
     spent = around.ledger.spent(rule.name, rule.period, rule.begins_on)
     findings = budget.judge(rule.at(now), context, outcome.committed, now, spent_micros=spent)

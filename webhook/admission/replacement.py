@@ -61,7 +61,7 @@ def owner_of(context: Context, micros: int) -> ProvenOwner | None:
     return _top(context.namespace, reference, deployment)._replace(surge=pods * micros, is_of_pods=True)
 
 
-def whose(view: View, namespace: str, reference: OwnerReference | None) -> ProvenOwner | None:
+def counted_under(view: View, namespace: str, reference: OwnerReference | None) -> ProvenOwner | None:
     """Return the controller that a running pod's money is counted under; None where its owner is not known."""
     if reference is None or not _is_builtin(reference):
         return None

@@ -25,7 +25,7 @@ from webhook.admission.subject import Subject
 from webhook.guardrails import budget
 from webhook.guardrails._contract import Context
 
-__all__ = ["Environment", "ProposalFault", "ReviewPhase", "charge", "judge", "review", "what_speaks_for"]
+__all__ = ["Environment", "ProposalFault", "ReviewPhase", "charge", "judge", "resolve_policies", "review"]
 
 _log = logging.getLogger("podgate.review")
 
@@ -49,7 +49,7 @@ def review(
     rules = around.rules
     if rules.is_excluded(subject):
         return ALLOWED
-    context, entries, exempt = what_speaks_for(subject, around)
+    context, entries, exempt = resolve_policies(subject, around)
     run = ReviewRun(context, around, phase, faults or {}, exempt, entries)
     run.admit()
     judges_budgets = bool(rules.budgets) and phase in ("validate", "cost", "offline") and budget.judges(context)
@@ -66,7 +66,7 @@ def review(
         run.judge_budgets(enforced=False)
     if not (run.enforcing or run.holding or run.outcomes):
         return ALLOWED  # No policy speaks for it, and no budget pays for it.
-    return decisions.noted(run.decide(cost_before), context.exception_uses, warns=phase != "mutate")
+    return decisions.with_exceptions(run.decide(cost_before), context.exception_uses, warns=phase != "mutate")
 
 
 def charge(
@@ -84,7 +84,7 @@ def charge(
         around: policies, cluster, clock.
         phase: the validating call, or its cost half.
         entries: that speak for the pod; none of them judges it.
-        exempt: what the pod is let off, see `what_speaks_for`.
+        exempt: what the pod is let off, see `resolve_policies`.
         outcomes: of everything else.
     """
     run = ReviewRun(context, around, phase, {}, exempt, entries)
@@ -95,10 +95,12 @@ def charge(
     if not run.is_refused_elsewhere():
         run.judge_budgets(enforced=True)
         run.judge_budgets(enforced=False)
-    return decisions.noted(run.decide(before), context.exception_uses, warns=True) if run.outcomes else ALLOWED
+    return (
+        decisions.with_exceptions(run.decide(before), context.exception_uses, warns=True) if run.outcomes else ALLOWED
+    )
 
 
-def what_speaks_for(subject: Subject, around: Environment) -> tuple[Context, list[PolicyBinding], Mapping[str, str]]:
+def resolve_policies(subject: Subject, around: Environment) -> tuple[Context, list[PolicyBinding], Mapping[str, str]]:
     """Return the context of a review, the entries that speak for the object, and the guardrails that are exempt as a
     whole with the exception's name."""
     rules = around.rules

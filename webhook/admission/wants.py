@@ -21,7 +21,7 @@ def wanted(view: View, uid: str, place: ControllerKey) -> int | None:
     return pods_wanted(head)
 
 
-def tell(ledger: LedgerStore, workload: Workload) -> None:
+def report_wanted_pods(ledger: LedgerStore, workload: Workload) -> None:
     """Let a ledger know how many pods a workload wants by now."""
     uid = _uid(workload)
     pods = pods_wanted(workload)
@@ -29,12 +29,12 @@ def tell(ledger: LedgerStore, workload: Workload) -> None:
         ledger.wants(uid, pods)
 
 
-def tell_reviewed(ledger: LedgerStore, view: View, request: Request) -> None:
+def report_reviewed(ledger: LedgerStore, view: View, request: Request) -> None:
     """Let a ledger know of a change of a workload, or of its scale, that was let in."""
     if request.operation != "UPDATE" or request.dry_run:
         return
     if isinstance(request, WorkloadRequest) and request.object is not None and not request.sub_resource:
-        tell(ledger, request.object)
+        report_wanted_pods(ledger, request.object)
     elif isinstance(request, ScaleRequest) and request.object is not None and request.object.spec is not None:
         kind = SCALED_KINDS.get(request.resource.resource)
         head = view.head(request.namespace or "", kind, request.name or "") if kind is not None else None

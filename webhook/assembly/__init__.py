@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from webhook.admission import wants
 from webhook.admission.bookings import bookings, terms
 from webhook.admission.engine import Answered, Engine
-from webhook.admission.loading import failure_teller, tell_loaded
+from webhook.admission.loading import failure_teller, report_policy_load
 from webhook.admission.log import DecisionLog
 from webhook.admission.metrics import (
     ExceptionCollector,
@@ -43,7 +43,7 @@ from webhook.kube.rest import Rest
 from webhook.ledger import balance
 from webhook.ledger.memory import MemoryLedger
 from webhook.ledger.news import PodNews
-from webhook.ledger.opening import open_shared
+from webhook.ledger.opening import connect
 from webhook.ledger.shared import SharedLedger
 from webhook.ledger.store import LedgerStore
 from webhook.policy import _loader
@@ -136,7 +136,7 @@ def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime
         rules = Ruleset(state.set, excluded, settings.mode)
         ledger.recount(bookings(view, rules, now))
         engine.put_in_force(rules)
-        tell_loaded(metrics, state.set, state.generation)
+        report_policy_load(metrics, state.set, state.generation)
 
     watcher = DirectoryWatcher(
         settings.policies, load_policies, on_loaded, failure_teller(metrics, settings.policies), now=now
@@ -191,13 +191,13 @@ def live(
     sees_pods = partial(watches.is_watching, "Pod")
     shared: SharedLedger | None = None
     if writes is not None:
-        shared = open_shared(writes, watches.add, sees_pods=sees_pods, now=now, ttl=RESERVATION)
+        shared = connect(writes, watches.add, sees_pods=sees_pods, now=now, ttl=RESERVATION)
     ledger = shared or MemoryLedger(clock=now, ttl=RESERVATION, news=PodNews(sees_pods, time.monotonic))
     # A pod that ends between two recounts was never confirmed, and would keep its room for as long as one never seen.
     view.pods_by_uid.on_end = ledger.release
     view.pods_by_uid.on_leave = ledger.leave
     for store in view.workloads.values():
-        store.on_change = partial(wants.tell, ledger)
+        store.on_change = partial(wants.report_wanted_pods, ledger)
 
     def lacks(namespace: str, owner: OwnerReference | None, claims: Sequence[PodResourceClaim]) -> bool:
         missing = view.lacks(namespace, owner, claims)

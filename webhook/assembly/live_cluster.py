@@ -9,7 +9,7 @@ from typing import Final
 
 from webhook.admission.bookings import bookings, terms
 from webhook.admission.engine import Engine
-from webhook.admission.loading import tell_loaded
+from webhook.admission.loading import report_policy_load
 from webhook.admission.metrics import Metrics
 from webhook.admission.patience import CacheWait
 from webhook.admission.ruleset import Ruleset
@@ -131,7 +131,7 @@ class PolicySync:
             self.ledger.follow(terms(rules), kept=malformed)
         self._combined = combined
         self._generation += 1
-        tell_loaded(self._metrics, combined.set, self._generation, len(combined.problems))
+        report_policy_load(self._metrics, combined.set, self._generation, len(combined.problems))
 
     async def _recount(self) -> None:
         rules = self._engine.rules

@@ -27,7 +27,7 @@ from webhook.audit.pages import Lister, Pager, RateLimiter, ScannedObject, Unlis
 from webhook.cluster.view import View
 from webhook.kube import client as api
 from webhook.kube import report_store
-from webhook.kube.aside import aside
+from webhook.kube.aside import run_in_daemon_thread
 from webhook.kube.objects import Object, ObjectMeta
 from webhook.kube.rest import Rest
 from webhook.ledger.store import LedgerStore
@@ -197,7 +197,7 @@ class BackgroundScan:
             if not self._leads() or self._monotonic() < due:
                 continue
             try:
-                made = await aside(self.scan)
+                made = await run_in_daemon_thread(self.scan)
             except Interrupted:
                 continue
             except Exception as error:  # noqa: BLE001  verdicts do not depend on it

@@ -94,7 +94,9 @@ def essence(decision: Decision | None) -> Essence:
     )
 
 
-def tell(policies: PolicySet, today: date, counts: Mapping[tuple[str, str], int]) -> Sequence[ExceptionStatus]:
+def exception_statuses(
+    policies: PolicySet, today: date, counts: Mapping[tuple[str, str], int]
+) -> Sequence[ExceptionStatus]:
     """Return all exceptions: what has run out first, then by last day."""
     found = [
         ExceptionStatus(

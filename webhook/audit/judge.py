@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from webhook.admission import subject as subjects
-from webhook.admission.decision import Cost, Decision, GuardrailResult, said
+from webhook.admission.decision import Cost, Decision, GuardrailResult, finding_text
 from webhook.admission.review import Environment
 from webhook.admission.ruleset import Ruleset
 from webhook.audit.exceptions import Uses
@@ -202,7 +202,7 @@ class Judge:
         if cost is not None and running is not None:
             cost = cost._replace(before=running.before, after=running.after)
         saved = self._saved(subject, decision, cost, running)
-        operations = [*decision.operations, *decision.would_operations]
+        operations = [*decision.operations, *decision.withheld_operations]
         verdict = Verdict(
             parts=tuple(
                 FoldedResult(each.policy, each.guardrail, each.outcome, saved.get(each.guardrail, 0), each.note)
@@ -336,7 +336,7 @@ def _notes(outcome: GuardrailResult) -> list[FoldedFinding]:
             outcome.policy,
             outcome.guardrail,
             finding.rule,
-            said(outcome, finding),
+            finding_text(outcome, finding),
             finding.cure,
             refuses=not finding.notice,
             of_workload=finding.refuses_workload,

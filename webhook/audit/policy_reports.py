@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from webhook.audit.fold import FoldedFinding, GuardrailTotals, PolicyPart, WorkloadSummary
-from webhook.audit.render.words import said
+from webhook.audit.render.words import format_money
 
 NAME: Final = "podgate"
 """Of every report, one a namespace."""
@@ -145,12 +145,14 @@ def _result(
     elif word == "error":
         message = "the guardrail could not judge this object; see Podgate's log"
     else:
-        message = "would be changed" + (f", saves {said(share.saved, currency)} a month" if share.saved > 0 else "")
+        message = "would be changed" + (
+            f", saves {format_money(share.saved, currency)} a month" if share.saved > 0 else ""
+        )
     properties = {"objects": str(share.objects), "wouldRefuse": str(share.refused), "wouldChange": str(share.changed)}
     if share.saved:
-        properties["monthlySaved"] = said(share.saved, currency)
+        properties["monthlySaved"] = format_money(share.saved, currency)
     if share.refused_money:
-        properties["monthlyRefused"] = said(share.refused_money, currency)
+        properties["monthlyRefused"] = format_money(share.refused_money, currency)
     owner = row.owner
     return {
         "source": NAME,

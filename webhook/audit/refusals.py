@@ -26,7 +26,7 @@ from webhook.admission.recorder import Recorded
 from webhook.cluster.view import View
 from webhook.kube import client as api
 from webhook.kube import events
-from webhook.kube.aside import aside, beside
+from webhook.kube.aside import background_task, run_in_daemon_thread
 from webhook.kube.objects import OwnerReference, controller_of
 from webhook.kube.rest import Rest
 
@@ -157,7 +157,7 @@ class Refusals:
     @contextlib.asynccontextmanager
     async def telling(self, interval: float = LOOK_SECONDS) -> AsyncIterator[None]:
         """Tell what is gathered every `interval` seconds while the block runs."""
-        async with beside(self._run(interval)):
+        async with background_task(self._run(interval)):
             yield
 
     async def _run(self, interval: float) -> None:
@@ -167,7 +167,7 @@ class Refusals:
             if not taken:
                 continue
             try:
-                await aside(partial(self.tell, taken))
+                await run_in_daemon_thread(partial(self.tell, taken))
             except Exception as error:  # noqa: BLE001  verdicts do not depend on it
                 _log.error("events: %s: %s; please report this", type(error).__name__, error)
 

@@ -140,7 +140,9 @@ def make(
         namespaces=_groups(ordered, lambda row: row.owner.namespace),
         cost_centers=_groups(ordered, lambda row: row.cost_center),
         departments=_groups(ordered, lambda row: row.department),
-        exceptions=dated.tell(policies, when.date(), uses) if policies is not None and uses is not None else (),
+        exceptions=dated.exception_statuses(policies, when.date(), uses)
+        if policies is not None and uses is not None
+        else (),
         budgets=budgets,
         not_judged=sorted(not_judged, key=lambda each: (not each.is_failure, each)),
         has_failures=has_failures,

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from webhook.audit.fold import WorkloadSummary
-from webhook.audit.render.words import said, times
+from webhook.audit.render.words import format_money, times
 from webhook.audit.report import AuditReport, GroupLine
 from webhook.cli import _terminal
 
@@ -67,8 +67,8 @@ def _policies(console: Console, report: AuditReport) -> None:
             f"{share.objects:,}",
             f"{share.changed:,}" if share.changed else "",
             f"[red]{share.refused:,}[/]" if share.refused else "",
-            said(share.refused_money, report.currency) if share.refused_money else "",
-            f"[green]{said(share.saved, report.currency)}[/]" if share.saved else "",
+            format_money(share.refused_money, report.currency) if share.refused_money else "",
+            f"[green]{format_money(share.saved, report.currency)}[/]" if share.saved else "",
         )
     console.print(table)
 
@@ -114,8 +114,8 @@ def _why(row: WorkloadSummary) -> Sequence[str]:
 def _money(row: WorkloadSummary, currency: str) -> str:
     tally = row.tally
     if tally.refused:
-        return f"{said(tally.refused_money, currency)} at stake"
-    before, after = said(tally.before, currency), said(tally.after, currency)
+        return f"{format_money(tally.refused_money, currency)} at stake"
+    before, after = format_money(tally.before, currency), format_money(tally.after, currency)
     return after if before == after else f"{before} -> {after}"
 
 
@@ -145,10 +145,10 @@ def _groups(console: Console, report: AuditReport, title: str, lines: Sequence[G
             escape(line.name),
             f"{line.workloads:,}",
             f"{tally.objects:,}",
-            said(tally.before, report.currency),
-            said(tally.after, report.currency),
-            f"[green]{said(tally.saved, report.currency)}[/]" if tally.saved else "",
-            f"[red]{said(tally.refused_money, report.currency)}[/]" if tally.refused_money else "",
+            format_money(tally.before, report.currency),
+            format_money(tally.after, report.currency),
+            f"[green]{format_money(tally.saved, report.currency)}[/]" if tally.saved else "",
+            f"[red]{format_money(tally.refused_money, report.currency)}[/]" if tally.refused_money else "",
         )
     console.print(table)
 
@@ -168,9 +168,9 @@ def _savings(console: Console, report: AuditReport, most: int | None) -> None:
             escape(f"{row.owner.kind} {row.owner.namespace}/{row.owner.name}"),
             escape("; ".join(words for words, _ in row.changes[:1])[:_LONGEST]),
             f"{row.pods:,}" if row.pods else "none",
-            said(tally.before, report.currency),
-            said(tally.after, report.currency),
-            f"[green]{said(tally.saved, report.currency)}[/]",
+            format_money(tally.before, report.currency),
+            format_money(tally.after, report.currency),
+            f"[green]{format_money(tally.saved, report.currency)}[/]",
         )
     console.print(table)
     if most is not None and len(rows) > most:
@@ -192,8 +192,8 @@ def _budgets(console: Console, report: AuditReport) -> None:
             escape(each.name),
             each.mode,
             each.period,
-            said(each.committed, report.currency),
-            said(each.amount, report.currency),
+            format_money(each.committed, report.currency),
+            format_money(each.amount, report.currency),
             f"[{style}]{percent}[/]" if style else percent,
         )
     console.print(table)
@@ -204,9 +204,9 @@ def _total(console: Console, report: AuditReport) -> None:
     counted = f"{times(len(report.rows), 'workload')}, {times(total.objects, 'object')}"
     refused = f"of {times(len(report.refused), 'workload')} something would be refused"
     console.print(
-        f"{counted}: {said(total.before, currency)} a month {report.before}, {said(total.after, currency)} "
-        f"{report.after}, {said(total.saved, currency)} saved; {refused}, "
-        f"{said(total.refused_money, currency)} a month",
+        f"{counted}: {format_money(total.before, currency)} a month {report.before}, {format_money(total.after, currency)} "
+        f"{report.after}, {format_money(total.saved, currency)} saved; {refused}, "
+        f"{format_money(total.refused_money, currency)} a month",
         style="bold",
         markup=False,
     )

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from webhook.admission import recorder
-from webhook.admission.decision import OutcomeName, line, one_line, said, summary, workload_line
+from webhook.admission.decision import OutcomeName, finding_text, format_finding, one_line, summary, workload_line
 from webhook.cli import _terminal
 from webhook.kube import yaml_text
 from webhook.offline.formats import WRITERS
@@ -120,14 +120,14 @@ def _rows(item: ReviewedObject, currency: str) -> Iterator[str]:
         yield f"· {one_line(workload_line(scale, decision.cost, currency))}"
     if decision.operations:
         yield f"✎ sets {summary(decision.operations)}"
-    if decision.would_operations:
+    if decision.withheld_operations:
         whose = "its pods get" if item.kind != "Pod" else "would set"
-        yield f"✎ {whose} {summary(decision.would_operations)}"
+        yield f"✎ {whose} {summary(decision.withheld_operations)}"
     for outcome in decision.outcomes:
         for finding in outcome.findings:
-            text = said(outcome, finding)
+            text = finding_text(outcome, finding)
             mark = "·" if finding.notice else _MARKS.get(outcome.outcome, "·")
-            yield f"{mark} {line(outcome, finding, text)}"
+            yield f"{mark} {format_finding(outcome, finding, text)}"
         if outcome.note:
             yield f"· policy {outcome.policy}, {outcome.guardrail}: {outcome.outcome.replace('_', ' ')}, {outcome.note}"
 

@@ -135,7 +135,7 @@ def write(report: AuditReport, output: str) -> None:
     click.echo(text, nl=False)
 
 
-def tell_failures(report: AuditReport) -> None:
+def print_failures(report: AuditReport) -> None:
     """Name what could not be judged, one line each, on standard error."""
     failures = report.failures
     for each in failures[:_MOST_FAILURES]:

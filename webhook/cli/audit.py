@@ -37,7 +37,7 @@ def COMMAND(  # noqa: N802  the name by which the command line finds it
         _audit_table.show(report, None if everything else _audit_table.MOST)
     else:
         _scanning.write(report, output)
-    _scanning.tell_failures(report)
+    _scanning.print_failures(report)
     if report.has_failures:
         sys.exit(2)
     sys.exit(1 if report.total.refused else 0)

@@ -49,7 +49,7 @@ def COMMAND(  # noqa: N802  the name by which the command line finds it
         _audit_table.show_money(report, None if everything else _audit_table.MOST)
     else:
         _scanning.write(report, output)
-    _scanning.tell_failures(report)
+    _scanning.print_failures(report)
     if report.has_failures:
         sys.exit(2)
 

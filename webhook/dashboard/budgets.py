@@ -62,7 +62,7 @@ class BudgetFact(NamedTuple):
         return "90 % reached" if micros * 100 >= near else "75 % reached" if micros * 100 >= watch else "within"
 
 
-def tell(
+def budget_lines(
     rules: Sequence[BudgetRule],
     documents: Sequence[PolicyDocument[BudgetSpec]],
     ledger: LedgerStore,

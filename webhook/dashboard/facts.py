@@ -225,7 +225,7 @@ def _budgets(
         return []
     documents = policies.budgets if policies is not None else ()
     hours = rules.prices.hours_per_month
-    return budgets.tell(rules.budgets, documents, sources.ledger, hours, now, sources.started)
+    return budgets.budget_lines(rules.budgets, documents, sources.ledger, hours, now, sources.started)
 
 
 def _by_policy(counts: Mapping[Count, int], policies: PolicySet | None, cap: Mode) -> list[PolicyTotals]:
@@ -295,7 +295,7 @@ def _exceptions(policies: PolicySet | None, now: datetime, uses: Mapping[str, in
     }
     return [
         ExceptionLine(told, _days_left(told.expires, now), (told.namespace, told.name) not in partial)
-        for told in dated.tell(policies, now.astimezone(UTC).date(), counts)
+        for told in dated.exception_statuses(policies, now.astimezone(UTC).date(), counts)
     ]
 
 

@@ -131,7 +131,7 @@ def _number(count: int) -> str:
 
 
 def _money(micros: int, currency: str) -> str:
-    return words.said(micros, currency)
+    return words.format_money(micros, currency)
 
 
 def _decimal(amount: Decimal, currency: str) -> str:

@@ -364,7 +364,7 @@ def unpriced(context: Context, *, denies: bool, is_new: bool = False) -> Sequenc
         old = old_price(context) if context.operation == "UPDATE" and not is_new else None
         if old is None or old.unpriced != price.unpriced:
             is_notice = not denies or context.scale is not None
-            text, cure = unpriced_texts.said(price.unpriced)
+            text, cure = unpriced_texts.unpriced_text(price.unpriced)
             found.append(Finding(rule="unpriced", message=text, cure=cure, notice=is_notice))
     return tuple(found)
 

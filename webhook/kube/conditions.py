@@ -48,7 +48,7 @@ class Condition(NamedTuple):
     message: str
 
 
-def held(path: str, document: Mapping[str, Any]) -> Held:
+def read_conditions(path: str, document: Mapping[str, Any]) -> Held:
     """Return what there is to know of an object; what is no condition is left out."""
     metadata, status = (document.get(name) for name in ("metadata", "status"))
     metadata = metadata if isinstance(metadata, dict) else {}
@@ -97,7 +97,9 @@ def write(
         NotFoundError: it is gone, or its kind has no status.
         ApiError: the subclass says what is wrong.
     """
-    stored = held(seen.path, write_status(rest, seen, {**others, "conditions": merged(seen, (wanted,), now)}))
+    stored = read_conditions(
+        seen.path, write_status(rest, seen, {**others, "conditions": merged(seen, (wanted,), now)})
+    )
     is_whole = all(stored.status.get(name) == value for name, value in others.items())
     return is_whole and says(stored._replace(generation=seen.generation), wanted)
 

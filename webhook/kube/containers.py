@@ -43,7 +43,7 @@ class ContainerRef(msgspec.Struct, frozen=True, gc=False):
         return f"spec.{self.list}[{self.index}]"
 
 
-def walk(spec: PodSpec) -> Iterator[ContainerRef]:
+def each_container(spec: PodSpec) -> Iterator[ContainerRef]:
     """Yield init, regular and ephemeral containers, in the order in which Pod Security visits them."""
     for index, container in enumerate(spec.init_containers or ()):
         yield ContainerRef("initContainers", index, container)

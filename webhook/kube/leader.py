@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from webhook.kube import client as api
-from webhook.kube.aside import aside
+from webhook.kube.aside import run_in_daemon_thread
 from webhook.kube.leases import LeaseRecord, LeaseStore, StoredLease, micro_time
 
 LEASE_SECONDS: Final = 15
@@ -146,12 +146,12 @@ class Election:
                 await task
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RELEASE_SECONDS):
-                    await aside(self.release)
+                    await run_in_daemon_thread(self.release)
 
     async def _run(self) -> None:
         told: str | None = None
         while True:
-            await aside(self.attempt)
+            await run_in_daemon_thread(self.attempt)
             if self.problem is not None and self.problem != told:
                 _log.warning("%s", self.problem)
             told = self.problem

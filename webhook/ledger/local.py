@@ -112,7 +112,7 @@ class ObservedPods:
         if self.counted_at is not None:
             self.counted_at = self._clock()
 
-    def whereabouts(self, key: str) -> Whereabouts:
+    def pod_phase(self, key: str) -> Whereabouts:
         """Return what was last seen of a pod."""
         if key in self._ended:
             return "ended"

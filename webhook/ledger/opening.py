@@ -13,7 +13,7 @@ from webhook.ledger.shared import SharedLedger
 from webhook.ledger.writer import Dependencies
 
 
-def open_shared(
+def connect(
     writes: Rest,
     add_watch: Callable[..., Reflector[Any]],
     *,

@@ -130,7 +130,7 @@ class Reconciler:
         limit = balance.rate_limit(terms, spent=spent, now=now)
         running = self._local.running(budget, sheet.reservations)
         still = {holder for holder, share in gone.items() if sheet.shares.get(holder) == share}
-        sheet.recount(running, self._local.whereabouts, limit, counted, ttl, still)
+        sheet.recount(running, self._local.pod_phase, limit, counted, ttl, still)
         return ReservationResult(ReservationOutcome(accepted=True), changed=sheet.is_changed)
 
     def _clear(self, followed: Mapping[str, balance.BudgetTerms], leads: Callable[[], bool]) -> None:

@@ -381,7 +381,7 @@ class SharedLedger:
         return self._writer.answers.is_slow
 
     def _is_unseen(self, key: str) -> bool:
-        return self._local.whereabouts(key) == "unknown"
+        return self._local.pod_phase(key) == "unknown"
 
 
 def _nothing(_sheet: LedgerState, _now: datetime) -> ReservationResult:

@@ -253,7 +253,7 @@ class BatchWriter:
         reservations = {key: each._replace(held=0) for key, each in left.items()}
         made = LedgerState(running.total, 0, reservations, spent, restored, shares)
         # What of this is still to be counted is judged as at any other time.
-        made.recount(running, self._local.whereabouts, None, now, self._ttl)
+        made.recount(running, self._local.pod_phase, None, now, self._ttl)
         made.is_changed = True
         return made
 

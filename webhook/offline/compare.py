@@ -17,7 +17,7 @@ import msgspec
 from webhook.admission import request as requests
 from webhook.admission import subject as subjects
 from webhook.admission.matching import trusts_runtime
-from webhook.admission.review import Environment, what_speaks_for
+from webhook.admission.review import Environment, resolve_policies
 from webhook.cluster.view import View
 from webhook.guardrails import _money
 from webhook.kube.manifests import Manifest, ManifestError
@@ -165,7 +165,7 @@ def _subject(item: Manifest, view: View, namespace: str) -> subjects.Subject | N
 
 
 def _price(subject: subjects.Subject, around: Environment) -> ComparedWorkload:
-    context, entries, _ = what_speaks_for(subject, around)
+    context, entries, _ = resolve_policies(subject, around)
     # Each of two budgets pays for a claim that their pods share, but there is one claim to pay for.
     context.budget_scopes = ()
     price = _money.context_price(context)

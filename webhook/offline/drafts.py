@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any, Final, NamedTuple
 
 from webhook.admission.decision import Decision
-from webhook.admission.review import Environment, judge, what_speaks_for
+from webhook.admission.review import Environment, judge, resolve_policies
 from webhook.admission.ruleset import Ruleset
 from webhook.admission.subject import Subject
 from webhook.guardrails import pod_security
@@ -216,7 +216,7 @@ class _ExceptionSolver:
         """Return a part for each check of Pod Security that fails, with the containers concerned."""
         parts: list[ExcusablePart] = []
         for make, (subject, _) in zip(self._item.makes, self._judged, strict=True):
-            context, entries, _ = what_speaks_for(make(), self._around)
+            context, entries, _ = resolve_policies(make(), self._around)
             context.pod = subject.pod
             for entry in entries:
                 if entry.guardrail.name == _POD_SECURITY:

@@ -131,7 +131,7 @@ class KindSource(Store[StoredPolicy]):
         except msgspec.DecodeError as error:
             raise Malformed(f"does not decode: {error}") from None
         name = f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
-        held = conditions.held(self._path(meta), document)
+        held = conditions.read_conditions(self._path(meta), document)
         # What else is in the metadata is the API server's business.
         own = {"name": meta.name, **({"namespace": meta.namespace} if meta.namespace else {})}
         labels = (document.get("metadata") or {}).get("labels")

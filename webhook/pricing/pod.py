@@ -12,7 +12,7 @@ The price is rounded once, half up, to micro-units per hour.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from webhook.kube.containers import walk
+from webhook.kube.containers import each_container
 from webhook.kube.device_classes import NO_INVENTORY, Inventory, class_of
 from webhook.kube.objects import PodSpec, PodStatus, RawQuantity, ResourceMap
 from webhook.kube.quantity import QuantityError, memory_bytes
@@ -190,7 +190,7 @@ def _located(
 def _fields(
     spec: PodSpec, defaults: Mapping[str, RawQuantity | None], overhead: ResourceMap | None, status: PodStatus | None
 ) -> Iterator[tuple[str, Mapping[str, RawQuantity | None] | None]]:
-    for reference in walk(spec):
+    for reference in each_container(spec):
         resources = reference.container.resources
         if resources is not None:
             named = reference.container.name

@@ -31,7 +31,7 @@ def listed(texts: Sequence[str]) -> str:
     return f"{words.listed(texts)}{',' if _UNKNOWN in texts[-1] else ''}"
 
 
-def said(texts: Sequence[str]) -> tuple[str, str]:
+def unpriced_text(texts: Sequence[str]) -> tuple[str, str]:
     """Return what is wrong with a pod that asks for these, and the cure."""
     kinds = dict.fromkeys(kind for kind in map(kind_of, texts) if kind)
     lacking = [text for text in texts if _UNKNOWN not in text]

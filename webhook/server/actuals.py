@@ -22,7 +22,7 @@ import urllib3
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from webhook.kube.aside import aside, beside
+from webhook.kube.aside import background_task, run_in_daemon_thread
 from webhook.policy._names import compile_globs
 from webhook.policy.budget import ScopeModel
 from webhook.pricing import money
@@ -131,7 +131,7 @@ class ActualCosts:
     @contextlib.asynccontextmanager
     async def watching(self, interval: float = INTERVAL, first: float = 5.0) -> AsyncIterator[None]:
         """Ask every `interval` seconds while the block runs, for the first time after `first`."""
-        async with beside(self._watch(interval, first)):
+        async with background_task(self._watch(interval, first)):
             yield
 
     async def _watch(self, interval: float, first: float) -> None:
@@ -139,7 +139,7 @@ class ActualCosts:
         while True:
             await asyncio.sleep(pause)
             try:
-                await aside(self.look)
+                await run_in_daemon_thread(self.look)
             except Exception as error:  # noqa: BLE001  nothing depends on it, and the next look may succeed
                 _log.error("actual costs: %s: %s; please report this", type(error).__name__, error)
             pause = interval

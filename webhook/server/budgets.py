@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from webhook.admission.figures import BudgetStatus, two_places
 from webhook.kube import client as api
 from webhook.kube import conditions, rest
-from webhook.kube.aside import aside, beside
+from webhook.kube.aside import background_task, run_in_daemon_thread
 from webhook.kube.conditions import Condition, Held
 from webhook.ledger.store import LedgerError
 from webhook.policy._resources import Standing
@@ -133,14 +133,14 @@ class BudgetStatusController:
     @contextlib.asynccontextmanager
     async def watching(self, interval: float = LOOK_SECONDS) -> AsyncIterator[None]:
         """Look every `interval` seconds while the block runs."""
-        async with beside(self._watch(interval)):
+        async with background_task(self._watch(interval)):
             yield
 
     async def _watch(self, interval: float) -> None:
         while True:
             await asyncio.sleep(interval)
             try:
-                await aside(self.look)
+                await run_in_daemon_thread(self.look)
             except Exception as error:  # noqa: BLE001  verdicts do not depend on it, and the next look may succeed
                 _log.error("budgets: %s: %s; please report this", type(error).__name__, error)
 
@@ -170,7 +170,7 @@ class BudgetStatusController:
     def _told_before(self, stands: BudgetStatus, held: Held | None) -> Notified:
         fresh = Notified(rest_time(stands.begin), stands.amount_text)
         mine = self._told.get(stands.name, fresh)
-        theirs = told_of(held) if held is not None else fresh
+        theirs = read_notified(held) if held is not None else fresh
         # Each counts for the period and the amount that it was about; what only one of them knows was told too.
         known = {n for each in (mine, theirs) if each[:2] == fresh[:2] for n in each.thresholds}
         return fresh._replace(thresholds=tuple(sorted(known)))
@@ -214,7 +214,7 @@ class BudgetStatusController:
             actual = self._actuals.of(stands.name, stands.begin)
             wanted["actual"] = two_places(actual.micros) if actual is not None else None
             about.append(_known(actual))
-        is_new = any(not conditions.says(held, each) for each in about) or told_of(held) != told
+        is_new = any(not conditions.says(held, each) for each in about) or read_notified(held) != told
         is_same = not is_new and all(held.status.get(name) == value for name, value in wanted.items())
         if is_same or not self._is_due("status", stands.name):
             return
@@ -287,7 +287,7 @@ def rest_time(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def told_of(held: Held) -> Notified:
+def read_notified(held: Held) -> Notified:
     """Return what stands in the status of a Budget; nothing where somebody wrote nonsense there."""
     found = held.status.get("notified")
     if not isinstance(found, dict):

@@ -17,7 +17,7 @@ from typing import Any, Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from webhook.kube.aside import beside
+from webhook.kube.aside import background_task
 
 REASONS: Final = {
     "no_certificate": (
@@ -127,7 +127,7 @@ class Callers:
     @contextlib.asynccontextmanager
     async def watching(self, interval: float = LOOK_SECONDS) -> AsyncIterator[None]:
         """Look at the file every `interval` seconds while the block runs."""
-        async with beside(self._watch(interval)):
+        async with background_task(self._watch(interval)):
             yield
 
     async def _watch(self, interval: float) -> None:

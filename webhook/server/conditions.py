@@ -27,7 +27,7 @@ from prometheus_client.registry import Collector
 
 from webhook.kube import client as api
 from webhook.kube import conditions
-from webhook.kube.aside import aside, beside
+from webhook.kube.aside import background_task, run_in_daemon_thread
 from webhook.kube.rest import Rest
 from webhook.policy._resources import Standing
 
@@ -123,7 +123,7 @@ class ConditionWriter:
     @contextlib.asynccontextmanager
     async def watching(self, interval: float = LOOK_SECONDS) -> AsyncIterator[None]:
         """Look every `interval` seconds while the block runs."""
-        async with beside(self._watch(interval)):
+        async with background_task(self._watch(interval)):
             yield
 
     async def _watch(self, interval: float) -> None:
@@ -133,7 +133,7 @@ class ConditionWriter:
                 self._forget()
                 continue
             try:
-                await aside(self.look)
+                await run_in_daemon_thread(self.look)
             except Exception as error:  # noqa: BLE001  verdicts do not depend on it, and the next look may succeed
                 _log.error("conditions: %s: %s; please report this", type(error).__name__, error)
 

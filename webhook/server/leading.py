@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import prometheus_client
 
 from webhook import assembly
-from webhook.admission.figures import BudgetStatus, figures
+from webhook.admission.figures import BudgetStatus, budget_statuses
 from webhook.audit.background import BackgroundScan, ScanBasis, ScanCollector
 from webhook.kube.client import Client, connect, in_pod
 from webhook.kube.conditions import Held
@@ -127,7 +127,7 @@ def _budgets(place: LeaderContext, leads: Callable[[], bool]) -> Background:
 
     def stand() -> list[BudgetStatus]:
         rules = parts.engine.rules
-        return figures(rules, parts.ledger, assembly.utc_now()) if rules is not None else []
+        return budget_statuses(rules, parts.ledger, assembly.utc_now()) if rules is not None else []
 
     def objects() -> dict[str, Held]:
         return budgets.objects_of(parts.cluster.standings() if parts.cluster is not None else None)

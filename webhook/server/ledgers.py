@@ -12,7 +12,7 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from webhook.kube.aside import aside
+from webhook.kube.aside import run_in_daemon_thread
 from webhook.ledger import balance
 from webhook.ledger.shared import SharedLedger
 from webhook.ledger.store import LedgerStore
@@ -53,15 +53,15 @@ class LedgerKeeper:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-            await aside(self._ledger.close)
+            await run_in_daemon_thread(self._ledger.close)
 
     async def _watch(self, interval: float) -> None:
         for look in itertools.count(1):
             await asyncio.sleep(interval)
             try:
-                await aside(self._ledger.flush)
+                await run_in_daemon_thread(self._ledger.flush)
                 if self._leads() and look % LED_LOOKS == 0:
-                    await aside(self._look)
+                    await run_in_daemon_thread(self._look)
             except Exception as error:  # noqa: BLE001  bookings go on, and the next look may succeed
                 _log.error("ledgers: %s: %s; please report this", type(error).__name__, error)
 

@@ -28,7 +28,7 @@ from prometheus_client.registry import Collector
 import certs
 from certs import bundle, rotation
 from webhook.kube import client as api
-from webhook.kube.aside import aside, beside
+from webhook.kube.aside import background_task, run_in_daemon_thread
 from webhook.kube.leader import Election
 from webhook.kube.leases import LeaseStore
 from webhook.kube.rest import Rest
@@ -190,7 +190,7 @@ class SecretCertificates:
     async def watching(self, interval: float = LOOK_SECONDS, hurry: float = HURRY_SECONDS) -> AsyncIterator[None]:
         """Look once, then while the block runs every `interval` seconds, or `hurry` while calls would fail."""
         await self._look_aside()
-        async with beside(self._watch(interval, hurry)):
+        async with background_task(self._watch(interval, hurry)):
             yield
 
     async def _watch(self, interval: float, hurry: float) -> None:
@@ -200,7 +200,7 @@ class SecretCertificates:
 
     async def _look_aside(self) -> None:
         before = self.problem(), self._remark
-        found, changes = await aside(self.fetch)
+        found, changes = await run_in_daemon_thread(self.fetch)
         for change in (*changes, *self.serve(found)):
             _log.info("%s", change)
         problem = self.problem()

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import certs
-from webhook.kube.aside import beside
+from webhook.kube.aside import background_task
 from webhook.server.callers import Callers
 
 RENEWAL_SECONDS = 600.0
@@ -177,7 +177,7 @@ class CertificateKeeper:
     @contextlib.asynccontextmanager
     async def watching(self, interval: float = RENEWAL_SECONDS) -> AsyncIterator[None]:
         """Look at the directory every `interval` seconds while the block runs."""
-        async with beside(self._watch(interval)):
+        async with background_task(self._watch(interval)):
             yield
 
     async def _watch(self, interval: float) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from webhook.kube import client as api
-from webhook.kube.aside import aside, beside
+from webhook.kube.aside import background_task, run_in_daemon_thread
 from webhook.kube.webhook_rules import REQUIRED, problems
 from webhook.kube.webhooks import WebhookObjects
 
@@ -65,13 +65,13 @@ class WebhookObjectCheck:
     @contextlib.asynccontextmanager
     async def watching(self, interval: float = LOOK_SECONDS) -> AsyncIterator[None]:
         """Look every `interval` seconds while the block runs, the first time at once."""
-        async with beside(self._watch(interval)):
+        async with background_task(self._watch(interval)):
             yield
 
     async def _watch(self, interval: float) -> None:
         while True:
             try:
-                await aside(self.look)
+                await run_in_daemon_thread(self.look)
             except Exception as error:  # noqa: BLE001  verdicts do not depend on it
                 _log.error("webhook objects: %s: %s; please report this", type(error).__name__, error)
             await asyncio.sleep(interval)

@@ -12,7 +12,7 @@ from typing import Final
 from webhook.audit.render import charts, workloads
 from webhook.audit.render.charts import BeforeAfter, Segment
 from webhook.audit.render.style import CSS
-from webhook.audit.render.words import said, times
+from webhook.audit.render.words import format_money, times
 from webhook.audit.report import AuditReport, EnforcementEffect, GroupLine
 
 MOST_LINES: Final = 100
@@ -80,16 +80,16 @@ def _tiles(report: AuditReport) -> str:
     tiles = [
         (
             report.before.capitalize(),
-            said(total.before, currency),
+            format_money(total.before, currency),
             f"{times(total.objects, 'object')} of {times(len(report.rows), 'workload')}",
             "",
         ),
-        (report.after.capitalize(), said(total.after, currency), "as the changed pods would cost", ""),
-        ("Saved", said(total.saved, currency), _percent(total.saved, total.before), "is-saved"),
+        (report.after.capitalize(), format_money(total.after, currency), "as the changed pods would cost", ""),
+        ("Saved", format_money(total.saved, currency), _percent(total.saved, total.before), "is-saved"),
         (
             "Would be refused" if report.before == "today" else "Refused, or would be",
             f"{len(refused):,}",
-            f"{'workload' if len(refused) == 1 else 'workloads'}, {said(total.refused_money, currency)} a month",
+            f"{'workload' if len(refused) == 1 else 'workloads'}, {format_money(total.refused_money, currency)} a month",
             "is-refused" if refused else "",
         ),
         ("Would be changed", f"{total.changed:,}", f"of {times(total.objects, 'object')}", "is-changed"),
@@ -120,13 +120,15 @@ def _money(report: AuditReport) -> str:
     kept = total.after - total.refused_money
     whole = max(total.before, total.after)
     segments = [
-        Segment("changed", kept, f"{said(kept, currency)} goes on"),
+        Segment("changed", kept, f"{format_money(kept, currency)} goes on"),
         Segment(
-            "refused", total.refused_money, f"{said(total.refused_money, currency)} belongs to what would be refused"
+            "refused",
+            total.refused_money,
+            f"{format_money(total.refused_money, currency)} belongs to what would be refused",
         ),
-        Segment("saved", total.saved, f"{said(total.saved, currency)} saved"),
+        Segment("saved", total.saved, f"{format_money(total.saved, currency)} saved"),
     ]
-    return charts.stack(segments, whole, f"Of {said(total.before, currency)} a month")
+    return charts.stack(segments, whole, f"Of {format_money(total.before, currency)} a month")
 
 
 def _percent(value: int, whole: int) -> str:
@@ -167,10 +169,10 @@ def _policies(report: AuditReport) -> str:
             ("number", f"{share.changed:,}"),
             ("number is-refused" if share.refused else "number", f"{share.refused:,}"),
             ("chart", refused),
-            ("number", said(share.refused_money, currency) if share.refused_money else NOTHING),
+            ("number", format_money(share.refused_money, currency) if share.refused_money else NOTHING),
             (
                 "number is-saved" if share.saved > 0 else "number",
-                said(share.saved, currency) if share.saved else NOTHING,
+                format_money(share.saved, currency) if share.saved else NOTHING,
             ),
             ("chart", saved),
             ("number", f"{share.exempt:,}"),
@@ -207,12 +209,12 @@ def _groups(report: AuditReport, lines: Sequence[GroupLine], word: str, *, chart
             ("", escape(line.name)),
             ("number", f"{line.workloads:,}"),
             ("number", f"{tally.objects:,}"),
-            ("number", said(tally.before, currency)),
-            ("number", said(tally.after, currency)),
+            ("number", format_money(tally.before, currency)),
+            ("number", format_money(tally.after, currency)),
             ("chart", charts.bar([*segments, Segment("saved", max(tally.saved, 0), "")], most)),
             (
                 "number is-saved" if tally.saved > 0 else "number",
-                said(tally.saved, currency) if tally.saved else NOTHING,
+                format_money(tally.saved, currency) if tally.saved else NOTHING,
             ),
             ("number is-refused" if tally.refused else "number", f"{tally.refused:,}"),
         )
@@ -232,8 +234,8 @@ def _groups(report: AuditReport, lines: Sequence[GroupLine], word: str, *, chart
             line.name,
             line.tally.before,
             line.tally.after,
-            said(line.tally.before, currency),
-            said(line.tally.after, currency),
+            format_money(line.tally.before, currency),
+            format_money(line.tally.after, currency),
         )
         for line in lines[:_MOST_BARS]
     ]
@@ -260,8 +262,8 @@ def _budgets(report: AuditReport) -> str:
                 ("", escape(each.name)),
                 ("", escape(each.mode)),
                 ("", escape(each.period)),
-                ("number", said(each.committed, currency)),
-                ("number", said(each.amount, currency)),
+                ("number", format_money(each.committed, currency)),
+                ("number", format_money(each.amount, currency)),
                 ("chart", charts.bar([Segment(_budget_fill(each.percent), each.committed, "")], each.amount)),
                 ("number is-refused" if each.percent >= 100 else "number", f"{each.percent} %"),
             )

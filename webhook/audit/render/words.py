@@ -10,7 +10,7 @@ def amount(micros: int) -> Decimal:
     return money.over_hours(micros, 1)
 
 
-def said(micros: int, currency: str) -> str:
+def format_money(micros: int, currency: str) -> str:
     """Return an amount as people read it."""
     return money.format_money(amount(micros), currency)
 

@@ -9,7 +9,7 @@ from html import escape
 from typing import Final
 
 from webhook.audit.fold import FoldedFinding, WorkloadSummary
-from webhook.audit.render.words import said, times
+from webhook.audit.render.words import format_money, times
 from webhook.audit.report import AuditReport
 
 MOST: Final = 200
@@ -23,13 +23,13 @@ def refused(report: AuditReport) -> str:
     rows = report.refused
     if not rows:
         return '<p class="is-saved word">Nothing: everything that runs now would be let in again.</p>'
-    return _list(report, rows, lambda row: f"{said(row.tally.refused_money, report.currency)} a month")
+    return _list(report, rows, lambda row: f"{format_money(row.tally.refused_money, report.currency)} a month")
 
 
 def savings(report: AuditReport) -> str:
     """Return the workloads that would cost less; empty where there are none."""
     rows = report.savings
-    return _list(report, rows, lambda row: f"saves {said(row.tally.saved, report.currency)}") if rows else ""
+    return _list(report, rows, lambda row: f"saves {format_money(row.tally.saved, report.currency)}") if rows else ""
 
 
 def more(there_are: int, shown: int, word: str) -> str:
@@ -50,7 +50,9 @@ def _workload(report: AuditReport, row: WorkloadSummary, end: str) -> str:
     counted = times(row.pods, "pod") if row.pods else "no pod runs"
     if tally.refused and tally.refused < tally.objects:
         counted += f", {tally.refused:,} of them refused"
-    cost = f"{said(tally.before, currency)} {report.before}, {said(tally.after, currency)} {report.after}"
+    cost = (
+        f"{format_money(tally.before, currency)} {report.before}, {format_money(tally.after, currency)} {report.after}"
+    )
     if row.cost_center:
         cost += f", cost-center {row.cost_center}"
     return (

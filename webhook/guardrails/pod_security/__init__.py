@@ -54,7 +54,7 @@ from webhook.guardrails.pod_security._evaluation import (
     violation_text,
     would_text,
 )
-from webhook.guardrails.pod_security._harden import harden, told
+from webhook.guardrails.pod_security._harden import harden, hardening_text
 from webhook.guardrails.pod_security._registry import CheckPlan, plan
 from webhook.guardrails.pod_security._significance import judges
 from webhook.kube.patch import Draft
@@ -98,7 +98,7 @@ def inspect(rule: Rule, context: Context) -> Sequence[Finding]:
         return ()
     hint = ""
     if rule.harden and is_creation(context):
-        found, hint = told(found, context)
+        found, hint = hardening_text(found, context)
     return (
         Finding(
             rule=NAME,

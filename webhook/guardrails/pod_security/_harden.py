@@ -97,7 +97,7 @@ def left_to_author(found: Sequence[Violation], context: Context) -> Sequence[Vio
     return fixed or own
 
 
-def told(found: Sequence[Violation], context: Context) -> tuple[Sequence[Violation], str]:
+def hardening_text(found: Sequence[Violation], context: Context) -> tuple[Sequence[Violation], str]:
     """Return what a new pod that does not pass is told, and what goes before the cure."""
     own = left_to_author(found, context)
     return (own, "") if own else (found, NOT_FILLED_IN)

@@ -12,7 +12,7 @@ from webhook.guardrails._contract import Context, Finding, is_creation
 from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._cures import cure_of
 from webhook.guardrails.pod_security._evaluation import NAME, denial_text, judge, paths_of, would_text
-from webhook.guardrails.pod_security._harden import told
+from webhook.guardrails.pod_security._harden import hardening_text
 from webhook.guardrails.pod_security._namespace_labels import PREFIX, NamespaceLevels, Standard, policies_of
 from webhook.guardrails.pod_security._registry import CheckPlan, plan
 from webhook.guardrails.pod_security._text import go_quote
@@ -102,7 +102,7 @@ def _judged(
     enforced: Sequence[Violation] = () if is_workload else violations_of(policies.enforce)
     hint = ""
     if enforced and fills_in:
-        enforced, hint = told(enforced, context)
+        enforced, hint = hardening_text(enforced, context)
     if enforced:
         found.append(
             Finding(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, NamedTuple
 
-from webhook.admission.decision import Decision, GuardrailResult, line, said
+from webhook.admission.decision import Decision, GuardrailResult, finding_text, format_finding
 from webhook.offline.cases.model import ExpectModel
 from webhook.offline.formats.from_decision import monthly, verdict
 from webhook.pricing import money
@@ -47,7 +47,11 @@ def lines_of(decision: Decision | None) -> list[str]:
     """Return everything that is said about an object, in the words of denials and warnings."""
     if decision is None:
         return []
-    lines = [line(outcome, item, said(outcome, item)) for outcome in decision.outcomes for item in outcome.findings]
+    lines = [
+        format_finding(outcome, item, finding_text(outcome, item))
+        for outcome in decision.outcomes
+        for item in outcome.findings
+    ]
     lines += [f"policy {item.policy}, {item.guardrail}: {item.note}" for item in decision.outcomes if item.note]
     return list(dict.fromkeys([*lines, *decision.warnings]))
 
@@ -72,7 +76,9 @@ def _guardrails(expect: ExpectModel, got: Got) -> Iterator[str]:
             yield f"guardrails.{name}: expected {wanted}, got {', '.join(dict.fromkeys(found))}"
             for item in outcomes:
                 if name in (item.guardrail, f"{item.policy}/{item.guardrail}"):
-                    yield from (f"  {line(item, finding, said(item, finding))}" for finding in item.findings)
+                    yield from (
+                        f"  {format_finding(item, finding, finding_text(item, finding))}" for finding in item.findings
+                    )
 
 
 def _says(expect: ExpectModel, got: Got) -> Iterator[str]:

@@ -193,7 +193,7 @@ def _pod(item: judged.ReviewedObject) -> dict[str, Any]:
         spec = document.get("spec") or {}
         template = ((spec.get("jobTemplate") or {}).get("spec") or spec).get("template") or {}
         document = {"metadata": template.get("metadata") or {}, "spec": template.get("spec") or {}}
-    operations = [*item.decision.operations, *item.decision.would_operations]
+    operations = [*item.decision.operations, *item.decision.withheld_operations]
     patch = jsonpatch.JsonPatch.from_string(msgspec.json.encode(operations).decode())
     result = patch.apply(document)
     assert isinstance(result, dict)  # noqa: S101  a patch of a pod's fields leaves a pod

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from webhook.admission.decision import Cost, Decision, GuardrailResult, OutcomeName, one_line, said, summary
+from webhook.admission.decision import Cost, Decision, GuardrailResult, OutcomeName, finding_text, one_line, summary
 from webhook.offline.formats.result import ItemVerdict, Monthly, ResultFinding, ResultItem, Weight, split_origin
 from webhook.pricing import money
 
@@ -48,7 +48,7 @@ def of_decision(
         name=name,
         verdict=verdict(decision),
         told=tuple(told for outcome in decision.outcomes for told in _told(outcome)),
-        changes=one_line(summary([*decision.operations, *decision.would_operations])),
+        changes=one_line(summary([*decision.operations, *decision.withheld_operations])),
         monthly=monthly(decision.cost),
         counted=counted,
         file=file,
@@ -71,7 +71,7 @@ def _told(outcome: GuardrailResult) -> Iterator[ResultFinding]:
             guardrail=outcome.guardrail,
             rule=finding.rule,
             weight="note" if finding.notice else weight,
-            text=one_line(said(outcome, finding)),
+            text=one_line(finding_text(outcome, finding)),
             cure=one_line(finding.cure),
             paths=tuple(finding.paths),
         )
