@@ -56,7 +56,7 @@ memory: $(VENV)/development ## Watch 100,000 pods and 5,000 VPAs and print the m
 	@$(BIN)/python -m tests.bench.memory
 
 crds: $(VENV)/development ## Write manifests/crds anew from the policy models
-	@$(BIN)/python -m webhook.policy._crds manifests/crds
+	@$(BIN)/python -m webhook.policy.schema.crds manifests/crds
 
 lock: $(VENV)/development ## Resolve the dependency ranges of pyproject.toml anew
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

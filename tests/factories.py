@@ -24,8 +24,8 @@ from webhook.cluster.snapshot import Snapshot
 from webhook.cluster.view import View
 from webhook.ledger.memory import MemoryLedger
 from webhook.ledger.store import LedgerStore
-from webhook.policy import _loader
-from webhook.policy._base import Mode
+from webhook.policy.loading import loader
+from webhook.policy.model.sections import Mode
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 """The time in tests that are not about time."""
@@ -169,7 +169,7 @@ def policy(spec: str, name: str = "team", kind: str = "GuardrailPolicy") -> str:
 def ruleset(*documents: str, excluded: tuple[str, ...] = (), cap: Mode = "enforce", prices: str = PRICES) -> Ruleset:
     """Compile policy documents, with the round prices."""
     return Ruleset(
-        _loader.load_text("\n---\n".join((*documents, prices)), "test.yaml", check=check_section), excluded, cap
+        loader.load_text("\n---\n".join((*documents, prices)), "test.yaml", check=check_section), excluded, cap
     )
 
 

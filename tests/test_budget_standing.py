@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests import factories
-from webhook.admission.figures import budget_statuses
-from webhook.audit.report import budget_lines
+from webhook.admission.budget_status import budget_statuses
 from webhook.dashboard import budgets as page
 from webhook.ledger.balance import is_above, rate_limit
 from webhook.ledger.memory import MemoryLedger
 from webhook.ledger.standing import standing
 from webhook.ledger.store import Charge
-from webhook.policy import _loader
+from webhook.policy.loading import loader
+from webhook.reporting.report import budget_lines
 
 HOURS = 730
 
@@ -34,7 +34,7 @@ def told(spec: str, rate: int, begin: datetime, now: datetime) -> list[tuple[int
     ledger.reserve("pod", rate, [Charge("b", None)])
     clock.now = now
     rules = factories.ruleset(text, prices=prices)
-    policies = _loader.load_text(f"{text}---{prices}", "test.yaml")
+    policies = loader.load_text(f"{text}---{prices}", "test.yaml")
     (status,) = budget_statuses(rules, ledger, now)
     (row,) = page.budget_lines(rules.budgets, policies.budgets, ledger, HOURS, now, begin)
     (line,) = budget_lines(policies, ledger, HOURS, now)

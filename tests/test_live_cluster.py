@@ -32,7 +32,7 @@ from webhook.kube.rest import Rest
 from webhook.ledger.memory import MemoryLedger
 from webhook.ledger.shared import SharedLedger
 from webhook.ledger.store import Booking, LedgerError
-from webhook.server import ledgers
+from webhook.serve import ledgers
 from webhook.settings import Settings
 
 OPTIONS = {"scale": 0.01}

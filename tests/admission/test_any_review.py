@@ -12,7 +12,7 @@ from tests import factories
 from tests.factories import World, policy
 from webhook.admission import request
 from webhook.admission.engine import PHASES
-from webhook.guardrails._contract import Finding
+from webhook.guardrails.base.contract import Finding
 from webhook.kube import shallow
 
 SECTIONS = """

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests import factories
-from webhook.guardrails import _registry
-from webhook.guardrails._contract import Context, Finding, Guardrail
+from webhook.guardrails.base import registry as guardrail_registry
+from webhook.guardrails.base.contract import Context, Finding, Guardrail
 from webhook.kube.patch import Draft
 
 MODES = ["enforce", "warn", "audit", "off"]
@@ -170,9 +170,9 @@ def _half_done(_rule: object, _context: Context, draft: Draft) -> list[Finding]:
 
 
 def _break(monkeypatch: pytest.MonkeyPatch, name: str, **changes: Any) -> None:  # noqa: ANN401  fields of a Guardrail
-    real = _registry.discover()
+    real = guardrail_registry.discover()
     broken: list[Guardrail[Any, Any]] = [item._replace(**changes) if item.name == name else item for item in real]
-    monkeypatch.setattr(_registry, "discover", lambda: tuple(broken))
+    monkeypatch.setattr(guardrail_registry, "discover", lambda: tuple(broken))
 
 
 FAULTS = """

@@ -6,7 +6,7 @@ import pytest
 
 from tests import factories as make
 from tests.factories import World
-from webhook.policy._base import Mode
+from webhook.policy.model.sections import Mode
 
 PREFIX = "pod-security.kubernetes.io/"
 BARE = "allowPrivilegeEscalation != false"

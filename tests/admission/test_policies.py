@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests import factories
-from webhook.policy._base import Mode
+from webhook.policy.model.sections import Mode
 
 CLUSTER = [
     factories.namespace("team-alpha", {"tier": "gold"}),

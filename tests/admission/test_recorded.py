@@ -20,7 +20,7 @@ from tests import factories
 from webhook import assembly
 from webhook.admission.ruleset import Ruleset
 from webhook.cluster.snapshot import Snapshot
-from webhook.policy._base import Mode
+from webhook.policy.model.sections import Mode
 
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "manifests" / "recorded"

@@ -6,7 +6,7 @@ import pytest
 
 from tests import factories
 from tests.admission.test_budgets import CLUSTER, RATE, budget
-from webhook.guardrails._contract import Finding, Requester
+from webhook.guardrails.base.contract import Finding, Requester
 
 STRICT = "mode: enforce\npodSecurity: {level: baseline}\ncostCeiling: {podMonthly: '100000'}"
 COST = "/validate/cost"

@@ -22,7 +22,7 @@ from webhook.admission.request import BadReview
 from webhook.admission.ruleset import Ruleset
 from webhook.cluster.snapshot import Snapshot
 from webhook.cluster.view import View
-from webhook.guardrails import _registry
+from webhook.guardrails.base import registry as guardrail_registry
 
 ROOT = Path(__file__).parents[2]
 RECORDED = ROOT / "manifests" / "recorded"
@@ -328,11 +328,11 @@ def test_a_huge_pod_is_judged_each_time() -> None:
 
 def test_a_fault_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: list[Any] = [[], RuntimeError("once"), []]
-    real = _registry.discover()
+    real = guardrail_registry.discover()
     flaky = tuple(
         item._replace(inspect=Mock(side_effect=answers)) if item.name == "costCeiling" else item for item in real
     )
-    monkeypatch.setattr(_registry, "discover", lambda: flaky)
+    monkeypatch.setattr(guardrail_registry, "discover", lambda: flaky)
     world = factories.World(CAPPED)
     outcomes = [world.validate(_copies.deployed()).outcome("costCeiling") for _ in range(4)]
     assert outcomes == ["passed", "fault_allowed", "passed", "passed"]

@@ -6,9 +6,9 @@ import json
 import msgspec
 
 from tests.fakes.apiserver import Object
-from webhook.ledger import _wire
+from webhook.ledger import wire as ledger_wire
 from webhook.ledger.balance import Spending
-from webhook.ledger.sheet import LedgerState, Reservation
+from webhook.ledger.ledger_state import LedgerState, Reservation
 
 PODS = 100_000
 WORKLOADS = 5_000
@@ -170,7 +170,7 @@ def ledger(n: int) -> Object:
     entries = {_pod_uid(each): Reservation(10_000, now, f"rs000000-8f14-4e9b-b0a2-{each:012d}") for each in paid}
     sheet = LedgerState(10_000_000, 0, entries, Spending(now))
     metadata = {"name": budgets()[n], "uid": f"bl000000-8f14-4e9b-b0a2-{n:012d}", "resourceVersion": str(1000 + n)}
-    return {"metadata": metadata, "status": msgspec.Raw(_wire.encode(sheet, now))}
+    return {"metadata": metadata, "status": msgspec.Raw(ledger_wire.encode(sheet, now))}
 
 
 def review_of(n: int) -> bytes:

@@ -35,10 +35,10 @@ from webhook.kube import budget_ledgers, client
 from webhook.kube.budget_ledgers import BudgetLedgers, Ledgers
 from webhook.kube.reflector import Reflector
 from webhook.ledger.balance import BudgetTerms
+from webhook.ledger.batch_writer import Dependencies
 from webhook.ledger.shared import SharedLedger
 from webhook.ledger.store import Charge, LedgerError, ReservationOutcome
-from webhook.ledger.writer import Dependencies
-from webhook.server.ledgers import LOOK_SECONDS
+from webhook.serve.ledgers import LOOK_SECONDS
 
 REPLICAS: Final = 3
 _CRD: Final = Path(__file__).parents[2] / "manifests" / "crds" / "budgetledgers.yaml"

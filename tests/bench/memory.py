@@ -36,7 +36,7 @@ from webhook.admission.log import DecisionLog
 from webhook.cli import serve
 from webhook.kube.rest import JSON
 from webhook.ledger.shared import SharedLedger
-from webhook.policy._reload import DirectoryWatcher
+from webhook.policy.loading.reload import DirectoryWatcher
 from webhook.settings import Settings
 
 REVIEWS = 2_000

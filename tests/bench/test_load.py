@@ -13,7 +13,7 @@ import certs
 from tests.bench import load, scale, servers
 from tests.ports import free_port
 from webhook import assembly
-from webhook.server import tls
+from webhook.serve import tls
 
 POD = {"request": {"uid": "a", "kind": {"kind": "Pod"}, "operation": "CREATE"}}
 SCALE = {"request": {"uid": "b", "kind": {"kind": "Scale"}, "operation": "UPDATE"}}

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from webhook import assembly
-from webhook.offline.cases import coverage, reading
-from webhook.offline.cases.running import Result, Runner
-from webhook.policy import _discovery
+from webhook.policy.model import discovery
+from webhook.simulate.cases import coverage, reading
+from webhook.simulate.cases.running import Result, Runner
 
 HERE = Path(__file__).parent
 POLICIES = HERE.parents[1] / "policies"
@@ -49,5 +49,5 @@ def test_every_guardrail_of_every_shipped_policy_has_a_passing_and_a_failing_cas
 
 
 def test_cases_lie_in_the_directory_of_a_guardrail() -> None:
-    names = {item.attribute for item in _discovery.sections().values()} | {"budget"}
+    names = {item.attribute for item in discovery.sections().values()} | {"budget"}
     assert {file.path.parent.name for file in FOUND.files} == names | {"exceptions"}

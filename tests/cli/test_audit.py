@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from tests import factories
-from tests.audit import _scene
 from tests.cli import _server
 from tests.cli.test_commands import run
+from tests.reporting import _scene
 
 ROOT = Path(__file__).parents[2]
 Capture = pytest.CaptureFixture[str]

@@ -18,7 +18,7 @@ from tests.ports import free_port
 from webhook import assembly
 from webhook.admission.log import DecisionLog
 from webhook.cli import _dashboard
-from webhook.server import ops
+from webhook.serve import ops
 from webhook.settings import Settings
 
 

@@ -10,7 +10,7 @@ import yaml
 from tests import factories
 from tests.cli._desk import Desk, Ran
 from webhook import assembly
-from webhook.policy import _loader
+from webhook.policy.loading import loader
 
 POLICY = factories.policy(
     """
@@ -61,7 +61,7 @@ def test_a_draft_loads_and_makes_the_failure_exempt(desk: Desk) -> None:
     assert review(desk, "pod.yaml") == 1
     ran = draft(desk, "pod.yaml")
     assert (ran.status, ran.err) == (0, "")
-    _loader.load_text(ran.out, "draft.yaml")
+    loader.load_text(ran.out, "draft.yaml")
     desk.write("policies/exceptions.yaml", ran.out)
     assert review(desk, "pod.yaml") == 0
     assert draft(desk, "pod.yaml").out == ""

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from tests import factories
-from tests.audit import _scene
 from tests.cli._desk import Desk, Ran
 from tests.fakes.apiserver import PATHS, FakeApiServer
+from tests.reporting import _scene
 
 LABELLED = factories.policy(
     "mode: enforce\nmatch: {namespaces: ['team-*']}\n"

@@ -9,7 +9,7 @@ import yaml
 
 from tests.docs._markdown import ROOT
 from tests.fakes.apiserver import FakeApiServer
-from webhook.policy import _loader
+from webhook.policy.loading import loader
 
 EMBEDDED = ROOT / "manifests" / "embedded"
 
@@ -32,7 +32,7 @@ def _types() -> list[str]:
 def test_a_table_from_standard_input_becomes_a_list_that_loads() -> None:
     ran = podgate("import", "--csv", "-", "--currency", "EUR", given="resource,price\ncpu,1\nmemory,2\ngpu,3\n")
     assert (ran.returncode, ran.stderr) == (0, "")
-    (loaded,) = _loader.load_text(ran.stdout, "p.yaml").price_lists
+    (loaded,) = loader.load_text(ran.stdout, "p.yaml").price_lists
     assert (loaded.name, loaded.spec.currency) == ("default", "EUR")
 
 
@@ -42,7 +42,7 @@ def test_the_tables_of_the_documentation_are_understood(tmp_path: Path) -> None:
     table.write_text(text.split("```csv\n")[1].split("```")[0])
     ran = podgate("import", "--csv", str(table))
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert [each.name for each in _loader.load_text(ran.stdout, "p.yaml").price_lists] == ["default", "gpu"]
+    assert [each.name for each in loader.load_text(ran.stdout, "p.yaml").price_lists] == ["default", "gpu"]
 
 
 def test_the_nodes_of_a_directory_become_lists(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_nodes_of_a_directory_become_lists(tmp_path: Path) -> None:
     table.write_text("InstanceType,MarketPriceHourly\n" + "".join(f"{name},0.384\n" for name in _types()))
     ran = podgate("nodes", "--csv", str(table), "--cluster", str(EMBEDDED))
     assert (ran.returncode, ran.stderr) == (0, "")
-    loaded = _loader.load_text(ran.stdout, "p.yaml").price_lists
+    loaded = loader.load_text(ran.stdout, "p.yaml").price_lists
     assert [each.name for each in loaded] == sorted(["default", *_types()])
 
 

@@ -109,7 +109,7 @@ def test_replay_against_nobody_is_one_line(server: Server) -> None:
 
 
 def test_an_edited_policy_changes_the_next_answers(server: Server) -> None:
-    # Within two seconds, as tests/policy/test_reload.py has it by a clock of its own.
+    # Within two seconds, as tests/policy/loading/test_reload.py has it by a clock of its own.
     assert server.validate("hot-reload")["allowed"]
     added = server.policies / "hot.yaml"
     policy = factories.policy(

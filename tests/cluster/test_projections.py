@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from webhook.cluster.interner import Interner
 from webhook.cluster.pod_records import PodProjection
 from webhook.cluster.pod_store import PodStore
 from webhook.cluster.projections import reader, workload
-from webhook.cluster.shared import Interner
 from webhook.kube.watch_wire import Malformed, meta_of
 
 

@@ -8,10 +8,10 @@ import msgspec
 
 from tests.conformance._cases import CaseFile, Json, Reason, compare, read_lines
 from tests.conformance.resources import FREE, different
-from webhook.cluster import _read
+from webhook.cluster import typed_objects
 from webhook.cluster.view import LimitRangeItem
-from webhook.guardrails import _money
-from webhook.guardrails._sizing import cells, limit_range, pod_sums
+from webhook.guardrails.base import pod_cost
+from webhook.guardrails.right_sizing import limit_range, pod_sums, resource_plan
 from webhook.kube import pod_resources, quantity
 from webhook.kube.objects import Pod, PodSpec
 from webhook.kube.quantity import QuantityError
@@ -21,7 +21,7 @@ _SIZED: Final = ("cpu", "memory")
 
 
 def _items(document: Json) -> tuple[LimitRangeItem, ...]:
-    item = _read.read(document)
+    item = typed_objects.read(document)
     assert item is not None
     found: tuple[LimitRangeItem, ...] = item.value
     return found
@@ -32,9 +32,9 @@ def of_limit_range(row: Json) -> list[str]:
     spec = msgspec.convert(row["pod"], Pod).spec or PodSpec()
     items = tuple(item for document in row["limitRanges"] for item in _items(document))
     ranges = limit_range.merge(items)
-    defaults = pod_resources.amounts(_money.merged_defaults(items))
+    defaults = pod_resources.amounts(pod_cost.merged_defaults(items))
     stated = {part.container.name: part for part in pod_resources.read(spec).parts}
-    members = cells.read(spec, {}, ranges)
+    members = resource_plan.read(spec, {}, ranges)
     found: list[str] = []
     for member in members:
         expected = row["containers"].get(member.name, {})
@@ -56,7 +56,7 @@ def of_limit_range(row: Json) -> list[str]:
     return found
 
 
-def _is_above_limit(cell: cells.ResourcePlan) -> bool:
+def _is_above_limit(cell: resource_plan.ResourcePlan) -> bool:
     return cell.request is not None and cell.limit is not None and cell.request > cell.limit
 
 
@@ -80,7 +80,7 @@ def of_validation(row: Json) -> list[str]:
     spec = msgspec.convert(row["pod"], Pod).spec or PodSpec()
     noticed = {
         ("above its limit", _LISTS[member.kind], str(member.position), name)
-        for member in cells.read(spec, {}, None)
+        for member in resource_plan.read(spec, {}, None)
         for name, cell in zip(_SIZED, member.cells, strict=True)
         if _is_above_limit(cell)
     }

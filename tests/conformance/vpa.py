@@ -11,10 +11,10 @@ import msgspec
 
 from tests.conformance._cases import CaseFile, Json, Reason, compare
 from tests.guardrails import _api_rules as api
-from tests.guardrails import _sizing_world as world
+from tests.guardrails.right_sizing import _cluster as world
 from webhook.cluster.snapshot import Snapshot
-from webhook.guardrails._sizing import advice, cells, limit_range, vpa_capping
-from webhook.guardrails._sizing.cells import ContainerPlan
+from webhook.guardrails.right_sizing import advice, limit_range, resource_plan, vpa_capping
+from webhook.guardrails.right_sizing.resource_plan import ContainerPlan
 from webhook.kube.objects import ObjectMeta, OwnerReference, Pod, PodSpec, controller_of
 
 _NAMES: Final = ("cpu", "memory")
@@ -81,7 +81,7 @@ def of_target(row: Json) -> list[str]:
     items = world.limit_range(*limits_of(row))
     ranges = limit_range.merge(items) if items else None
     spec = world.DECODER.decode(msgspec.json.encode(row["pod"])).spec or PodSpec()
-    members = cells.read(spec, {}, ranges)
+    members = resource_plan.read(spec, {}, ranges)
     wanted = expected_requests(row)
     found: list[str] = []
     for member, (cpu, memory) in zip(members, vpa_capping.targets(members, advised, ranges), strict=True):
@@ -170,7 +170,7 @@ def of_effective(row: Json) -> list[str]:
     is_init = row["input"]["init"]
     chosen: list[ContainerPlan] = [
         member
-        for member in cells.read(spec, {}, None)
+        for member in resource_plan.read(spec, {}, None)
         if member.name == row["input"]["container"] and (member.kind != "regular") is is_init
     ]
     found: list[str] = []

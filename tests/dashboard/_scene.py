@@ -8,15 +8,15 @@ from tests import factories
 from webhook.admission.engine import Engine
 from webhook.admission.recorder import Recorder
 from webhook.admission.ruleset import Ruleset, check_section
-from webhook.audit.journal import Journal
 from webhook.cluster.watches import WatchReport
 from webhook.dashboard import facts as telling
 from webhook.dashboard import sources
 from webhook.dashboard.facts import Overview
 from webhook.dashboard.sources import CurrentPolicies, Sources
-from webhook.policy import _loader
-from webhook.policy._base import Mode
-from webhook.policy._problems import PolicyProblem
+from webhook.policy.loading import loader
+from webhook.policy.model.problems import PolicyProblem
+from webhook.policy.model.sections import Mode
+from webhook.reporting.journal import Journal
 
 HOSTILE = (
     "<img src=x onerror=\"document.documentElement.dataset.broken='yes'\">'\"&</td></script><script>alert(1)</script>"
@@ -61,7 +61,7 @@ class Scene(factories.World):
         notices: Sequence[str] = (),
         started: datetime = factories.NOON,
     ) -> None:
-        loaded = _loader.load_text(
+        loaded = loader.load_text(
             "\n---\n".join((*(policies or (POLICY, BUDGET)), factories.PRICES)), "team.yaml", check=check_section
         )
         super().__init__(cluster=cluster, rules=Ruleset(loaded, (), cap))

@@ -22,8 +22,8 @@ import uvicorn
 
 from tests import factories
 from tests.dashboard._scene import BUDGET, HOSTILE, POLICY, Scene, exception
-from webhook.policy._problems import PolicyProblem
-from webhook.server import dashboard
+from webhook.policy.model.problems import PolicyProblem
+from webhook.serve import dashboard
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(

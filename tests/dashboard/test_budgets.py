@@ -13,9 +13,9 @@ from webhook.ledger.balance import BudgetTerms
 from webhook.ledger.memory import MemoryLedger
 from webhook.ledger.standing import standing_of
 from webhook.ledger.store import Booking, LedgerError
-from webhook.policy import _loader
-from webhook.policy._envelope import PolicyDocument
 from webhook.policy.budget import BudgetSpec
+from webhook.policy.loading import loader
+from webhook.policy.model.envelope import PolicyDocument
 
 NOON = factories.NOON
 MICRO = 1_000_000
@@ -25,7 +25,7 @@ def loaded(spec: str = "", scope: str = "{cluster: true}") -> Sequence[PolicyDoc
     text = factories.policy(
         f'mode: enforce\nscope: {scope}\namount: "1000"\ncurrency: USD\n{spec}', name="all", kind="Budget"
     )
-    return _loader.load_text(text, "b.yaml").budgets
+    return loader.load_text(text, "b.yaml").budgets
 
 
 def told(rate: int, spec: str = "", started: datetime = NOON, now: datetime = NOON) -> BudgetFact:

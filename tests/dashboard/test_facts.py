@@ -6,13 +6,13 @@ import pytest
 
 from tests import factories
 from tests.dashboard._scene import POLICY, Scene, exception
-from webhook.audit.journal import DecisionOwner, MonthlyMoney
 from webhook.cluster.watches import WatchReport
 from webhook.dashboard import facts as telling
 from webhook.dashboard import sources
 from webhook.dashboard.sources import CurrentPolicies
 from webhook.kube.reflector import ReflectorPhase, WatchState
-from webhook.policy._problems import PolicyProblem
+from webhook.policy.model.problems import PolicyProblem
+from webhook.reporting.journal import DecisionOwner, MonthlyMoney
 
 NOON = factories.NOON
 

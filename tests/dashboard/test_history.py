@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import factories
-from webhook.audit.journal import VERDICTS
-from webhook.dashboard import drawing, history
+from webhook.dashboard import chart_layout, history
+from webhook.reporting.journal import VERDICTS
 
 NOON = factories.NOON
 
@@ -32,8 +32,8 @@ counts = st.dictionaries(st.sampled_from(VERDICTS), st.integers(1, 10**6), max_s
 @given(st.lists(st.tuples(st.integers(0, 1_400), counts), max_size=30))
 def test_pieces_stand_on_each_other_within_the_drawing(told: list[tuple[int, dict[str, int]]]) -> None:
     chart = history.chart([(NOON - timedelta(minutes=age), counted) for age, counted in told], NOON)
-    made = drawing.draw(chart)
-    by_column: dict[int, list[drawing.Piece]] = {}
+    made = chart_layout.draw(chart)
+    by_column: dict[int, list[chart_layout.Piece]] = {}
     for piece in made.pieces:
         assert made.left <= piece.x
         assert piece.x + piece.width <= made.width
@@ -51,5 +51,5 @@ def test_pieces_stand_on_each_other_within_the_drawing(told: list[tuple[int, dic
 
 
 def test_every_label_is_the_begin_of_a_column() -> None:
-    made = drawing.draw(history.chart([(NOON, {"passed": 3})], NOON))
+    made = chart_layout.draw(history.chart([(NOON, {"passed": 3})], NOON))
     assert [label.text for label in made.labels] == ["11:00", "11:10", "11:20", "11:30", "11:40", "11:50", "12:00"]

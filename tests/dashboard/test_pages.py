@@ -14,11 +14,11 @@ import pytest
 
 from tests import factories
 from tests.dashboard._scene import BUDGET, HOSTILE, POLICY, Scene, exception
-from webhook.audit.journal import DecisionOwner, MonthlyMoney
-from webhook.audit.render.style import CSS
 from webhook.dashboard import pages, workloads
 from webhook.dashboard.facts import Overview
-from webhook.policy._problems import PolicyProblem
+from webhook.policy.model.problems import PolicyProblem
+from webhook.reporting.journal import DecisionOwner, MonthlyMoney
+from webhook.reporting.render.style import CSS
 
 NOON = factories.NOON
 ROOT = Path(__file__).parents[2]

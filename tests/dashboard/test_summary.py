@@ -8,9 +8,9 @@ import msgspec
 
 from tests import factories
 from tests.dashboard._scene import BUDGET, POLICY, Scene, exception
-from webhook.audit.journal import DecisionOwner
 from webhook.dashboard import summary
-from webhook.policy._problems import PolicyProblem
+from webhook.policy.model.problems import PolicyProblem
+from webhook.reporting.journal import DecisionOwner
 
 
 def told(scene: Scene) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import pytest
 
 from tests import factories
 from tests.dashboard._scene import Scene
-from webhook.audit.journal import VERDICTS, DecisionOwner
 from webhook.dashboard import workloads
 from webhook.dashboard.workloads import Query
+from webhook.reporting.journal import VERDICTS, DecisionOwner
 
 
 def names(scene: Scene, **query: object) -> list[str]:

@@ -21,7 +21,9 @@ from pydantic.alias_generators import to_camel
 from webhook import guardrails
 from webhook.guardrails import pod_security
 from webhook.guardrails.pod_security._registry import REGISTRY
-from webhook.policy import _base, _discovery, _names, _schema, budget
+from webhook.policy import budget
+from webhook.policy.model import discovery, names, sections
+from webhook.policy.schema import json_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "policies" / "examples"
@@ -33,15 +35,15 @@ Node = Mapping[str, Any]
 
 _NOTE = "<!-- Written by `make docs` from {sources}. Change those, not this page. -->"
 _TYPES: dict[str, Any] = {
-    "glob": _names.Glob,
-    "label key": _names.LabelKey,
-    "label value": _names.LabelValue,
-    "name": _names.DnsLabel,
-    "name with dots": _names.DnsSubdomain,
-    "service account": _names.ServiceAccount,
-    "exact name": _names.SubjectName,
-    "quantity": _base.QuantityText,
-    "decimal string": _base.MoneyAmount,
+    "glob": names.Glob,
+    "label key": names.LabelKey,
+    "label value": names.LabelValue,
+    "name": names.DnsLabel,
+    "name with dots": names.DnsSubdomain,
+    "service account": names.ServiceAccount,
+    "exact name": names.SubjectName,
+    "quantity": sections.QuantityText,
+    "decimal string": sections.MoneyAmount,
     "day of the month, or weekday": budget.ResetDay,
 }
 _TYPE_OF_PATTERN = {TypeAdapter(kind).json_schema()["pattern"]: words for words, kind in _TYPES.items()}
@@ -79,7 +81,7 @@ def field_table(kind: str, below: FieldPath, leave_out: Callable[[FieldPath], bo
     """Return a table of all fields below a field."""
     rows = ["| field | type | default | description |", "|---|---|---|---|"]
     selectors: list[FieldPath] = []
-    for path, node in _schema.fields(kind):
+    for path, node in json_schema.fields(kind):
         if path[: len(below)] != below or path == below or path[-1] == 0 or leave_out(path):
             continue
         if any(path[: len(selector)] == selector for selector in selectors) or _IGNORED in node.get("description", ""):
@@ -107,7 +109,7 @@ def _type(kind: str, path: FieldPath, node: Node) -> str:
     if _is_selector(node):
         return "label selector"
     if node.get("type") == "array":
-        return f"list of {_plural(_type(kind, (*path, 0), _schema.at(kind, (*path, 0))))}"
+        return f"list of {_plural(_type(kind, (*path, 0), json_schema.at(kind, (*path, 0))))}"
     return _scalar_type(node)
 
 
@@ -136,7 +138,7 @@ def _plural(words: str) -> str:
 
 
 def _default(kind: str, path: FieldPath, node: Node) -> str:
-    if path[-1] in _schema.at(kind, path[:-1]).get("required", ()):
+    if path[-1] in json_schema.at(kind, path[:-1]).get("required", ()):
         return "**required**"
     default = node.get("default")
     if default in (None, "", [], {}) or isinstance(default, dict):
@@ -256,11 +258,11 @@ _SELECTOR_NOTE = "A label selector is [written as everywhere in Kubernetes]({pat
 def policies_page() -> str:
     """Return the page about all kinds of policy documents."""
     parts = [_NOTE.format(sources="webhook/policy"), "# Policies", *_paragraphs(_POLICIES)]
-    for kind in _discovery.kinds():
-        summary = _schema.at(kind, ("spec",)).get("description", "")
+    for kind in discovery.kinds():
+        summary = json_schema.at(kind, ("spec",)).get("description", "")
         parts += [f"## {kind}", str(summary), field_table(kind, (), partial(_is_told_elsewhere, kind))]
         if kind == "GuardrailPolicy":
-            sections = _discovery.sections().values()
+            sections = discovery.sections().values()
             parts.append("Each guardrail has a section of its own in `spec`; one that is absent does nothing:")
             parts.append("\n".join(f"* [`{item.name}`](guardrails/{item.attribute}.md)" for item in sections))
         if kind == "Budget":
@@ -316,7 +318,7 @@ def _paragraphs(text: str) -> list[str]:
 
 def _is_told_elsewhere(kind: str, path: FieldPath) -> bool:
     """Whether a field says nothing new here: the envelope's own, and guardrails, which have their pages."""
-    if kind == "GuardrailPolicy" and path[:1] == ("spec",) and path[1:2] and path[1] in _discovery.sections():
+    if kind == "GuardrailPolicy" and path[:1] == ("spec",) and path[1:2] and path[1] in discovery.sections():
         return True
     return path in (("apiVersion",), ("kind",), ("metadata",), ("spec",))
 

@@ -86,7 +86,7 @@ def lines() -> list[Line]:
 
 
 def asks_a_server(words: tuple[str, ...]) -> bool:
-    """Whether a command needs an API server, or a `podgate serve` that runs: tests/audit/test_world.py,
+    """Whether a command needs an API server, or a `podgate serve` that runs: tests/reporting/test_scan_input.py,
     tests/cli/test_prices.py and tests/integration have these."""
     return "live" in words or (words[0] == "why" and "--log" not in words)
 

@@ -12,7 +12,7 @@ from tests.docs import _markdown
 from tests.docs._markdown import ROOT
 from webhook import assembly, cli, settings
 from webhook.admission.ruleset import check_section
-from webhook.policy import _loader
+from webhook.policy.loading import loader
 
 FILES = _markdown.files()
 README = ROOT / "README.md"
@@ -119,7 +119,7 @@ def test_paths_of_the_repository_that_are_named_exist(file: Path) -> None:
 def test_policies_in_documents_load(file: Path) -> None:
     for block in _markdown.blocks(file.read_text()):
         if block.language == "yaml" and "apiVersion: podgate.dev" in block.text and "kind: Case" not in block.text:
-            assert _loader.load_text(block.text, file.name, check=check_section).documents
+            assert loader.load_text(block.text, file.name, check=check_section).documents
 
 
 def test_the_readme_shows_a_policy() -> None:
@@ -137,7 +137,7 @@ def test_the_edit_that_the_readme_proposes_changes_a_policy() -> None:
     for old, new, path in found:
         text = (ROOT / path).read_text()
         assert old in text
-        assert _loader.load_text(text.replace(old, new), path, check=check_section).documents
+        assert loader.load_text(text.replace(old, new), path, check=check_section).documents
 
 
 def test_the_readme_counts_the_recorded_reviews() -> None:

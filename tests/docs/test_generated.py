@@ -7,7 +7,8 @@ import pytest
 from tests.docs import generate
 from webhook.admission.ruleset import check_section
 from webhook.guardrails.pod_security._registry import REGISTRY
-from webhook.policy import _discovery, _loader
+from webhook.policy.loading import loader
+from webhook.policy.model import discovery
 
 PAGES = generate.pages()
 GUARDRAILS = generate.ROOT / "docs" / "guardrails"
@@ -24,12 +25,12 @@ def test_no_page_is_left_of_a_guardrail_that_is_gone() -> None:
 
 
 def test_every_section_and_the_budget_have_a_page() -> None:
-    attributes = {item.attribute for item in _discovery.sections().values()}
+    attributes = {item.attribute for item in discovery.sections().values()}
     assert {page.stem for page in PAGES if page.parent == GUARDRAILS} == {*attributes, generate.BUDGET}
 
 
 def test_every_field_of_a_section_stands_in_its_page() -> None:
-    for name, item in _discovery.sections().items():
+    for name, item in discovery.sections().items():
         text = PAGES[GUARDRAILS / f"{item.attribute}.md"]
         fields = {model.alias or "" for model in item.model.model_fields.values()}
         assert fields
@@ -38,8 +39,8 @@ def test_every_field_of_a_section_stands_in_its_page() -> None:
 
 def test_every_kind_and_every_field_of_its_spec_stand_in_the_page_of_policies() -> None:
     text = PAGES[generate.ROOT / "docs" / "policies.md"]
-    sections = _discovery.sections()
-    for kind in _discovery.kinds().values():
+    sections = discovery.sections()
+    for kind in discovery.kinds().values():
         part = text.partition(f"\n## {kind.name}\n")[2].partition("\n## ")[0]
         fields = {model.alias or "" for model in kind.spec.model_fields.values()} - set(sections)
         assert fields
@@ -64,10 +65,10 @@ def test_rows_of_a_table_have_as_many_cells_as_its_head(page: Path) -> None:
     assert {row.count("|") for row in rows} == {5}
 
 
-@pytest.mark.parametrize("section", _discovery.sections())
+@pytest.mark.parametrize("section", discovery.sections())
 def test_the_example_of_a_section_configures_it_alone(section: str) -> None:
     example = generate.section_example(section).partition("```yaml\n")[2].removesuffix("```")
-    (policy,) = _loader.load_text(example, section, check=check_section).policies
+    (policy,) = loader.load_text(example, section, check=check_section).policies
     assert list(policy.spec.sections) == [section]
 
 

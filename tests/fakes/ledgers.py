@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from webhook.kube import client as api
 from webhook.kube.budget_ledgers import StoredLedger
-from webhook.ledger import _wire
-from webhook.ledger.sheet import LedgerState
+from webhook.ledger import wire as ledger_wire
+from webhook.ledger.ledger_state import LedgerState
 
 T = TypeVar("T")
 
@@ -100,12 +100,12 @@ class FakeLedgers:
 
     def sheet(self, name: str) -> LedgerState:
         """Return what a ledger says."""
-        return _wire.decode(self.stored[name].status)
+        return ledger_wire.decode(self.stored[name].status)
 
     def sheets(self, name: str) -> list[LedgerState]:
         """Return what the writers of a ledger have ever written."""
         return [
-            _wire.decode(each.status)
+            ledger_wire.decode(each.status)
             for each in self.history
             if each.name == name and each.status and each not in self.edited
         ]

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from tests.fakes.objects import FakeRest
-from webhook.audit import policy_reports
-from webhook.audit.pages import KINDS
 from webhook.kube import client as api
+from webhook.reporting import policy_reports
+from webhook.reporting.pager import KINDS
 
 
 class FakeReports(FakeRest):

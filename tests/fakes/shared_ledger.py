@@ -10,10 +10,10 @@ from tests.contracts.ledger import TTL, Clock
 from tests.fakes.ledgers import FakeLedgers
 from webhook.kube.budget_ledgers import Ledgers, StoredLedger
 from webhook.ledger import balance
+from webhook.ledger.batch_writer import Dependencies
 from webhook.ledger.escrow import ACTIVE_SECONDS
 from webhook.ledger.shared import SharedLedger
 from webhook.ledger.store import Booking
-from webhook.ledger.writer import Dependencies
 
 _HOLDERS = itertools.count()
 

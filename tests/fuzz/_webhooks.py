@@ -24,7 +24,7 @@ from tests.ports import free_port
 from webhook import assembly, settings
 from webhook.admission.log import DecisionLog
 from webhook.cli import serve
-from webhook.server import lane, ops
+from webhook.serve import admission_app, ops
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,7 +73,7 @@ class InProcess:
         self._runner = asyncio.Runner()
         assert self._parts.watcher is not None
         self._runner.run(self._parts.watcher.refresh())
-        self._lane = lane.AdmissionApp(
+        self._lane = admission_app.AdmissionApp(
             partial(serve._answer, self._parts),
             ops.bare_application(""),
             shed=partial(serve._answer_overloaded, self._parts),

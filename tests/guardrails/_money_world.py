@@ -17,7 +17,7 @@ from webhook.cluster.view import (
     StorageClaim,
     View,
 )
-from webhook.guardrails._contract import Context, WorkloadScale
+from webhook.guardrails.base.contract import Context, WorkloadScale
 from webhook.kube.objects import ClaimTemplate, OwnerReference, Pod, Workload
 from webhook.pricing import book
 

@@ -8,11 +8,11 @@ import yaml
 from tests import factories
 from webhook.admission.ruleset import DEFAULT_PRICES
 from webhook.cluster.snapshot import Snapshot
-from webhook.guardrails import _registry
-from webhook.guardrails._contract import Context, Finding
+from webhook.guardrails.base import registry as guardrail_registry
+from webhook.guardrails.base.contract import Context, Finding
 from webhook.kube.objects import Pod
 from webhook.kube.patch import Draft
-from webhook.policy import _discovery
+from webhook.policy.model import discovery
 
 NOTHING: list[dict[str, Any]] = []
 
@@ -30,8 +30,8 @@ class Seen(NamedTuple):
 
 def rule(name: str, section: str) -> Any:  # noqa: ANN401  rules are of the guardrails' own types
     """Compile a section."""
-    model = _discovery.sections()[name].model
-    guardrail = next(item for item in _registry.discover() if item.name == name)
+    model = discovery.sections()[name].model
+    guardrail = next(item for item in guardrail_registry.discover() if item.name == name)
     return guardrail.compile(model.model_validate_json(msgspec.json.encode(yaml.safe_load(section))))
 
 
@@ -44,7 +44,7 @@ def judge(
     **context: Any,  # noqa: ANN401  fields of a Context
 ) -> Seen:
     """Let a guardrail change and judge a pod in the namespace ``team-alpha``; a second pass must change nothing."""
-    guardrail = next(item for item in _registry.discover() if item.name == name)
+    guardrail = next(item for item in guardrail_registry.discover() if item.name == name)
     compiled = rule(name, section)
     view = Snapshot.from_documents(cluster)
 

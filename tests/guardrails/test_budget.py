@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.guardrails._money_world import container, context, pod
-from webhook.guardrails import _registry, budget
-from webhook.guardrails._contract import Context, WorkloadScale
+from webhook.guardrails import budget
+from webhook.guardrails.base import registry as guardrail_registry
+from webhook.guardrails.base.contract import Context, WorkloadScale
 from webhook.ledger.memory import MemoryLedger
 from webhook.ledger.store import Charge
 from webhook.policy.budget import BudgetSpec
@@ -243,7 +244,7 @@ def test_only_an_enforced_budget_refuses_a_booking() -> None:
 
 def test_a_budget_is_no_section_of_a_policy() -> None:
     assert not hasattr(budget, "GUARDRAIL")
-    assert "costCeiling" in {guardrail.name for guardrail in _registry.discover()}
+    assert "costCeiling" in {guardrail.name for guardrail in guardrail_registry.discover()}
 
 
 @settings(max_examples=60, deadline=None)

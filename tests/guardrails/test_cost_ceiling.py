@@ -4,8 +4,9 @@ import pytest
 
 from tests.guardrails._money_world import container, context, pod
 from webhook.cluster.view import LimitRangeItem
-from webhook.guardrails import _money, cost_ceiling
-from webhook.guardrails._contract import Context, Finding, WorkloadScale
+from webhook.guardrails import cost_ceiling
+from webhook.guardrails.base import pod_cost
+from webhook.guardrails.base.contract import Context, Finding, WorkloadScale
 from webhook.guardrails.cost_ceiling import GUARDRAIL, CostCeilingRule
 from webhook.kube.objects import Pod
 from webhook.policy.cost_ceiling import CostCeilingSection
@@ -204,10 +205,10 @@ def test_a_workload_above_its_ceiling_is_refused_with_the_numbers(ceiling: str, 
 def test_proposals_that_make_pods_dearer_never_make_an_update_dearer() -> None:
     cheap = pod(container("1", "10Gi"))
     judged = context(pod(), operation="UPDATE", old_pod=cheap, scale=THREE, old_scale=THREE)
-    judged.received_price = _money.context_price(context(cheap))
+    judged.received_price = pod_cost.context_price(context(cheap))
     assert cost_ceiling.inspect(_rule("1", "1"), judged) == []
     judged = context(pod(), operation="UPDATE", old_pod=cheap, scale=FOUR, old_scale=THREE)
-    judged.received_price = _money.context_price(context(cheap))
+    judged.received_price = pod_cost.context_price(context(cheap))
     assert _rules(cost_ceiling.inspect(_rule("1", "1"), judged)) == [("workloadMonthly", False)]
 
 
@@ -216,7 +217,7 @@ def test_a_scale_request_is_judged_by_its_replicas(before: int, after: int, *, r
     scale, old_scale = (WorkloadScale("Deployment", count) for count in (after, before))
     cheap = pod(container("1", "10Gi"))
     judged = context(pod(), operation="UPDATE", subresource="scale", old_pod=cheap, scale=scale, old_scale=old_scale)
-    judged.received_price = _money.context_price(context(cheap))
+    judged.received_price = pod_cost.context_price(context(cheap))
     assert bool(cost_ceiling.inspect(_rule(None, "1"), judged)) is refused
 
 

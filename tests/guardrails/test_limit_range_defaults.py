@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.guardrails import _api_rules
-from tests.guardrails import _sizing_world as world
-from webhook.guardrails._sizing import limit_range
+from tests.guardrails.right_sizing import _cluster as world
+from webhook.guardrails.right_sizing import limit_range
 
 Json = dict[str, Any]
 

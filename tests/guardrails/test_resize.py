@@ -7,8 +7,9 @@ import pytest
 
 from tests.guardrails._money_world import context
 from webhook.cluster.view import ClusterPod
-from webhook.guardrails import _money, budget
-from webhook.guardrails._contract import Context
+from webhook.guardrails import budget
+from webhook.guardrails.base import pod_cost
+from webhook.guardrails.base.contract import Context
 from webhook.kube.objects import Pod
 from webhook.policy.budget import BudgetSpec
 
@@ -73,12 +74,12 @@ def test_a_resize_adds_what_the_pod_did_not_hold(new: Pod, old: Pod, added: int)
 )
 def test_a_pod_that_runs_costs_what_the_scheduler_counts_of_it(running: Pod, cpu: int) -> None:
     judged = context(running, running=ClusterPod("u", "team", running, "n"))
-    assert _money.context_price(judged).cpu == cpu
+    assert pod_cost.context_price(judged).cpu == cpu
 
 
 def test_a_new_pod_has_no_status_that_could_make_it_cheaper() -> None:
     forged = pod("8", held="1", reason="Infeasible")
-    assert _money.context_price(context(forged)).cpu == 9000
+    assert pod_cost.context_price(context(forged)).cpu == 9000
 
 
 @pytest.mark.parametrize("raw", ["x", "1e9999"])
@@ -87,12 +88,12 @@ def test_a_malformed_status_is_one_line(raw: str) -> None:
     (told,) = budget.judge(RULE, resize(broken, pod("1")), 0, None)
     assert told.message.startswith("cannot be priced: status of container app: allocatedResources[cpu]: ")
     assert "\n" not in told.message
-    assert _money.old_price(resize(pod("1"), broken)) is None
+    assert pod_cost.old_price(resize(pod("1"), broken)) is None
 
 
 def test_less_than_nothing_in_a_status_makes_no_pod_cheaper() -> None:
-    assert _money.context_price(resize(pod("2", held="-1"), pod("1"))).cpu == 3000
+    assert pod_cost.context_price(resize(pod("2", held="-1"), pod("1"))).cpu == 3000
 
 
 def test_an_absurd_status_saturates() -> None:
-    assert _money.context_price(resize(pod("1", held="1e30"), pod("1"))).micros == 2**63 - 1
+    assert pod_cost.context_price(resize(pod("1", held="1e30"), pod("1"))).micros == 2**63 - 1

@@ -6,8 +6,9 @@ import pytest
 
 from tests.guardrails._money_world import World, container, context, pod
 from webhook.cluster.view import RuntimeClass
-from webhook.guardrails import _money, cost_ceiling
-from webhook.guardrails._contract import Context, Finding, WorkloadScale
+from webhook.guardrails import cost_ceiling
+from webhook.guardrails.base import pod_cost
+from webhook.guardrails.base.contract import Context, Finding, WorkloadScale
 from webhook.kube.objects import ResourceMap
 from webhook.policy.cost_ceiling import CostCeilingSection
 
@@ -27,21 +28,21 @@ def found(judged: Context, amount: str = "1") -> list[Finding]:
 
 @pytest.mark.parametrize("scale", [None, THREE])
 def test_the_overhead_of_its_class_is_part_of_the_price(scale: WorkloadScale | None) -> None:
-    price = _money.context_price(sandboxed(scale=scale))
+    price = pod_cost.context_price(sandboxed(scale=scale))
     assert (price.micros, price.cpu, price.memory) == (5_000_000, 3000, 20 << 30)
 
 
 def test_overhead_that_stands_in_the_pod_counts_once_and_instead() -> None:
-    assert _money.context_price(sandboxed(spec={"overhead": {"cpu": "4"}})).micros == 6_000_000
+    assert pod_cost.context_price(sandboxed(spec={"overhead": {"cpu": "4"}})).micros == 6_000_000
 
 
 def test_a_class_without_overhead_costs_nothing() -> None:
-    assert _money.context_price(sandboxed("runc")).micros == 2_000_000
+    assert pod_cost.context_price(sandboxed("runc")).micros == 2_000_000
     assert found(sandboxed("runc"), "200") == []
 
 
 def test_a_pod_that_exists_has_the_overhead_that_it_came_with() -> None:
-    assert _money.context_price(sandboxed(operation="UPDATE")).micros == 2_000_000
+    assert pod_cost.context_price(sandboxed(operation="UPDATE")).micros == 2_000_000
 
 
 def test_a_class_that_is_not_known_is_told_in_one_line_and_refuses_nothing() -> None:
@@ -50,7 +51,7 @@ def test_a_class_that_is_not_known_is_told_in_one_line_and_refuses_nothing() -> 
     assert told.message.endswith("is not known, so its overhead is not in the price")
     assert told.cure == "create the RuntimeClass, or correct spec.runtimeClassName"
     assert len(told.message) < 200
-    price = _money.context_price(sandboxed("gvisor"))
+    price = pod_cost.context_price(sandboxed("gvisor"))
     assert price.source == "requests, on-demand, price list default, overhead of RuntimeClass gvisor not known"
 
 
@@ -77,7 +78,7 @@ def test_malformed_overhead_of_a_class_is_one_line(overhead: ResourceMap, said: 
 
 def test_absurd_overhead_saturates() -> None:
     world = World(runtime_classes=[RuntimeClass("kata", {"cpu": "1e30"})])
-    assert _money.context_price(sandboxed(world=world)).micros == 2**63 - 1
+    assert pod_cost.context_price(sandboxed(world=world)).micros == 2**63 - 1
 
 
 def test_the_cure_names_the_class_where_its_overhead_is_the_larger_part() -> None:

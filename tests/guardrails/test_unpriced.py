@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from tests.guardrails._money_world import container, context, pod
-from webhook.guardrails import _money, budget, cost_ceiling
-from webhook.guardrails._contract import Context, WorkloadScale
+from webhook.guardrails import budget, cost_ceiling
+from webhook.guardrails.base import pod_cost
+from webhook.guardrails.base.contract import Context, WorkloadScale
 from webhook.kube.objects import Pod
 from webhook.policy.budget import BudgetSpec
 from webhook.policy.cost_ceiling import CostCeilingSection
@@ -66,8 +67,8 @@ def test_a_label_that_brings_a_pod_into_a_budget_brings_what_it_holds() -> None:
 
 
 def test_the_verdict_says_what_is_not_in_the_price() -> None:
-    price = _money.context_price(context(sliced()))
+    price = pod_cost.context_price(context(sliced()))
     assert price.micros == 3_000_000
-    assert _money.quantities(price) == (
+    assert pod_cost.quantities(price) == (
         "2 CPU, 10Gi by requests, on-demand, price list default, 4 nvidia.com/mig-7g.80gb not priced"
     )

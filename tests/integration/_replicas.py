@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from tests.integration import _admission, _control_plane
 from webhook.kube import budget_ledgers
 from webhook.kube import client as api
-from webhook.ledger import _wire
+from webhook.ledger import wire as ledger_wire
 
 
 class Balancer:
@@ -112,7 +112,7 @@ class House(NamedTuple):
         def read() -> None:
             for line in stream:
                 stored = budget_ledgers.decode(json.dumps(json.loads(line)["object"]).encode())
-                into.append(_wire.decode(stored.status).committed)
+                into.append(ledger_wire.decode(stored.status).committed)
 
         thread = threading.Thread(target=read, daemon=True)
         thread.start()

@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration import _admission, _replicas
 from tests.integration._replicas import Balancer, House, budget_of, create, micros, paused
-from webhook.server import lag
+from webhook.serve import event_loop_lag
 
 ROOM = 100
 AT_ONCE = 300
@@ -119,7 +119,7 @@ def test_who_waited_too_long_to_be_judged_is_booked_all_the_same(house: House, c
             creating = aside.submit(create, house, namespace, names, at_once=AT_ONCE)
             # A further connection is opened only where a review is on its way over each of the others.
             _admission.eventually("reviews queue up", lambda: line.connections > open_already)
-            time.sleep(lag.deadline(seconds) + 0.25)
+            time.sleep(event_loop_lag.deadline(seconds) + 0.25)
         done = creating.result()
         shed = not_judged(house) - before
     print(f"{count} replicas, {seconds} s: {dict(done.outcomes)}, {shed} judged by budgets alone")

@@ -12,7 +12,7 @@ from certs import authority
 from tests.integration import _admission as at
 from tests.integration import _control_plane
 from tests.integration._admission import Installation, eventually
-from tests.server.client_certificates import client_pair
+from tests.serve.client_certificates import client_pair
 
 TOLD_SECONDS = 30.0
 """Within this a webhook object that is missing is told."""

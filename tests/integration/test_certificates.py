@@ -32,7 +32,7 @@ GROUP = "/apis/admissionregistration.k8s.io/v1"
 PROGRAM = """
 import datetime, sys
 from certs import rotation
-from webhook.server import secret_tls
+from webhook.serve import secret_tls
 rotation.SETTLE, rotation.OVERLAP = datetime.timedelta(seconds=2), datetime.timedelta(seconds=4)
 secret_tls.SecretCertificates.watching.__wrapped__.__defaults__ = (0.3, 0.3)
 from webhook.cli import main

@@ -32,7 +32,7 @@ MALFORMED = '{mode: audit, costLabels: {required: [{key: cost-center, allowed: [
 
 # The command itself, with waits of seconds and a minute cut short.
 PROGRAM = """
-from webhook.server import conditions
+from webhook.serve import conditions
 conditions.PAUSE_SECONDS, conditions.RETRY_SECONDS = 1.0, 2.0
 from webhook.cli import main
 main()

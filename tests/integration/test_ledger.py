@@ -17,9 +17,9 @@ from webhook.kube import budget_ledgers
 from webhook.kube import client as api
 from webhook.kube.budget_ledgers import BudgetLedgers, StoredLedger
 from webhook.kube.reflector import Reflector
-from webhook.ledger import _wire
+from webhook.ledger import wire as ledger_wire
+from webhook.ledger.ledger_state import LedgerState
 from webhook.ledger.shared import SharedLedger
-from webhook.ledger.sheet import LedgerState
 from webhook.ledger.store import Booking, Charge, LedgerError, ReservationOutcome
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ class Shop:
         return found
 
     def sheet(self, name: str = "a") -> LedgerState:
-        return _wire.decode(self.stored(name).status)
+        return ledger_wire.decode(self.stored(name).status)
 
 
 class History:
@@ -85,7 +85,7 @@ class History:
             stored = budget_ledgers.decode(json.dumps(event["object"]).encode())
             if event["type"] != "DELETED" and stored.status:
                 self.versions.append(stored.version)
-                self.sheets.append(_wire.decode(stored.status))
+                self.sheets.append(ledger_wire.decode(stored.status))
 
     def until(self, stored: StoredLedger) -> None:
         """Wait until it has seen a version."""

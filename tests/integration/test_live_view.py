@@ -22,8 +22,9 @@ from webhook.cluster.view import Controller, View
 from webhook.cluster.watches import Watches
 from webhook.kube import client
 from webhook.kube.objects import WORKLOAD_KINDS, OwnerReference
-from webhook.policy import _crds, _discovery
-from webhook.policy._envelope import API_VERSION
+from webhook.policy.model import discovery
+from webhook.policy.model.envelope import API_VERSION
+from webhook.policy.schema import crds
 from webhook.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -140,8 +141,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with _control_plane.control_plane(tmp_path_factory.mktemp("plane")) as plane:
         made = Server(plane)
         made.install(vpa_definition())
-        for kind in _discovery.kinds():
-            made.install(_crds.crd(kind))
+        for kind in discovery.kinds():
+            made.install(crds.crd(kind))
         for document in embedded():
             try:
                 made.create(document)

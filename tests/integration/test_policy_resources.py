@@ -17,10 +17,11 @@ from tests.integration import _control_plane
 from tests.integration._admission import Installation, Podgate, eventually
 from tests.integration.test_conditions import install
 from tests.policy._documents import BUDGET, EXCEPTION, POLICY, PRICES
-from tests.policy.test_refused_specs import SPEC_FAULTS
+from tests.policy.loading.test_refused_specs import SPEC_FAULTS
 from webhook.kube import client
-from webhook.policy import _discovery, _yaml
-from webhook.policy._envelope import API_VERSION
+from webhook.policy.loading import yaml_documents
+from webhook.policy.model import discovery
+from webhook.policy.model.envelope import API_VERSION
 
 ROOT = Path(__file__).parents[2]
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -46,7 +47,7 @@ def shipped() -> list[Object]:
 
     def walk(node: object) -> None:
         if isinstance(node, dict):
-            if node.get("apiVersion") == API_VERSION and node.get("kind") in _discovery.kinds():
+            if node.get("apiVersion") == API_VERSION and node.get("kind") in discovery.kinds():
                 found.append(node)
             for each in node.values():
                 walk(each)
@@ -89,7 +90,7 @@ def refusal(plane: _control_plane.ControlPlane, document: Object) -> str:
 
 def test_every_shipped_policy_is_taken(plane: _control_plane.ControlPlane) -> None:
     documents = shipped()
-    assert {document["kind"] for document in documents} == set(_discovery.kinds())
+    assert {document["kind"] for document in documents} == set(discovery.kinds())
     namespaces = {document["metadata"].get("namespace") for document in documents} - {None, "podgate", "team-alpha"}
     for name in namespaces:
         made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
@@ -103,7 +104,7 @@ def test_what_the_loader_refuses_the_api_server_refuses_too_as_far_as_it_can(
 ) -> None:
     let_in = set()
     for name, (text, _) in SPEC_FAULTS.items():
-        for document in _yaml.parse(text, "").documents:
+        for document in yaml_documents.parse(text, "").documents:
             if refusal(plane, document.value):
                 break
         else:

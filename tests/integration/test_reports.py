@@ -24,15 +24,15 @@ from tests.integration.test_conditions import (
     kubeconfig_of_account,
 )
 from tests.ports import free_port
-from webhook.audit.policy_reports import DIALECTS
 from webhook.kube import client
+from webhook.reporting.policy_reports import DIALECTS
 
 Object = dict[str, Any]
 POLICY = factories.policy("{mode: enforce, podSecurity: {level: restricted}}")
 
 # The command itself, with waits of half a minute cut short.
 PROGRAM = """
-from webhook.audit import background, refusals
+from webhook.reporting import background, refusals
 background.FIRST_SECONDS, refusals.PAUSE_SECONDS = 1.0, 1.0
 from webhook.cli import main
 main()

@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration import _admission as at
 from tests.integration import _control_plane
-from webhook.audit.policy_reports import DIALECTS
+from webhook.reporting.policy_reports import DIALECTS
 
 ACCOUNT = "system:serviceaccount:podgate:podgate"
 SECONDS = 120

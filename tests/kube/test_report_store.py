@@ -8,9 +8,9 @@ import pytest
 
 from tests.fakes.objects import FakeRest
 from tests.fakes.reports import FakeReports
-from webhook.audit.policy_reports import DIALECTS
 from webhook.kube import client, report_store
 from webhook.kube.report_store import StoredReport, Wanted
+from webhook.reporting.policy_reports import DIALECTS
 
 REPORTS = DIALECTS[0]
 MANAGED = {"app.kubernetes.io/managed-by": "podgate"}

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from webhook.cluster import _read
+from webhook.cluster import typed_objects
 from webhook.kube import manifests
 from webhook.kube.objects import Pod, Workload
 from webhook.kube.type_errors import explain
@@ -134,8 +134,8 @@ def test_cluster_files_are_told_alike(tmp_path: Path) -> None:
     )
     (found,) = manifests.read_path(file)
     assert isinstance(found, manifests.Manifest)
-    with pytest.raises(_read.ReadError) as caught:
-        _read.read(found.document, found.origin)
+    with pytest.raises(typed_objects.ReadError) as caught:
+        typed_objects.read(found.document, found.origin)
     assert str(caught.value) == (
         "VerticalPodAutoscaler web does not decode: spec.updatePolicy.updateMode (line 6) must be text, not false; "
         "YAML reads an unquoted word such as Off, no or n as false: write the word in quotes"

@@ -17,9 +17,9 @@ from tests.fakes.shared_ledger import TERMS
 from tests.fakes.steps import Steps
 from webhook.kube import client as api
 from webhook.kube.budget_ledgers import StoredLedger
+from webhook.ledger.batch_writer import Dependencies
 from webhook.ledger.shared import SharedLedger
 from webhook.ledger.store import Booking, Charge, LedgerError, ReservationOutcome
-from webhook.ledger.writer import Dependencies
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.contracts.ledger import Clock
 from tests.fakes.ledgers import FakeLedgers
 from tests.fakes.shared_ledger import replica, sync, watch
-from webhook.ledger.sheet import SETTLE
+from webhook.ledger.ledger_state import SETTLE
 from webhook.ledger.store import Booking, Charge, ProvenOwner
 
 CHARGE = [Charge("a", 100)]

@@ -13,12 +13,12 @@ from tests.fakes.ledgers import FakeLedgers
 from tests.fakes.shared_ledger import TERMS, Switches, lead, replica, sync, watch
 from webhook.kube import client as api
 from webhook.kube.budget_ledgers import StoredLedger
-from webhook.ledger import _wire
+from webhook.ledger import wire as ledger_wire
 from webhook.ledger.balance import BudgetTerms
+from webhook.ledger.batch_writer import Dependencies
+from webhook.ledger.ledger_state import MOST_RESERVATIONS, SETTLE, STALE, LedgerState
 from webhook.ledger.shared import UNUSED, SharedLedger
-from webhook.ledger.sheet import MOST_RESERVATIONS, SETTLE, STALE, LedgerState
 from webhook.ledger.store import Booking, Charge, LedgerError, ProvenOwner, ReservationOutcome
-from webhook.ledger.writer import Dependencies
 
 SECOND = timedelta(seconds=1)
 CHARGE = [Charge("a", 100)]
@@ -375,7 +375,7 @@ def test_only_so_many_pods_are_created_at_a_time_and_the_refusal_says_so(house: 
     template = full.reservations["p"]
     full.reservations.update({f"q{n}": template for n in range(MOST_RESERVATIONS - 1)})
     crowded = LedgerState(0, 0, full.reservations, full.spending)
-    house.ledgers.put("a", _wire.encode(crowded, house.clock.now))
+    house.ledgers.put("a", ledger_wire.encode(crowded, house.clock.now))
     outcome = one.reserve("r", 1, [Charge("a", 10**9)])
     assert (outcome.accepted, outcome.budget) == (False, "a")
     assert f"{MOST_RESERVATIONS} pods" in outcome.reason

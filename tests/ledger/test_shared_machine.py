@@ -17,7 +17,7 @@ from tests.contracts.ledger import TTL, Clock
 from tests.fakes.ledgers import FakeLedgers
 from tests.fakes.shared_ledger import TERMS, replica
 from webhook.kube.budget_ledgers import StoredLedger
-from webhook.ledger.sheet import SETTLE
+from webhook.ledger.ledger_state import SETTLE
 from webhook.ledger.store import Booking, Charge
 
 LIMIT = 100

@@ -13,7 +13,7 @@ from webhook import assembly, settings
 from webhook.guardrails import pod_security
 from webhook.kube import quantity
 from webhook.kube.objects import Pod
-from webhook.server import listener
+from webhook.serve import listener
 
 OPTIONS = {option.flag: option for option in settings.OPTIONS}
 WORKING_PATHS = ("/tmp",)  # noqa: S108  a mount point, not a file that is made

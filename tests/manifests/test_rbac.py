@@ -10,12 +10,12 @@ import pytest
 from tests.manifests import _rendered
 from webhook import settings
 from webhook.admission.ruleset import check_section
-from webhook.audit import policy_reports
 from webhook.cluster.live import LiveView
 from webhook.cluster.watches import Watches
 from webhook.kube import budget_ledgers, client
-from webhook.policy._resources import ResourcePolicies
-from webhook.server import conditions, secret_tls
+from webhook.policy.loading.resources import ResourcePolicies
+from webhook.reporting import policy_reports
+from webhook.serve import conditions, secret_tls
 
 
 class Right(NamedTuple):

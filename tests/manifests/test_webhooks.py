@@ -9,7 +9,7 @@ import pytest
 
 from tests.manifests import _rendered
 from webhook.kube.objects import WORKLOAD_KINDS
-from webhook.server import lane
+from webhook.serve import admission_app
 
 WORKLOADS = frozenset(f"{kind.lower()}s" for kind in WORKLOAD_KINDS)
 SCALED = frozenset(
@@ -84,7 +84,7 @@ def test_every_entry_calls_a_path_that_is_served_through_the_service(manifests: 
     for name, entry in _rendered.webhooks(manifests).items():
         called = entry["clientConfig"]["service"]
         assert called["path"] == PATHS[name]
-        assert called["path"] in lane.PATHS
+        assert called["path"] in admission_app.PATHS
         assert (called["name"], called["namespace"]) == ("podgate", service["metadata"]["namespace"])
         assert named[ports[called["port"]]] == 8443
 

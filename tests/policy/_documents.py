@@ -2,8 +2,8 @@
 
 import pytest
 
-from webhook.policy import _loader
-from webhook.policy._problems import PolicyErrors
+from webhook.policy.loading import loader
+from webhook.policy.model.problems import PolicyErrors
 
 HEAD = "apiVersion: podgate.dev/v1alpha1\n"
 POLICY = HEAD + "kind: GuardrailPolicy\nmetadata:\n  name: teams\nspec:\n  mode: enforce\n"
@@ -24,5 +24,5 @@ EXCEPTION = (
 def lines(text: str) -> list[str]:
     """Return what is told about a text that must be refused."""
     with pytest.raises(PolicyErrors) as caught:
-        _loader.load_text(text, "a.yaml")
+        loader.load_text(text, "a.yaml")
     return str(caught.value).splitlines()

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from webhook.policy import _discovery, _loader, cost_labels, spot
-from webhook.policy._policy_set import PolicySet
+from webhook.policy import cost_labels, spot
+from webhook.policy.loading import loader
+from webhook.policy.model import discovery
+from webhook.policy.model.policy_set import PolicySet
 
 CONTRACT = Path(__file__).parent.parent / "data" / "policy" / "contract.yaml"
 
 
 @pytest.fixture(scope="module")
 def contract() -> PolicySet:
-    return _loader.load_text(CONTRACT.read_text(), "contract.yaml")
+    return loader.load_text(CONTRACT.read_text(), "contract.yaml")
 
 
 def test_all_four_kinds_of_the_contract_load(contract: PolicySet) -> None:
@@ -27,7 +29,7 @@ def test_all_four_kinds_of_the_contract_load(contract: PolicySet) -> None:
 
 
 def test_every_section_that_exists_is_in_the_contract(contract: PolicySet) -> None:
-    assert set(contract.policies[0].spec.sections) == set(_discovery.sections())
+    assert set(contract.policies[0].spec.sections) == set(discovery.sections())
 
 
 def test_a_section_has_its_own_mode_or_the_mode_of_the_policy(contract: PolicySet) -> None:
@@ -60,7 +62,7 @@ def test_values_of_the_contract_arrive(contract: PolicySet) -> None:
 def test_scalars_of_the_contract_are_the_defaults(
     contract: PolicySet, section: str, printed: dict[str, object]
 ) -> None:
-    shortest = _discovery.sections()[section].model.model_validate(printed)
+    shortest = discovery.sections()[section].model.model_validate(printed)
     full = contract.policies[0].spec.sections[section]
     scalars = {name for name, value in full if isinstance(value, bool | int | str | None)}
     assert {name: getattr(shortest, name) for name in scalars} == {name: getattr(full, name) for name in scalars}
@@ -68,7 +70,7 @@ def test_scalars_of_the_contract_are_the_defaults(
 
 def test_scalars_of_the_policy_itself_are_the_defaults(contract: PolicySet) -> None:
     text = "apiVersion: podgate.dev/v1alpha1\nkind: GuardrailPolicy\nmetadata: {name: a}\nspec: {mode: enforce}\n"
-    shortest = _loader.load_text(text, "a.yaml").policies[0].spec
+    shortest = loader.load_text(text, "a.yaml").policies[0].spec
     assert shortest.exceptions == contract.policies[0].spec.exceptions
     assert shortest.priority == contract.policies[0].spec.priority
     assert shortest.sections == {}

@@ -3,14 +3,14 @@
 import pytest
 
 from tests.policy._documents import POLICY
-from webhook.policy import _loader
-from webhook.policy._match import SelectorModel
-from webhook.policy._names import compile_globs
 from webhook.policy.guardrail_policy import GuardrailPolicySpec
+from webhook.policy.loading import loader
+from webhook.policy.model.match import SelectorModel
+from webhook.policy.model.names import compile_globs
 
 
 def spec(more: str, mode: str = "enforce") -> GuardrailPolicySpec:
-    return _loader.load_text(POLICY.replace("enforce", mode) + more, "a.yaml").policies[0].spec
+    return loader.load_text(POLICY.replace("enforce", mode) + more, "a.yaml").policies[0].spec
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webhook.policy import _loader, _yaml
-from webhook.policy._names import compile_globs
-from webhook.policy._policy_set import PolicySet
-from webhook.policy._problems import PolicyErrors, PolicyProblem
+from webhook.policy.loading import loader, yaml_documents
+from webhook.policy.model.names import compile_globs
+from webhook.policy.model.policy_set import PolicySet
+from webhook.policy.model.problems import PolicyErrors, PolicyProblem
 
 CONTRACT = (Path(__file__).parent.parent / "data" / "policy" / "contract.yaml").read_text()
-DOCUMENTS = [document.value for document in _yaml.parse(CONTRACT, "contract.yaml").documents]
+DOCUMENTS = [document.value for document in yaml_documents.parse(CONTRACT, "contract.yaml").documents]
 
 Place = tuple[Any, str | int]
 
@@ -64,7 +64,7 @@ def test_a_changed_value_never_breaks_the_loader(data: st.DataObject) -> None:
             value = parent.pop(key)
             if change == "rename":
                 parent[data.draw(st.text(max_size=6))] = value
-    loaded, problems = outcome(lambda: _loader.load_documents([("document", item) for item in documents]))
+    loaded, problems = outcome(lambda: loader.load_documents([("document", item) for item in documents]))
     assert loaded == len(documents) or problems
     assert all(map(is_one_sentence_line, problems))
 
@@ -73,7 +73,7 @@ def test_a_changed_value_never_breaks_the_loader(data: st.DataObject) -> None:
 @given(st.integers(0, len(CONTRACT)), st.integers(0, 40), st.text(max_size=12))
 def test_a_changed_text_never_breaks_the_loader(start: int, removed: int, inserted: str) -> None:
     text = CONTRACT[:start] + inserted + CONTRACT[start + removed :]
-    _, problems = outcome(lambda: _loader.load_text(text, "a.yaml"))
+    _, problems = outcome(lambda: loader.load_text(text, "a.yaml"))
     assert all(1 <= problem.line <= text.count("\n") + 1 for problem in problems)
     assert all(map(is_one_sentence_line, problems))
 

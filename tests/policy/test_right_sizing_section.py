@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from webhook.guardrails._sizing.rule import CPU, MEMORY, compile_section
+from webhook.guardrails.right_sizing.rule import CPU, MEMORY, compile_section
 from webhook.policy.right_sizing import SECTION
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.guardrails._money_world import World, context
 from tests.pricing import _pod_rules as rules
 from webhook.cluster.view import LimitRangeItem, RuntimeClass
-from webhook.guardrails import _money
+from webhook.guardrails.base import pod_cost
 from webhook.kube.objects import Pod
 from webhook.pricing import book
 
@@ -116,7 +116,7 @@ def test_a_pod_costs_all_that_it_holds_and_what_has_no_price_is_named(
     items = [LimitRangeItem("Container", default_request=defaults)] if defaults else []
     world = World(items=items, runtime_classes=[RuntimeClass("kata", overhead)])
     judged = context(pod, world=world, prices=BOOK, operation="UPDATE" if status is not None else "CREATE")
-    price = _money.context_price(judged)
+    price = pod_cost.context_price(judged)
     # What is asked for anew counts although it could not be done before.
     held = rules.priced(spec, defaults=defaults, overhead=overhead, assumed=ASSUMED, status=status, refused=False)
     whole = {
@@ -127,7 +127,7 @@ def test_a_pod_costs_all_that_it_holds_and_what_has_no_price_is_named(
     assert {text.partition(" ")[2] for text in price.unpriced} == {name for name in whole if name not in PRICES}
     assert price.micros > 0
     if status is not None:
-        stored = _money.old_price(context(pod, world=world, prices=BOOK, operation="UPDATE", old_pod=pod))
+        stored = pod_cost.old_price(context(pod, world=world, prices=BOOK, operation="UPDATE", old_pod=pod))
         before = rules.priced(
             spec, defaults=defaults, overhead=overhead, assumed=ASSUMED, status=status, refused=is_refused
         )

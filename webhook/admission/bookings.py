@@ -4,11 +4,11 @@ from collections.abc import Callable, Hashable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from webhook.admission import replacement, wants
+from webhook.admission import replacement, wanted_pods
 from webhook.admission.ruleset import Ruleset
 from webhook.cluster.view import ClusterPod, View
-from webhook.guardrails import _money
-from webhook.guardrails._contract import Context
+from webhook.guardrails.base import pod_cost
+from webhook.guardrails.base.contract import Context
 from webhook.kube.objects import ObjectMeta, controller_of
 from webhook.kube.quantity import QuantityError
 from webhook.ledger.balance import BudgetTerms
@@ -34,8 +34,8 @@ class bookings(PodCount):  # noqa: N801  it reads as what it yields
         return _booked(self._view, self._rules, self._now)
 
     def wanted(self, uid: str, place: ControllerKey) -> int | None:
-        """Return how many pods a controller wants, see `webhook.admission.wants.wanted`."""
-        return wants.wanted(self._view, uid, place)
+        """Return how many pods a controller wants, see `webhook.admission.wanted_pods.wanted`."""
+        return wanted_pods.wanted(self._view, uid, place)
 
 
 def _booked(view: View, rules: Ruleset, now: Callable[[], datetime]) -> Iterator[Booking]:
@@ -73,7 +73,7 @@ def _left(metadata: ObjectMeta, now: Callable[[], datetime]) -> datetime:
         return moment
 
 
-def price_of_running(item: ClusterPod, view: View, rules: Ruleset, now: Callable[[], datetime]) -> _money.PodPrice:
+def price_of_running(item: ClusterPod, view: View, rules: Ruleset, now: Callable[[], datetime]) -> pod_cost.PodPrice:
     """Return what a pod that exists costs, as budgets count it.
 
     Raises:
@@ -95,9 +95,9 @@ def _context(item: ClusterPod, view: View, rules: Ruleset, now: Callable[[], dat
     return context
 
 
-def _priced(context: Context, rules: Ruleset, now: Callable[[], datetime]) -> _money.PodPrice:
+def _priced(context: Context, rules: Ruleset, now: Callable[[], datetime]) -> pod_cost.PodPrice:
     context.priced_as_spot = rules.prices_as_spot(context, now)
-    return _money.context_price(context)
+    return pod_cost.context_price(context)
 
 
 def terms(rules: Ruleset) -> dict[str, BudgetTerms]:

@@ -13,11 +13,11 @@ from webhook.admission.decision import GuardrailResult, Severity
 from webhook.admission.outcomes import error_text, fault, outcome_name
 from webhook.admission.ruleset import budget_key
 from webhook.guardrails import budget
-from webhook.guardrails._contract import Context, Finding
+from webhook.guardrails.base.contract import Context, Finding
 from webhook.kube.quantity import QuantityError
 from webhook.ledger import balance
 from webhook.ledger.store import Charge, LedgerStore, ProvenOwner
-from webhook.policy._base import Mode
+from webhook.policy.model.sections import Mode
 
 NOT_CHARGED: Final = "not charged, as podSecurity refuses the pod"
 

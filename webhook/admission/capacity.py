@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from webhook.admission.ruleset import Ruleset
-from webhook.guardrails._contract import Context, moves
+from webhook.guardrails.base.contract import Context, moves
 from webhook.pricing.pod import PodPrice
 
 

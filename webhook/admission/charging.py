@@ -8,8 +8,8 @@ the label costs its budget what its pods do.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from webhook.admission.matching import PolicyBinding
-from webhook.guardrails._contract import ChargedBy, Context, is_creation
+from webhook.admission.policy_binding import PolicyBinding
+from webhook.guardrails.base.contract import ChargedBy, Context, is_creation
 
 LabelMap = Mapping[str, str]
 

@@ -12,7 +12,7 @@ import msgspec
 
 from webhook.admission.decision import Decision, GuardrailResult, format_finding, one_line
 from webhook.admission.subject import Subject
-from webhook.guardrails._contract import Finding
+from webhook.guardrails.base.contract import Finding
 from webhook.ledger import store
 from webhook.ledger.store import Charge, LedgerError, Reserver
 

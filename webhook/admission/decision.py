@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 import msgspec
 
 from webhook.cluster.view import Controller
-from webhook.guardrails._contract import ExceptionUse, Finding, WorkloadScale
+from webhook.guardrails.base.contract import ExceptionUse, Finding, WorkloadScale
 from webhook.kube.patch import Operation
 from webhook.ledger.store import Charge, ProvenOwner
 from webhook.pricing import money

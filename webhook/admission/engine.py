@@ -11,13 +11,13 @@ from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple
 
-from webhook.admission import overload, refusals, response, subject, unread, wants
+from webhook.admission import overload, refusals, response, subject, unread, wanted_pods
 from webhook.admission import request as requests
 from webhook.admission.commit import commit
 from webhook.admission.decision import ALLOWED, Decision
-from webhook.admission.promise import reserve_async
 from webhook.admission.recorder import Recorder
 from webhook.admission.request_fields import OtherRequest
+from webhook.admission.reservation import reserve_async
 from webhook.admission.review import Environment, ProposalFault, ReviewPhase, judge
 from webhook.admission.review_cache import MAXIMUM_BYTES, ReviewCache
 from webhook.admission.ruleset import Ruleset
@@ -203,7 +203,7 @@ class Engine:
         except ProposalFault as fault:
             judged, decision = judge(partial(self._subject_again, body), around, phase, request.uid, fault)
         if judged.scale is not None and decision.allowed and phase in ("validate", "cost"):
-            wants.report_reviewed(self._ledger, self._view, request)
+            wanted_pods.report_reviewed(self._ledger, self._view, request)
         is_charged = phase in ("validate", "cost") and _is_charged(decision, judged)
         return _Judged(path, request.uid, judged, decision, around, started, is_charged)
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from webhook.admission.metrics import Metrics
-from webhook.policy._policy_set import PolicySet
-from webhook.policy._reload import PolicyState
+from webhook.policy.loading.reload import PolicyState
+from webhook.policy.model.policy_set import PolicySet
 
 _log = logging.getLogger("podgate")
 

@@ -239,7 +239,7 @@ def review_cache_collector(lookups: Mapping[str, int]) -> OutcomeCollector:
 
 
 def wait_collector(outcomes: Mapping[str, int]) -> OutcomeCollector:
-    """Return the counter of `webhook.admission.patience`."""
+    """Return the counter of `webhook.admission.cache_wait`."""
     text = "Reviews that waited for the caches, by what came of it."
     return OutcomeCollector(
         lambda: CounterMetricFamily("podgate_cache_waits", text, labels=("outcome",)),

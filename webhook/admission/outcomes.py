@@ -1,8 +1,8 @@
 """From what a guardrail did to the one word that logs and metrics call it."""
 
 from webhook.admission.decision import GuardrailResult, OutcomeName, Severity
-from webhook.guardrails._contract import Finding
-from webhook.policy._base import Mode
+from webhook.guardrails.base.contract import Finding
+from webhook.policy.model.sections import Mode
 
 
 def fault(policy: str, guardrail: str, on_fault: str, mode: Mode, severity: Severity, text: str) -> GuardrailResult:

@@ -15,13 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from webhook.admission.charging import charged_labels
 from webhook.admission.decision import ALLOWED, Decision, GuardrailResult, OutcomeName, Severity, decide
-from webhook.admission.matching import PolicyBinding
+from webhook.admission.policy_binding import PolicyBinding
 from webhook.admission.review import Environment, ReviewPhase, charge, resolve_policies
 from webhook.admission.ruleset import budget_key
 from webhook.admission.subject import Subject
 from webhook.guardrails import budget
-from webhook.guardrails._contract import Context, is_creation
-from webhook.policy._base import Mode, OnFault
+from webhook.guardrails.base.contract import Context, is_creation
+from webhook.policy.model.sections import Mode, OnFault
 
 REASON = "Podgate is overloaded and answered in time rather than judge; retry, or give it more CPU or replicas"
 

@@ -3,7 +3,7 @@
 from webhook.admission.review import Environment, resolve_policies
 from webhook.admission.subject import Subject
 from webhook.guardrails import budget
-from webhook.guardrails._contract import Finding
+from webhook.guardrails.base.contract import Finding
 from webhook.ledger.store import ReservationOutcome
 
 

@@ -17,9 +17,9 @@ a DaemonSet it is its ``maxSurge`` of the nodes that it runs on. Other kinds hav
 import re
 from typing import Final
 
-from webhook.admission import wants
+from webhook.admission import wanted_pods
 from webhook.cluster.view import View
-from webhook.guardrails._contract import Context
+from webhook.guardrails.base.contract import Context
 from webhook.kube.objects import OwnerReference, UpdateStrategy, Workload, controller_of
 from webhook.ledger.store import ControllerKey, ProvenOwner
 
@@ -124,7 +124,7 @@ def _daemon_surge(view: View, namespace: str, known: Workload) -> int:
     if _max_surge(strategy, 100, default=0) == 0:
         return 0  # As nearly everywhere; the template need not be unpacked.
     name = (known.metadata.name if known.metadata is not None else None) or ""
-    return _max_surge(strategy, wants.nodes_of(view, ControllerKey(namespace, "DaemonSet", name)), default=0)
+    return _max_surge(strategy, wanted_pods.nodes_of(view, ControllerKey(namespace, "DaemonSet", name)), default=0)
 
 
 def _max_surge(strategy: UpdateStrategy | None, pods: int, default: int | str) -> int:

@@ -18,12 +18,12 @@ from webhook.admission import capacity
 from webhook.admission import decision as decisions
 from webhook.admission.charging import prices_as_spot
 from webhook.admission.decision import ALLOWED, Decision, GuardrailResult
-from webhook.admission.matching import PolicyBinding
 from webhook.admission.outcomes import error_text
+from webhook.admission.policy_binding import PolicyBinding
 from webhook.admission.review_run import Environment, ProposalFault, ReviewPhase, ReviewRun
 from webhook.admission.subject import Subject
 from webhook.guardrails import budget
-from webhook.guardrails._contract import Context
+from webhook.guardrails.base.contract import Context
 
 __all__ = ["Environment", "ProposalFault", "ReviewPhase", "charge", "judge", "resolve_policies", "review"]
 

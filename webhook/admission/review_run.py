@@ -13,12 +13,13 @@ from webhook.admission import budgets, replacement
 from webhook.admission.charging import charged_labels, is_refused_by_security
 from webhook.admission.costs import cost_of
 from webhook.admission.decision import Cost, Decision, GuardrailResult, Severity, decide, workload_line
-from webhook.admission.matching import PolicyBinding, trusts_runtime
 from webhook.admission.outcomes import error_text, fault, outcome_name
+from webhook.admission.policy_binding import PolicyBinding, trusts_runtime
 from webhook.admission.ruleset import Ruleset
 from webhook.cluster.view import View
-from webhook.guardrails import _money, budget
-from webhook.guardrails._contract import Context, Finding, WorkloadScale, is_creation
+from webhook.guardrails import budget
+from webhook.guardrails.base import pod_cost
+from webhook.guardrails.base.contract import Context, Finding, WorkloadScale, is_creation
 from webhook.kube.patch import Draft, Operation
 from webhook.kube.quantity import QuantityError
 from webhook.ledger.store import Charge, LedgerStore, ProvenOwner
@@ -178,11 +179,11 @@ class ReviewRun:
                 self.deny_on_fault.append(rule.name)
         return judged
 
-    def price(self) -> _money.PodPrice | None:
+    def price(self) -> pod_cost.PodPrice | None:
         """Return the price of the object as it is now; None where a quantity is malformed, which the API server
         refuses by itself."""
         try:
-            return _money.context_price(self.context)
+            return pod_cost.context_price(self.context)
         except QuantityError:
             return None
 
@@ -191,7 +192,7 @@ class ReviewRun:
         scale = self.context.scale
         return scale.believed(trusts_runtime((*self.enforcing, *self.holding))) if scale is not None else None
 
-    def decide(self, before: _money.PodPrice | None) -> Decision:
+    def decide(self, before: pod_cost.PodPrice | None) -> Decision:
         """Put everything together."""
         scale = self.scale()
         cost: Cost | None = None

@@ -10,16 +10,18 @@ import msgspec
 
 from webhook.admission.charging import OfReview, charged_labels, prices_as_spot
 from webhook.admission.decision import GuardrailResult, Severity
-from webhook.admission.matching import CompiledMatch, Matcher, PolicyBinding
+from webhook.admission.policy_binding import CompiledMatch, Matcher, PolicyBinding
 from webhook.admission.subject import Subject
-from webhook.guardrails import _money, _registry, budget
-from webhook.guardrails._contract import Context, ExceptionUse, Exemption, Guardrail, Requester
+from webhook.guardrails import budget
+from webhook.guardrails.base import pod_cost
+from webhook.guardrails.base import registry as guardrail_registry
+from webhook.guardrails.base.contract import Context, ExceptionUse, Exemption, Guardrail, Requester
 from webhook.kube import selectors
-from webhook.policy._base import MODE_RANK, Mode, Section, stricter_cap
-from webhook.policy._names import compile_globs
-from webhook.policy._policy_set import DEFAULT_PRICE_LIST, PolicySet
 from webhook.policy.budget import BudgetExceptions
 from webhook.policy.guardrail_policy import ExceptionsModel, GuardrailPolicySpec
+from webhook.policy.model.names import compile_globs
+from webhook.policy.model.policy_set import DEFAULT_PRICE_LIST, PolicySet
+from webhook.policy.model.sections import MODE_RANK, Mode, Section, stricter_cap
 from webhook.policy.policy_exception import BUDGET, PolicyExceptionSpec
 from webhook.pricing.book import PriceBook, rates
 
@@ -100,7 +102,7 @@ class Ruleset:
         excluded: further globs of namespaces that pass untouched.
         cap: no policy and no budget is stricter than this; ``audit`` for ``--mode audit``.
         """
-        registry = {guardrail.name: guardrail for guardrail in _registry.discover()}
+        registry = {guardrail.name: guardrail for guardrail in guardrail_registry.discover()}
         entries: list[PolicyBinding] = []
         self._exception_terms: dict[str, _Terms] = {}
         for policy in policies.policies:
@@ -305,7 +307,7 @@ def check_section(name: str, section: Section) -> None:
     Raises:
         ValueError: the guardrail cannot be built from it; one line with the cure.
     """
-    for guardrail in _registry.discover():
+    for guardrail in guardrail_registry.discover():
         if guardrail.name == name:
             guardrail.compile(section)
 
@@ -364,8 +366,8 @@ def end_of(day: date) -> datetime:
 def _prices(policies: PolicySet) -> PriceBook:
     lists = {item.name: item.spec for item in policies.price_lists}
     spec = lists.pop(DEFAULT_PRICE_LIST, None)
-    default = _money.compile_price_list(spec) if spec is not None else DEFAULT_PRICES
+    default = pod_cost.compile_price_list(spec) if spec is not None else DEFAULT_PRICES
     if not lists:
         return default
-    pools = tuple(_money.compile_pool(name, each, default) for name, each in sorted(lists.items()))
+    pools = tuple(pod_cost.compile_pool(name, each, default) for name, each in sorted(lists.items()))
     return msgspec.structs.replace(default, pools=pools)

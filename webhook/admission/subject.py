@@ -10,7 +10,7 @@ from typing import NamedTuple
 from webhook.admission import ownership, workloads
 from webhook.admission.request import OtherRequest, PodRequest, Request, ScaleRequest, WorkloadRequest
 from webhook.cluster.view import Controller, View
-from webhook.guardrails._contract import Requester, WorkloadScale
+from webhook.guardrails.base.contract import Requester, WorkloadScale
 from webhook.kube.objects import ClaimTemplate, ObjectMeta, Pod, Workload, controller_of, pod_template
 
 UNJUDGED_SUBRESOURCES = frozenset({"attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "status"})

@@ -14,15 +14,15 @@ from collections.abc import Iterator, Mapping
 from typing import Final, Literal, NamedTuple, get_args
 
 from webhook.admission.decision import ALLOWED, Decision, GuardrailResult, OutcomeName, Severity, decide, one_line
-from webhook.admission.matching import PolicyBinding
 from webhook.admission.outcomes import fault
+from webhook.admission.policy_binding import PolicyBinding
 from webhook.admission.request_fields import OtherRequest
 from webhook.admission.review import Environment, ReviewPhase
 from webhook.admission.subject import UNJUDGED_SUBRESOURCES, Subject, requester_of
 from webhook.guardrails import budget
-from webhook.guardrails._contract import Finding, WorkloadScale
+from webhook.guardrails.base.contract import Finding, WorkloadScale
 from webhook.kube.objects import WORKLOAD_KINDS, Pod
-from webhook.policy._base import MODE_RANK, Mode, OnFault
+from webhook.policy.model.sections import MODE_RANK, Mode, OnFault
 
 UnjudgedReason = Literal[
     "not_a_review", "no_policies", "undecodable", "too_large", "too_many_containers", "too_slow", "overloaded", "fault"

@@ -14,8 +14,8 @@ from webhook.admission import schedules
 from webhook.admission.schedules import parse_duration
 from webhook.cluster.matching import replica_range
 from webhook.cluster.view import Controller, HorizontalPodAutoscaler, Node, View
-from webhook.guardrails._contract import WorkloadScale
-from webhook.guardrails._interruption import never_retries
+from webhook.guardrails.base.contract import WorkloadScale
+from webhook.guardrails.spot.interruption import never_retries
 from webhook.kube.objects import (
     JobSpec,
     NodeSelectorTerm,

@@ -15,8 +15,9 @@ from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from webhook.admission import wants
+from webhook.admission import wanted_pods
 from webhook.admission.bookings import bookings, terms
+from webhook.admission.cache_wait import CacheWait
 from webhook.admission.engine import Answered, Engine
 from webhook.admission.loading import failure_teller, report_policy_load
 from webhook.admission.log import DecisionLog
@@ -27,11 +28,9 @@ from webhook.admission.metrics import (
     review_cache_collector,
     wait_collector,
 )
-from webhook.admission.patience import CacheWait
 from webhook.admission.recorder import Listener, Recorder
 from webhook.admission.ruleset import Ruleset, check_section
 from webhook.assembly.live_cluster import PolicySync
-from webhook.audit.journal import Journal
 from webhook.cluster.live import LiveView
 from webhook.cluster.metrics import WatchCollector
 from webhook.cluster.snapshot import Snapshot
@@ -41,15 +40,16 @@ from webhook.kube.objects import OwnerReference
 from webhook.kube.pod_devices import PodResourceClaim
 from webhook.kube.rest import Rest
 from webhook.ledger import balance
+from webhook.ledger.connect import connect
 from webhook.ledger.memory import MemoryLedger
 from webhook.ledger.news import PodNews
-from webhook.ledger.opening import connect
 from webhook.ledger.shared import SharedLedger
 from webhook.ledger.store import LedgerStore
-from webhook.policy import _loader
-from webhook.policy._policy_set import PolicySet
-from webhook.policy._reload import DirectoryWatcher, PolicyState
-from webhook.policy._resources import ResourcePolicies
+from webhook.policy.loading import loader
+from webhook.policy.loading.reload import DirectoryWatcher, PolicyState
+from webhook.policy.loading.resources import ResourcePolicies
+from webhook.policy.model.policy_set import PolicySet
+from webhook.reporting.journal import Journal
 from webhook.settings import Settings
 
 __all__ = [
@@ -102,7 +102,7 @@ def load_policies(path: Path) -> PolicySet:
     Raises:
         PolicyErrors: with all errors of all files.
     """
-    return _loader.load_directory(path, check=check_section)
+    return loader.load_directory(path, check=check_section)
 
 
 def load_part(path: Path) -> PolicySet:
@@ -111,7 +111,7 @@ def load_part(path: Path) -> PolicySet:
     Raises:
         PolicyErrors: with all errors of all files.
     """
-    return _loader.load_directory(path, check=check_section, is_whole=False)
+    return loader.load_directory(path, check=check_section, is_whole=False)
 
 
 def embedded(settings: Settings, log: DecisionLog, *, now: Callable[[], datetime] = utc_now) -> Services:
@@ -197,7 +197,7 @@ def live(
     view.pods_by_uid.on_end = ledger.release
     view.pods_by_uid.on_leave = ledger.leave
     for store in view.workloads.values():
-        store.on_change = partial(wants.report_wanted_pods, ledger)
+        store.on_change = partial(wanted_pods.report_wanted_pods, ledger)
 
     def lacks(namespace: str, owner: OwnerReference | None, claims: Sequence[PodResourceClaim]) -> bool:
         missing = view.lacks(namespace, owner, claims)
@@ -238,7 +238,7 @@ def budget_terms(parts: Services) -> Mapping[str, balance.BudgetTerms]:
 
 
 def answer(parts: Services, path: str, body: bytes, timeout: float | None) -> Answered | Awaitable[Answered]:
-    """Judge one call; where the cluster is live, perhaps a moment later (see `webhook.admission.patience`).
+    """Judge one call; where the cluster is live, perhaps a moment later (see `webhook.admission.cache_wait`).
 
     Raises:
         BadReview: the body is no AdmissionReview v1, or no policies are in force yet.

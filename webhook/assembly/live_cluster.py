@@ -8,20 +8,20 @@ from datetime import datetime
 from typing import Final
 
 from webhook.admission.bookings import bookings, terms
+from webhook.admission.cache_wait import CacheWait
 from webhook.admission.engine import Engine
 from webhook.admission.loading import report_policy_load
 from webhook.admission.metrics import Metrics
-from webhook.admission.patience import CacheWait
 from webhook.admission.ruleset import Ruleset
 from webhook.cluster.live import LiveView
 from webhook.cluster.schedulers import Schedulers
 from webhook.cluster.watches import Watches
 from webhook.ledger.memory import MemoryLedger
 from webhook.ledger.shared import SharedLedger
-from webhook.policy._policy_set import PolicySet, schedulers_of
-from webhook.policy._problems import PolicyProblem
-from webhook.policy._reload import PolicyState
-from webhook.policy._resources import Combined, ResourcePolicies, Standing
+from webhook.policy.loading.reload import PolicyState
+from webhook.policy.loading.resources import Combined, ResourcePolicies, Standing
+from webhook.policy.model.policy_set import PolicySet, schedulers_of
+from webhook.policy.model.problems import PolicyProblem
 from webhook.settings import Settings
 
 _log = logging.getLogger("podgate")

@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from webhook.audit.fold import WorkloadSummary
-from webhook.audit.render.words import format_money, times
-from webhook.audit.report import AuditReport, GroupLine
 from webhook.cli import _terminal
+from webhook.reporting.fold import WorkloadSummary
+from webhook.reporting.render.text import format_money, times
+from webhook.reporting.report import AuditReport, GroupLine
 
 MOST: Final = 25
 """Workloads shown of what would be refused, and of what would change."""

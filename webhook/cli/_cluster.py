@@ -10,17 +10,17 @@ from typing import Any, Final, Protocol, TypeVar
 import click
 
 from webhook import assembly
-from webhook.audit import world as worlds
-from webhook.audit.judge import identity
 from webhook.cli._fault import InputError
 from webhook.cluster import overlay
 from webhook.cluster.live import LiveView
 from webhook.cluster.view import View
 from webhook.kube import client, manifests
 from webhook.kube.manifests import Manifest, ManifestError
-from webhook.offline import surroundings
-from webhook.policy._policy_set import PolicySet
-from webhook.policy._problems import PolicyErrors
+from webhook.policy.model.policy_set import PolicySet
+from webhook.policy.model.problems import PolicyErrors
+from webhook.reporting import scan_input as worlds
+from webhook.reporting.judge import identity
+from webhook.simulate import cluster_from_manifests
 
 LIVE: Final = "live"
 _DEFAULT_POLICIES: Final = "policies"
@@ -82,11 +82,11 @@ class Files:
     @contextlib.contextmanager
     def known(self, found: Sequence[FoundObject], namespace: str) -> Iterator[View]:
         """Return the view, and in it what the input brings as if it were applied."""
-        yield surroundings.view_of(found, self._read, namespace)[0]
+        yield cluster_from_manifests.view_of(found, self._read, namespace)[0]
 
     def problems(self, found: Sequence[FoundObject], namespace: str) -> list[ManifestError]:
         """Return what could not be read of the files, and of what the input brings."""
-        return surroundings.view_of(found, self._read, namespace)[1]
+        return cluster_from_manifests.view_of(found, self._read, namespace)[1]
 
     def objects(self) -> Iterator[FoundObject]:
         """Yield what was read."""
@@ -113,7 +113,7 @@ class Live:
     @contextlib.contextmanager
     def known(self, found: Sequence[FoundObject], namespace: str) -> Iterator[View]:
         """Return the view, and in it what the input brings as if it were applied; good until the block ends."""
-        brought, _ = surroundings.brought_by(found, namespace)
+        brought, _ = cluster_from_manifests.brought_by(found, namespace)
         with overlay.applied(self._view, [item.document for item in brought.values()]):
             yield self._view
 
@@ -124,7 +124,7 @@ class Live:
             for each in self._world.unjudged
             if each.is_failure
         ]
-        return [*missing, *surroundings.brought_by(found, namespace)[1]]
+        return [*missing, *cluster_from_manifests.brought_by(found, namespace)[1]]
 
     def objects(self) -> Iterator[FoundObject]:
         """Yield pods and workloads, page by page."""

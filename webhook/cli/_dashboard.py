@@ -5,7 +5,7 @@ from functools import partial
 
 from webhook import assembly
 from webhook.dashboard.sources import CurrentPolicies, Sources
-from webhook.server import listener, ops
+from webhook.serve import listener, ops
 from webhook.settings import Settings
 
 
@@ -19,7 +19,7 @@ def sites(
     if not chosen.dashboard_port:
         return []
     # Where the pages are off, as in every shipped manifest, their templates cost neither start-up nor memory.
-    from webhook.server import dashboard
+    from webhook.serve import dashboard
 
     cluster = parts.cluster
     source = Sources(

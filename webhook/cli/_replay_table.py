@@ -11,8 +11,8 @@ from rich.table import Table
 
 from webhook.admission.decision import summary
 from webhook.cli import _terminal
-from webhook.offline.replay import Replayed
 from webhook.pricing import money
+from webhook.simulate.replay import Replayed
 
 _ORDER: Final = ("refused", "warned", "changed", "would refuse", "would change")
 _REASON_LENGTH: Final = 230

@@ -13,8 +13,8 @@ from webhook.admission import recorder
 from webhook.admission.decision import OutcomeName, finding_text, format_finding, one_line, summary, workload_line
 from webhook.cli import _terminal
 from webhook.kube import yaml_text
-from webhook.offline.formats import WRITERS
-from webhook.offline.formats.result import (
+from webhook.simulate.formats import WRITERS
+from webhook.simulate.formats.result import (
     Comparison,
     RunReport,
     comparison_verdict,
@@ -22,8 +22,8 @@ from webhook.offline.formats.result import (
     difference,
     range_words,
 )
-from webhook.offline.formats.sarif import comparison_data
-from webhook.offline.judged import ReviewedObject
+from webhook.simulate.formats.sarif import comparison_data
+from webhook.simulate.reviewed_objects import ReviewedObject
 
 _ORDER: tuple[OutcomeName, ...] = ("refused", "fault_denied", "would_refuse", "warned", "changed", "would_change")
 _MARKS = {"refused": "✗", "fault_denied": "✗", "would_refuse": "✗", "warned": "!", "changed": "✎", "would_change": "✎"}

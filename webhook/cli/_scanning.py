@@ -8,15 +8,15 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from webhook import assembly
-from webhook.audit import scan as scanning
-from webhook.audit import world as worlds
-from webhook.audit.judge import Grouping
-from webhook.audit.render import document
-from webhook.audit.render.html import as_html
-from webhook.audit.report import AuditReport
 from webhook.cli import _cluster, _terminal
 from webhook.cli._cluster import LIVE
 from webhook.cli._fault import InputError
+from webhook.reporting import scan as scanning
+from webhook.reporting import scan_input as worlds
+from webhook.reporting.judge import Grouping
+from webhook.reporting.render import document
+from webhook.reporting.render.html import as_html
+from webhook.reporting.report import AuditReport
 
 _MOST_FAILURES: Final = 20
 

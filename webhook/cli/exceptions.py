@@ -19,8 +19,8 @@ from webhook.cluster.view import View
 from webhook.kube import yaml_text
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.kube.type_errors import explain
-from webhook.offline import compare, drafts, judged
-from webhook.policy._problems import PolicyErrors
+from webhook.policy.model.problems import PolicyErrors
+from webhook.simulate import compare, exception_drafts, reviewed_objects
 
 _LEFT = 1
 _WRONG_INPUT = 2
@@ -71,9 +71,9 @@ def _draft(
 ) -> None:
     if file is None and cluster is None:
         raise InputError("nothing to judge; give FILE, a directory, - for standard input, or --cluster DIR|live")
-    terms = drafts.ExceptionTerms(owner, _end(expires, days), reason)
+    terms = exception_drafts.ExceptionTerms(owner, _end(expires, days), reason)
     try:
-        drafts.check_terms(terms)
+        exception_drafts.check_terms(terms)
     except PolicyErrors as error:
         raise InputError("\n".join(f"{each.path}: {each.message}. {each.cure}" for each in error.problems)) from None
     with _cluster.opened(cluster, kubeconfig, policies) as world:
@@ -82,7 +82,7 @@ def _draft(
         # What the cluster itself holds is known already, and is not brought to it.
         brought = found if file is not None else []
         errors = world.problems(brought, namespace)
-        candidates: list[drafts.ExceptionCandidate] = []
+        candidates: list[exception_drafts.ExceptionCandidate] = []
         with world.known(brought, namespace) as view:
             for item in _terminal.progress(found, "Judging"):
                 if isinstance(item, ManifestError):
@@ -97,9 +97,9 @@ def _draft(
                     errors.append(
                         ManifestError(item.origin, f"cannot be judged: {str(error).splitlines()[0]}; mend it")
                     )
-            drafted = drafts.draft(candidates, world.policies, review.surround(rules, view), exclude, terms)
+            drafted = exception_drafts.draft(candidates, world.policies, review.surround(rules, view), exclude, terms)
     text = yaml_text.dump(drafted.documents) if drafted.documents else ""
-    drafts.load(text)
+    exception_drafts.load(text)
     click.echo(text, nl=False)
     for line in (*drafted.left, *errors):
         click.echo(f"podgate: {line}", err=True)
@@ -123,9 +123,9 @@ def _end(expires: str | None, days: int | None) -> date:
     return last
 
 
-def _candidates(item: Manifest, view: View, namespace: str) -> Iterator[drafts.ExceptionCandidate]:
+def _candidates(item: Manifest, view: View, namespace: str) -> Iterator[exception_drafts.ExceptionCandidate]:
     """Yield the object where it is judged; a pod whose workload is known is spoken for by that."""
-    what = judged.asked(item, namespace)
+    what = reviewed_objects.asked(item, namespace)
     make = _maker(what, view)
     if make is None:
         return
@@ -135,12 +135,12 @@ def _candidates(item: Manifest, view: View, namespace: str) -> Iterator[drafts.E
         return
     makes = [make]
     if subject.scale is not None:
-        pod = _maker(judged.asked(_pod_of(item, subject), namespace), view)
+        pod = _maker(reviewed_objects.asked(_pod_of(item, subject), namespace), view)
         makes += [pod] if pod is not None else []
-    yield drafts.ExceptionCandidate(item.origin, subject.kind, subject.namespace, subject.name, tuple(makes))
+    yield exception_drafts.ExceptionCandidate(item.origin, subject.kind, subject.namespace, subject.name, tuple(makes))
 
 
-def _maker(what: judged.ReviewRequest, view: View) -> Callable[[], Subject] | None:
+def _maker(what: reviewed_objects.ReviewRequest, view: View) -> Callable[[], Subject] | None:
     make = what.make
     if make is None or isinstance(subjects.of(make(), view), str):
         return None

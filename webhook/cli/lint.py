@@ -13,11 +13,11 @@ from webhook.admission.ruleset import Ruleset
 from webhook.cli import _cluster, _terminal, review
 from webhook.cluster.view import View
 from webhook.kube.manifests import Manifest
-from webhook.offline import judged, lint
-from webhook.offline.formats import ResultFinding, ResultItem, RunReport, sarif
-from webhook.policy._envelope import PolicyDocument
+from webhook.policy.model.envelope import PolicyDocument
 from webhook.policy.policy_exception import PolicyExceptionSpec
 from webhook.pricing.unpriced import kind_of
+from webhook.simulate import lint, reviewed_objects
+from webhook.simulate.formats import ResultFinding, ResultItem, RunReport, sarif
 
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 _FOUND = 1
@@ -81,17 +81,17 @@ def _unpriced(kept: Iterable[Sequence[Manifest]], view: View, rules: Ruleset) ->
     """Return the resources without a price, each with an object that asks for it."""
     found: dict[str, str] = {}
     for objects in kept:
-        for item in judged.judge_all(objects, review.surround(rules, view), "default"):
-            decision = item.decision if isinstance(item, judged.ReviewedObject) else None
-            if isinstance(item, judged.ReviewedObject) and decision is not None and decision.cost is not None:
+        for item in reviewed_objects.judge_all(objects, review.surround(rules, view), "default"):
+            decision = item.decision if isinstance(item, reviewed_objects.ReviewedObject) else None
+            if isinstance(item, reviewed_objects.ReviewedObject) and decision is not None and decision.cost is not None:
                 for kind in filter(None, map(kind_of, decision.cost.unpriced)):
                     found.setdefault(kind, f"{item.kind} {item.namespace}/{item.name}")
     return found
 
 
 def _outcomes(objects: Sequence[Manifest], view: View, rules: Ruleset) -> list[object]:
-    results = judged.judge_all(objects, review.surround(rules, view), "default")
-    return [_told(item.decision) for item in results if isinstance(item, judged.ReviewedObject)]
+    results = reviewed_objects.judge_all(objects, review.surround(rules, view), "default")
+    return [_told(item.decision) for item in results if isinstance(item, reviewed_objects.ReviewedObject)]
 
 
 def _told(decision: Decision | None) -> object:

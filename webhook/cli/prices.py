@@ -14,8 +14,8 @@ from webhook.cluster.snapshot import Snapshot, SnapshotError
 from webhook.cluster.view import Node
 from webhook.kube import client, yaml_text
 from webhook.kube.quantity import QuantityError, cpu_milli, memory_bytes
-from webhook.policy import _loader
-from webhook.policy._problems import PolicyErrors
+from webhook.policy.loading import loader
+from webhook.policy.model.problems import PolicyErrors
 from webhook.pricing import importing
 
 _PAGE = "500"
@@ -102,7 +102,7 @@ def _write(
     text = yaml_text.dump(documents)
     try:
         # What is written here must load; what does not, such as an unknown currency, is told with its field.
-        _loader.load_text(text, "the price lists of this table")
+        loader.load_text(text, "the price lists of this table")
     except PolicyErrors as errors:
         raise InputError("\n".join(str(problem) for problem in errors.problems)) from None
     click.echo(text, nl=False)

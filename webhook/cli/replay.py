@@ -8,7 +8,7 @@ import httpx
 
 from webhook.cli import _replay_table, _terminal
 from webhook.cli._fault import InputError
-from webhook.offline import replay as replaying
+from webhook.simulate import replay as replaying
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from webhook import assembly
-from webhook.audit import from_log
-from webhook.audit.report import AuditReport
 from webhook.cli import _audit_table, _scanning
 from webhook.cli._fault import InputError
 from webhook.cli._scanning import with_options
+from webhook.reporting import from_log
+from webhook.reporting.report import AuditReport
 
 
 @click.command(

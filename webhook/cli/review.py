@@ -18,8 +18,8 @@ from webhook.cluster.view import View
 from webhook.kube import manifests
 from webhook.kube.manifests import Manifest, ManifestError
 from webhook.ledger.memory import MemoryLedger
-from webhook.offline import compare, judged, report
-from webhook.offline.formats import Comparison
+from webhook.simulate import compare, report, reviewed_objects
+from webhook.simulate.formats import Comparison
 
 _REFUSED = 1
 _WRONG_INPUT = 2
@@ -169,10 +169,10 @@ def surround(rules: Ruleset, view: View) -> Environment:
 
 def _judge(
     found: _Manifests, around: Environment, namespace: str
-) -> tuple[list[judged.ReviewedObject], list[ManifestError]]:
-    results: list[judged.ReviewedObject] = []
+) -> tuple[list[reviewed_objects.ReviewedObject], list[ManifestError]]:
+    results: list[reviewed_objects.ReviewedObject] = []
     errors: list[ManifestError] = []
-    for item in judged.judge_all(_terminal.progress(found, "Judging"), around, namespace):
+    for item in reviewed_objects.judge_all(_terminal.progress(found, "Judging"), around, namespace):
         if isinstance(item, ManifestError):
             errors.append(item)
         else:
@@ -180,7 +180,7 @@ def _judge(
     return results, errors
 
 
-def _tell_missing(cluster: str, results: Sequence[judged.ReviewedObject], view: View) -> None:
+def _tell_missing(cluster: str, results: Sequence[reviewed_objects.ReviewedObject], view: View) -> None:
     """Name the parts of the cluster that verdicts rest on and that nobody gave."""
     names = {item.namespace for item in results if item.decision is not None and item.namespace}
     for name in sorted(names):
@@ -219,7 +219,7 @@ def _price_baseline(file: str, rules: Ruleset, world: _cluster.ClusterSource, na
     return _Before(prices, [*world.problems(found, namespace), *unpriced])
 
 
-def _status(results: Sequence[judged.ReviewedObject], comparison: Comparison | None) -> int:
+def _status(results: Sequence[reviewed_objects.ReviewedObject], comparison: Comparison | None) -> int:
     if any(item.decision is not None and not item.decision.allowed for item in results):
         return _REFUSED
     return _TOO_DEAR if comparison is not None and comparison.exceeded else 0

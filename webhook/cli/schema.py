@@ -5,8 +5,9 @@ import json
 import click
 
 from webhook.cli._fault import InputError
-from webhook.offline.cases import model
-from webhook.policy import _discovery, _schema
+from webhook.policy.model import discovery
+from webhook.policy.schema import json_schema
+from webhook.simulate.cases import model
 
 
 def schema_text(kind: str | None) -> str:
@@ -15,12 +16,12 @@ def schema_text(kind: str | None) -> str:
     Raises:
         ValueError: there is no such kind; one line with the cure.
     """
-    kinds = (*_discovery.kinds(), model.KIND)
+    kinds = (*discovery.kinds(), model.KIND)
     if kind is not None and kind not in kinds:
-        near = _discovery.nearest(kind, kinds)
+        near = discovery.nearest(kind, kinds)
         cure = f"Did you mean {near}?" if near else f"Known are {', '.join(kinds)}."
         raise ValueError(f"{kind!r} is no kind of policy. {cure}")
-    made = model.schema() if kind == model.KIND else _schema.schema(kind)
+    made = model.schema() if kind == model.KIND else json_schema.schema(kind)
     return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
 
 

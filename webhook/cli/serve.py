@@ -19,14 +19,14 @@ from webhook.admission.request import BadReview
 from webhook.admission.request_fields import OtherRequest
 from webhook.admission.unjudged import UnjudgedCollector
 from webhook.admission.unread import UnreadReview
-from webhook.audit.refusals import RefusalCollector, Refusals
 from webhook.cli import _dashboard
 from webhook.cli._fault import InputError
 from webhook.cluster.live import LiveView
 from webhook.cluster.snapshot import SnapshotError
 from webhook.kube.client import Client, ConfigError, connect
 from webhook.kube.leader import Election
-from webhook.server import callers, journal, lane, leading, listener, ops, secret_tls, tls
+from webhook.reporting.refusals import RefusalCollector, Refusals
+from webhook.serve import admission_app, callers, journal, leading, listener, ops, secret_tls, tls
 
 
 class LogFormatter(logging.Formatter):
@@ -93,7 +93,7 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
         health.add_notice("events", refusals.notices)
         registry.register(RefusalCollector(refusals))
         telling.append(refusals.telling())
-    admission_lane = lane.AdmissionApp(
+    admission_lane = admission_app.AdmissionApp(
         partial(_answer, parts),
         ops.bare_application("reviews are posted to /mutate or /validate"),
         shed=partial(_answer_overloaded, parts),
@@ -101,7 +101,7 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
         unjudged=parts.engine.unjudged,
     )
     registry.register(ops.LaneCollector(admission_lane))
-    registry.register(UnjudgedCollector(parts.engine.unjudged, lane.PATHS))
+    registry.register(UnjudgedCollector(parts.engine.unjudged, admission_app.PATHS))
     health.add_notice("unjudged", parts.engine.unjudged.notices)
     operations = ops.application(health, registry)
     journal.add(operations, parts.journal)
@@ -200,13 +200,15 @@ def _refusals(rest: Client, told: list[Refusals], view: LiveView) -> Refusals:
 
 def _answer_overloaded(
     parts: assembly.Services, path: str, body: bytes, timeout: float | None
-) -> lane.Answer | Awaitable[lane.Answer]:
+) -> admission_app.Answer | Awaitable[admission_app.Answer]:
     return _answered(parts, path, lambda: parts.engine.answer_soon(path, body, timeout, overloaded=True))
 
 
-def _answer_by_head(parts: assembly.Services, path: str, request: OtherRequest, why: UnreadReview) -> lane.Answer:
+def _answer_by_head(
+    parts: assembly.Services, path: str, request: OtherRequest, why: UnreadReview
+) -> admission_app.Answer:
     try:
-        return lane.Answer(200, *parts.engine.answer_unread(path, request, why))
+        return admission_app.Answer(200, *parts.engine.answer_unread(path, request, why))
     except BadReview as error:
         parts.metrics.error(path, error.status)
         raise
@@ -214,24 +216,24 @@ def _answer_by_head(parts: assembly.Services, path: str, request: OtherRequest, 
 
 def _answer(
     parts: assembly.Services, path: str, body: bytes, timeout: float | None
-) -> lane.Answer | Awaitable[lane.Answer]:
+) -> admission_app.Answer | Awaitable[admission_app.Answer]:
     return _answered(parts, path, lambda: assembly.answer(parts, path, body, timeout))
 
 
 def _answered(
     parts: assembly.Services, path: str, ask: Callable[[], Answered | Awaitable[Answered]]
-) -> lane.Answer | Awaitable[lane.Answer]:
+) -> admission_app.Answer | Awaitable[admission_app.Answer]:
     try:
         answered = ask()
     except BadReview as error:
         parts.metrics.error(path, error.status)
         raise
-    return lane.Answer(200, *answered) if isinstance(answered, tuple) else _answer_later(parts, path, answered)
+    return admission_app.Answer(200, *answered) if isinstance(answered, tuple) else _answer_later(parts, path, answered)
 
 
-async def _answer_later(parts: assembly.Services, path: str, answered: Awaitable[Answered]) -> lane.Answer:
+async def _answer_later(parts: assembly.Services, path: str, answered: Awaitable[Answered]) -> admission_app.Answer:
     try:
-        return lane.Answer(200, *await answered)
+        return admission_app.Answer(200, *await answered)
     except BadReview as error:
         parts.metrics.error(path, error.status)
         raise

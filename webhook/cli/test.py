@@ -13,11 +13,11 @@ from rich.table import Table
 from webhook import assembly
 from webhook.cli import _terminal
 from webhook.cli._fault import InputError
-from webhook.offline.cases import coverage, reading
-from webhook.offline.cases.running import CaseError, Result, Runner
-from webhook.offline.formats.junit import case_element, clean, suite_element
-from webhook.policy._policy_set import PolicySet
-from webhook.policy._problems import PolicyErrors
+from webhook.policy.model.policy_set import PolicySet
+from webhook.policy.model.problems import PolicyErrors
+from webhook.simulate.cases import coverage, reading
+from webhook.simulate.cases.running import CaseError, Result, Runner
+from webhook.simulate.formats.junit import case_element, clean, suite_element
 
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 _FAILED = 1

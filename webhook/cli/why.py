@@ -11,11 +11,11 @@ import click
 import httpx
 import msgspec
 
-from webhook.audit import entries, why
-from webhook.audit.why import Explained
 from webhook.cli import _terminal
 from webhook.cli._fault import InputError
 from webhook.pricing import money
+from webhook.reporting import entries, why
+from webhook.reporting.why import Explained
 
 _TIMEOUT_SECONDS: Final = 5.0
 _STYLES: Final = {"refused": "bold red", "would be refused": "red", "allowed": "green"}

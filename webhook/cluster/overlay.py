@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from webhook.cluster import _read, disruption, projections
+from webhook.cluster import disruption, projections, typed_objects
 from webhook.cluster.live import LiveView
 from webhook.kube.objects import WORKLOAD_KINDS
 from webhook.kube.stores import Store
@@ -22,12 +22,12 @@ def applied(view: LiveView, documents: Iterable[Mapping[str, Any]]) -> Iterator[
 
     Args:
         view: a live view whose watches have ended.
-        documents: objects that `webhook.cluster._read` takes; kinds of which the view answers nothing are left out.
+        documents: objects that `webhook.cluster.typed_objects` takes; kinds of which the view answers nothing are left out.
     """
     undo: list[Callable[[], None]] = []
     try:
         for document in documents:
-            item = _read.read(dict(document))
+            item = typed_objects.read(dict(document))
             found = _stored(view, item, document) if item is not None else None
             if item is not None and found is not None:
                 undo.append(_put(found[0], f"{item.namespace}/{item.name}", found[1]))
@@ -44,7 +44,9 @@ def _put(store: Store[Any], key: str, value: object) -> Callable[[], None]:
     return (lambda: store.drop(key)) if before is None else (lambda: store.put(key, before))
 
 
-def _stored(view: LiveView, item: _read.TypedObject, document: Mapping[str, Any]) -> tuple[Store[Any], object] | None:
+def _stored(
+    view: LiveView, item: typed_objects.TypedObject, document: Mapping[str, Any]
+) -> tuple[Store[Any], object] | None:
     """Return the store of an object, and what it keeps of it."""
     value = item.value
     if item.kind in WORKLOAD_KINDS:

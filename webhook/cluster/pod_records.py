@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from webhook.cluster import pod_claims, view
-from webhook.cluster.shared import Interner
+from webhook.cluster.interner import Interner
 from webhook.kube import objects
 from webhook.kube.objects import Object, ObjectMeta, OwnerReference, PodSpec
 from webhook.kube.pod_devices import ExtendedClaimStatus, PodClaimStatus, PodResourceClaim

@@ -2,7 +2,7 @@
 
 Workloads come by the ten thousand, so they are projected here with care: the template lies compressed until somebody
 asks for it. Pods have a module of their own (`webhook.cluster.pod_records`), and kinds that come by the hundred are
-read like any manifest (`webhook.cluster._read`).
+read like any manifest (`webhook.cluster.typed_objects`).
 """
 
 import sys
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from webhook.cluster import _read, disruption, leases, matching, view
+from webhook.cluster import disruption, leases, matching, typed_objects, view
 from webhook.kube import objects
 from webhook.kube.objects import LabelSelector, ObjectMeta, OwnerReference, Workload
 from webhook.kube.selectors import LabelPredicate
@@ -50,8 +50,8 @@ def reader(api_version: str, kind: str) -> Callable[[msgspec.Raw, Meta], Any]:
             if isinstance(annotations, dict):
                 annotations.pop(_LAST_APPLIED, None)
         try:
-            item = _read.read(document)
-        except _read.ReadError as error:
+            item = typed_objects.read(document)
+        except typed_objects.ReadError as error:
             raise Malformed(str(error)) from None
         assert item is not None  # noqa: S101  the kind is one of those that are read
         return item.value

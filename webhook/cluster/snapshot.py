@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from webhook.cluster import _read, disruption, matching, owners, pod_claims, view
+from webhook.cluster import disruption, matching, owners, pod_claims, typed_objects, view
 from webhook.cluster.snapshot_devices import DEVICE_KINDS, SnapshotDevices
 from webhook.kube import manifests
 from webhook.kube.objects import WORKLOAD_KINDS, LabelSelector, OwnerReference, Pod, Workload, controller_of
@@ -35,7 +35,7 @@ class SnapshotError(ValueError):
 class Snapshot(SnapshotDevices):
     """A `webhook.cluster.view.View` that does not change."""
 
-    def __init__(self, items: Iterable[_read.TypedObject], ignored: int = 0) -> None:
+    def __init__(self, items: Iterable[typed_objects.TypedObject], ignored: int = 0) -> None:
         """Index what was read; `from_directory` and `from_documents` read it first."""
         self._namespaces: dict[str, view.Namespace] = {}
         self._workloads: dict[_ObjectKey, Workload] = {}
@@ -49,7 +49,7 @@ class Snapshot(SnapshotDevices):
         self._claims: dict[tuple[str, str], view.StorageClaim] = {}
         self._runtime_classes: dict[str, view.RuntimeClass] = {}
         by_name: dict[str, dict[str, Any]] = {"Namespace": self._namespaces, "RuntimeClass": self._runtime_classes}
-        of_devices: list[_read.TypedObject] = []
+        of_devices: list[typed_objects.TypedObject] = []
         nodes: list[view.Node] = []
         pods: list[view.ClusterPod] = []
         vertical: list[view.VerticalPodAutoscaler] = []
@@ -131,8 +131,8 @@ class Snapshot(SnapshotDevices):
     ) -> tuple["Snapshot", list[manifests.ManifestError]]:
         """Take what can be read, the first of objects that contradict each other, and return what is wrong with the
         rest."""
-        items: list[_read.TypedObject] = []
-        origins: dict[tuple[str, str, str], tuple[str, _read.TypedObject]] = {}
+        items: list[typed_objects.TypedObject] = []
+        origins: dict[tuple[str, str, str], tuple[str, typed_objects.TypedObject]] = {}
         errors: list[manifests.ManifestError] = []
         ignored = 0
         for manifest in found:
@@ -140,8 +140,8 @@ class Snapshot(SnapshotDevices):
                 errors.append(manifest)
                 continue
             try:
-                item = _read.read(manifest.document, manifest.origin)
-            except _read.ReadError as error:
+                item = typed_objects.read(manifest.document, manifest.origin)
+            except typed_objects.ReadError as error:
                 errors.append(manifests.ManifestError(manifest.origin, str(error)))
                 continue
             if item is None:
@@ -164,7 +164,7 @@ class Snapshot(SnapshotDevices):
             raise SnapshotError([str(error) for error in errors])
         return view
 
-    def _add_workload(self, item: _read.TypedObject) -> None:
+    def _add_workload(self, item: typed_objects.TypedObject) -> None:
         key = (item.namespace, item.kind, item.name)
         workload: Workload = item.value
         self._workloads[key] = workload
@@ -305,7 +305,7 @@ class Snapshot(SnapshotDevices):
         return self._sizes
 
 
-def _add_pod(pods: list[view.ClusterPod], item: _read.TypedObject) -> None:
+def _add_pod(pods: list[view.ClusterPod], item: typed_objects.TypedObject) -> None:
     pod: Pod = item.value
     if pod.status is not None and pod.status.phase in _TERMINAL:
         return

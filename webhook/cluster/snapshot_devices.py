@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from webhook.cluster import _read, pod_claims, view
+from webhook.cluster import pod_claims, typed_objects, view
 from webhook.kube import device_classes
 from webhook.kube.device_claims import Requests
 from webhook.kube.objects import Pod
@@ -14,12 +14,12 @@ DEVICE_KINDS: Final = frozenset({"ResourceClaim", "ResourceClaimTemplate", "Devi
 class SnapshotDevices:
     """The part of `webhook.cluster.snapshot.Snapshot` that answers about devices."""
 
-    def __init__(self, items: Iterable[_read.TypedObject], pods: Iterable[view.ClusterPod]) -> None:
+    def __init__(self, items: Iterable[typed_objects.TypedObject], pods: Iterable[view.ClusterPod]) -> None:
         """Args:
         items: of `DEVICE_KINDS`.
         pods: that exist.
         """
-        found: dict[str, dict[tuple[str, str], _read.TypedObject]] = {kind: {} for kind in DEVICE_KINDS}
+        found: dict[str, dict[tuple[str, str], typed_objects.TypedObject]] = {kind: {} for kind in DEVICE_KINDS}
         for item in items:
             found[item.kind][item.namespace, item.name] = item
         self._device_claims: dict[tuple[str, str], view.DeviceClaim] = _values(found["ResourceClaim"])
@@ -58,7 +58,7 @@ class SnapshotDevices:
         }
 
 
-def _values(items: Mapping[tuple[str, str], _read.TypedObject]) -> dict[tuple[str, str], Any]:
+def _values(items: Mapping[tuple[str, str], typed_objects.TypedObject]) -> dict[tuple[str, str], Any]:
     return {key: item.value for key, item in items.items()}
 
 

@@ -7,8 +7,8 @@ from typing import Final, Literal, NamedTuple
 from webhook.guardrails.budget import BudgetRule
 from webhook.ledger.standing import standing, standing_of
 from webhook.ledger.store import LedgerError, LedgerStore
-from webhook.policy._envelope import PolicyDocument
 from webhook.policy.budget import BudgetSpec, ScopeModel
+from webhook.policy.model.envelope import PolicyDocument
 
 MARKS: Final = (75, 90)
 """Per cent of the amount at which a bar has a mark, whatever a budget warns at."""

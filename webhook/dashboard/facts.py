@@ -11,16 +11,16 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from webhook.admission.ruleset import Ruleset
-from webhook.audit import exceptions as dated
-from webhook.audit.journal import Count, MonthlyMoney
-from webhook.audit.report import modes
 from webhook.cluster.watches import WatchReport
 from webhook.dashboard import budgets
 from webhook.dashboard.sources import CurrentPolicies, Sources, Taken
-from webhook.policy._base import Mode, stricter_cap
-from webhook.policy._policy_set import PolicySet
-from webhook.policy._problems import PolicyProblem
 from webhook.policy.guardrail_policy import GuardrailPolicySpec
+from webhook.policy.model.policy_set import PolicySet
+from webhook.policy.model.problems import PolicyProblem
+from webhook.policy.model.sections import Mode, stricter_cap
+from webhook.reporting import exceptions as dated
+from webhook.reporting.journal import Count, MonthlyMoney
+from webhook.reporting.report import modes
 
 MOST: Final = 200
 """Entries of each list."""

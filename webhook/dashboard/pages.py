@@ -15,15 +15,15 @@ from urllib.parse import urlencode
 import jinja2
 from markupsafe import Markup
 
-from webhook.audit.journal import VERDICTS, DecisionOwner
-from webhook.audit.render import charts, words
-from webhook.audit.render.style import CSS
-from webhook.dashboard import drawing, history
+from webhook.dashboard import chart_layout, history
 from webhook.dashboard import facts as facts_module
 from webhook.dashboard.budgets import MARKS
 from webhook.dashboard.facts import Overview
 from webhook.dashboard.workloads import Decided, WorkloadPage
 from webhook.pricing import money
+from webhook.reporting.journal import VERDICTS, DecisionOwner
+from webhook.reporting.render import charts, text
+from webhook.reporting.render.style import CSS
 
 _HERE: Final = Path(__file__).parent
 
@@ -101,7 +101,7 @@ def overview(facts: Overview) -> str:
         facts=facts,
         now=facts.now,
         chart=chart,
-        drawing=drawing.draw(chart),
+        drawing=chart_layout.draw(chart),
         verdicts=VERDICTS,
         outcomes=facts_module.OUTCOMES,
     )
@@ -131,7 +131,7 @@ def _number(count: int) -> str:
 
 
 def _money(micros: int, currency: str) -> str:
-    return words.format_money(micros, currency)
+    return text.format_money(micros, currency)
 
 
 def _decimal(amount: Decimal, currency: str) -> str:
@@ -200,7 +200,7 @@ _TEMPLATES.globals.update(
     part=charts.part,
     scale=charts.SCALE,
     styles=_STYLES,
-    times=words.times,
+    times=text.times,
     titles=_TITLES,
     told=facts_module.told,
 )

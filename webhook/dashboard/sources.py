@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 from webhook.admission.ruleset import Ruleset
-from webhook.audit.journal import Count, DecisionOwner, Journal, KeptDecision, MonthlyMoney
 from webhook.cluster.watches import WatchReport
 from webhook.ledger.store import LedgerStore
-from webhook.policy._base import Mode
-from webhook.policy._policy_set import PolicySet
-from webhook.policy._problems import PolicyProblem
+from webhook.policy.model.policy_set import PolicySet
+from webhook.policy.model.problems import PolicyProblem
+from webhook.policy.model.sections import Mode
+from webhook.reporting.journal import Count, DecisionOwner, Journal, KeptDecision, MonthlyMoney
 
 
 class CurrentPolicies(NamedTuple):

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from webhook.audit.journal import DecisionOwner, KeptDecision, MonthlyMoney
-from webhook.audit.render.words import exact
 from webhook.dashboard.budgets import BudgetFact
 from webhook.dashboard.facts import ExceptionLine, Overview, Some
+from webhook.reporting.journal import DecisionOwner, KeptDecision, MonthlyMoney
+from webhook.reporting.render.text import exact
 
 T = TypeVar("T")
 

@@ -8,10 +8,10 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from webhook.audit import entries, journal, why
-from webhook.audit.journal import VERDICTS, DecisionOwner, KeptDecision
 from webhook.dashboard.facts import OUTCOMES
 from webhook.dashboard.sources import Newest
+from webhook.reporting import entries, journal, why
+from webhook.reporting.journal import VERDICTS, DecisionOwner, KeptDecision
 
 PAGE: Final = 50
 """Workloads on one page."""

@@ -32,8 +32,8 @@ Source
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from webhook.guardrails._contract import Context, Finding, Guardrail, is_creation
-from webhook.guardrails._skip import is_daemon, is_placed_already, is_skipped
+from webhook.guardrails.base.contract import Context, Finding, Guardrail, is_creation
+from webhook.guardrails.base.skip import is_daemon, is_placed_already, is_skipped
 from webhook.kube import selectors
 from webhook.kube.patch import Draft
 from webhook.policy.bin_packing import BinPackingSection

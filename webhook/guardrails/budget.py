@@ -53,15 +53,15 @@ from datetime import date, datetime
 from fractions import Fraction
 from typing import Final, NamedTuple
 
-from webhook.guardrails import _money
-from webhook.guardrails._contract import Context, Finding, WorkloadScale, moves
+from webhook.guardrails.base import pod_cost
+from webhook.guardrails.base.contract import Context, Finding, WorkloadScale, moves
 from webhook.kube.caches import remembered
 from webhook.kube.quantity import QuantityError
 from webhook.ledger import balance
 from webhook.ledger.store import Charge
-from webhook.policy._base import Mode, OnFault
-from webhook.policy._names import compile_globs
 from webhook.policy.budget import BudgetSpec, ScopeModel
+from webhook.policy.model.names import compile_globs
+from webhook.policy.model.sections import Mode, OnFault
 from webhook.pricing import money
 
 PodLabels = Mapping[str, str]
@@ -215,9 +215,9 @@ def judge(
     try:
         rate = added_rate(rule, context)
     except QuantityError as error:
-        return (_money.not_priced(error, notice=is_workload),)
+        return (pod_cost.not_priced(error, notice=is_workload),)
     is_new = context.operation == "UPDATE" and not _covered_before(rule, context)
-    said = _money.unpriced(context, denies=rule.denies_unpriced, is_new=is_new)
+    said = pod_cost.unpriced(context, denies=rule.denies_unpriced, is_new=is_new)
     if rate <= 0:
         return said
     terms = rule.terms(context.prices.hours_per_month)
@@ -246,14 +246,14 @@ def added_rate(rule: BudgetRule, context: Context) -> int:
     Raises:
         QuantityError: a quantity is malformed or negative.
     """
-    price = _money.context_price(context)
+    price = pod_cost.context_price(context)
     scale = context.scale
-    now_costs = _money.of_all(price, scale)
+    now_costs = pod_cost.of_all(price, scale)
     if context.operation != "UPDATE" or context.old_pod is None or not _covered_before(rule, context):
         return now_costs
     if scale is None and context.subresource != "resize" and not moves(context):
         return 0  # It is paid by this budget already, and no other update changes what a pod costs.
-    old = _money.old_price(context)
+    old = pod_cost.old_price(context)
     if scale is None:
         return max(0, price.micros - (old.micros if old is not None else 0))
     before = context.old_scale
@@ -262,7 +262,7 @@ def added_rate(rule: BudgetRule, context: Context) -> int:
         return max(0, price.of(scale.replicas) - price.of(pods_before))
     # Compared as received: what proposals do to the pods is no change that the author makes.
     received = context.received_price or price
-    return max(0, _money.of_all(received, scale) - (_money.of_all(old, before) if old is not None else 0))
+    return max(0, pod_cost.of_all(received, scale) - (pod_cost.of_all(old, before) if old is not None else 0))
 
 
 def charge(rule: BudgetRule, hours_per_month: int, now: datetime | None, *, spent_micros: int = 0) -> Charge:
@@ -332,9 +332,9 @@ def _message(
     until = f"committed until the {unit} ends" if rule.basis == "monthEnd" else "committed"
     bound = "" if rule.reject_at == 100 else f" (refused above {rule.reject_at} %)"
     scale = _scale(rule, context)
-    priced = _money.quantities(_money.context_price(context))
+    priced = pod_cost.quantities(pod_cost.context_price(context))
     if scale is not None:
-        adds = f"this {scale.kind or 'workload'} adds {adds} ({_money.pods(scale)}: {priced})"
+        adds = f"this {scale.kind or 'workload'} adds {adds} ({pod_cost.pods(scale)}: {priced})"
     else:
         what = "resize" if context.subresource == "resize" else "update" if moves(context) else "pod"
         adds = f"this {what} adds {adds} ({priced})"
@@ -356,6 +356,6 @@ def _text(rule: BudgetRule, micros: balance.Amount) -> str:
 
 def _cure(context: Context) -> str:
     return (
-        f"{_money.how_to_undo(context)}, remove pods that this budget pays for, or ask the platform team to raise "
+        f"{pod_cost.how_to_undo(context)}, remove pods that this budget pays for, or ask the platform team to raise "
         "its amount"
     )

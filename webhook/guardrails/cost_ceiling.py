@@ -47,8 +47,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from webhook.guardrails import _money
-from webhook.guardrails._contract import Context, Finding, Guardrail, WorkloadScale, moves
+from webhook.guardrails.base import pod_cost
+from webhook.guardrails.base.contract import Context, Finding, Guardrail, WorkloadScale, moves
 from webhook.kube.quantity import QuantityError
 from webhook.policy.cost_ceiling import CostCeilingSection
 from webhook.pricing import money
@@ -91,11 +91,11 @@ def judges(context: Context) -> bool:
 def inspect(rule: CostCeilingRule, context: Context) -> Sequence[Finding]:
     """Compare the prices with the ceilings."""
     try:
-        price = _money.context_price(context)
+        price = pod_cost.context_price(context)
     except QuantityError as error:
-        return (_money.not_priced(error, notice=context.scale is not None),)
-    old = _money.old_price(context) if context.operation == "UPDATE" else None
-    findings = list(_money.unpriced(context, denies=rule.denies_unpriced))
+        return (pod_cost.not_priced(error, notice=context.scale is not None),)
+    old = pod_cost.old_price(context) if context.operation == "UPDATE" else None
+    findings = list(pod_cost.unpriced(context, denies=rule.denies_unpriced))
     received = context.received_price or price
     scale = context.scale.believed(rule.trusts_runtime) if context.scale is not None else None
     if rule.pod_monthly is not None and (old is None or received.of(1) > old.of(1)):
@@ -106,7 +106,7 @@ def inspect(rule: CostCeilingRule, context: Context) -> Sequence[Finding]:
 
 
 def _judge_pod(
-    ceiling: int, context: Context, price: _money.PodPrice, scale: WorkloadScale | None
+    ceiling: int, context: Context, price: pod_cost.PodPrice, scale: WorkloadScale | None
 ) -> Sequence[Finding]:
     cost = price.of(1) * _hours(scale, context.prices.hours_per_month)
     if cost <= ceiling:
@@ -117,8 +117,8 @@ def _judge_pod(
     return (
         Finding(
             rule="podMonthly",
-            message=f"{what} {shown} a {_span(scale)}, above the ceiling of {bound} ({_money.quantities(price)})",
-            cure=f"{_money.how_to_undo(context)}, or ask the platform team to raise costCeiling.podMonthly",
+            message=f"{what} {shown} a {_span(scale)}, above the ceiling of {bound} ({pod_cost.quantities(price)})",
+            cure=f"{pod_cost.how_to_undo(context)}, or ask the platform team to raise costCeiling.podMonthly",
             notice=is_workload,
         ),
     )
@@ -129,11 +129,11 @@ def _judge_workload(
     ceiling: int,
     context: Context,
     scale: WorkloadScale,
-    price: _money.PodPrice,
-    old: _money.PodPrice | None,
+    price: pod_cost.PodPrice,
+    old: pod_cost.PodPrice | None,
 ) -> Sequence[Finding]:
     month = context.prices.hours_per_month
-    cost = _money.at_once(price, scale) * _hours(scale, month)
+    cost = pod_cost.at_once(price, scale) * _hours(scale, month)
     if cost <= ceiling:
         return _judge_most(ceiling, context, scale, price)
     if old is not None and context.old_scale is not None:
@@ -144,7 +144,7 @@ def _judge_workload(
     shown, bound = _apart(cost, ceiling, currency)
     hours = _hours(scale, month)
     each = f"{money.format_money(money.over_hours(price.micros, hours), currency)} a pod"
-    if _money.of_all(price, scale) != price.of(scale.replicas):
+    if pod_cost.of_all(price, scale) != price.of(scale.replicas):
         each = f"up to {each}"
     if price.once:
         each += f", and {money.format_money(money.over_hours(price.once, hours), currency)} for claims that they share"
@@ -152,11 +152,11 @@ def _judge_workload(
         Finding(
             rule="workloadMonthly",
             message=(
-                f"costs {shown} a {_span(scale)} ({_money.pods_at_once(scale)}), above the ceiling of {bound} "
-                f"({each}: {_money.quantities(price)})"
+                f"costs {shown} a {_span(scale)} ({pod_cost.pods_at_once(scale)}), above the ceiling of {bound} "
+                f"({each}: {pod_cost.quantities(price)})"
             ),
             cure=(
-                f"run fewer pods, {_money.how_to_cost_less(context)}, or ask the platform team to raise "
+                f"run fewer pods, {pod_cost.how_to_cost_less(context)}, or ask the platform team to raise "
                 "costCeiling.workloadMonthly"
             ),
             refuses_workload=True,
@@ -164,17 +164,17 @@ def _judge_workload(
     )
 
 
-def _judge_most(ceiling: int, context: Context, scale: WorkloadScale, price: _money.PodPrice) -> Sequence[Finding]:
+def _judge_most(ceiling: int, context: Context, scale: WorkloadScale, price: pod_cost.PodPrice) -> Sequence[Finding]:
     """Say that an autoscaler, or resuming a suspended Job, may raise the workload above its ceiling, where it will be
     refused."""
     cost = price.of(max(scale.most, scale.resumed)) * _hours(scale, context.prices.hours_per_month)
     if cost <= ceiling:
         return ()
     shown, bound = _apart(cost, ceiling, context.prices.currency)
-    cure = f"{_money.how_to_cost_less(context)}, or ask for a higher ceiling"
+    cure = f"{pod_cost.how_to_cost_less(context)}, or ask for a higher ceiling"
     if scale.resumed:
         message = (
-            f"would cost {shown} a {_span(scale)} ({_money.pods(scale)}), above the ceiling of {bound}; resuming it "
+            f"would cost {shown} a {_span(scale)} ({pod_cost.pods(scale)}), above the ceiling of {bound}; resuming it "
             "will be refused"
         )
         cure = f"run fewer pods, {cure}"
@@ -188,7 +188,7 @@ def _judge_most(ceiling: int, context: Context, scale: WorkloadScale, price: _mo
 
 
 def _rises(
-    context: Context, now: tuple[_money.PodPrice, WorkloadScale], then: tuple[_money.PodPrice, WorkloadScale]
+    context: Context, now: tuple[pod_cost.PodPrice, WorkloadScale], then: tuple[pod_cost.PodPrice, WorkloadScale]
 ) -> bool:
     """Whether the author's change makes the workload dearer; what proposals do to its pods does not count."""
     (price, scale), (old, before) = now, then
@@ -196,8 +196,8 @@ def _rises(
         return scale.replicas > before.replicas
     month = context.prices.hours_per_month
     received = context.received_price or price
-    now_costs = _money.at_once(received, scale) * _hours(scale, month)
-    return now_costs > _money.at_once(old, before) * _hours(before, month)
+    now_costs = pod_cost.at_once(received, scale) * _hours(scale, month)
+    return now_costs > pod_cost.at_once(old, before) * _hours(before, month)
 
 
 def _apart(cost: int, ceiling: int, currency: str) -> tuple[str, str]:

@@ -35,7 +35,7 @@ from typing import NamedTuple, Protocol
 
 import re2
 
-from webhook.guardrails._contract import Context, Finding, Guardrail, is_creation
+from webhook.guardrails.base.contract import Context, Finding, Guardrail, is_creation
 from webhook.kube.caches import remembered
 from webhook.kube.patch import Draft
 from webhook.policy.cost_labels import CostLabelsSection

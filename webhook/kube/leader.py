@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from webhook.kube import client as api
-from webhook.kube.aside import run_in_daemon_thread
+from webhook.kube.daemon_threads import run_in_daemon_thread
 from webhook.kube.leases import LeaseRecord, LeaseStore, StoredLease, micro_time
 
 LEASE_SECONDS: Final = 15

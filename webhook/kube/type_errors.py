@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from webhook.kube.caches import remembered
-from webhook.kube.places import SourceMap
+from webhook.kube.source_map import SourceMap
 
 PathStep = str | int
 

@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from webhook.kube.budget_ledgers import StoredLedger, is_newer
-from webhook.ledger.sheet import MOST_RESERVATIONS, LedgerState, Reservation, ReservationRequest
+from webhook.ledger.ledger_state import MOST_RESERVATIONS, LedgerState, Reservation, ReservationRequest
 
 USE_SECONDS: Final = 10.0
 """A share is used for so long after the last write that was done."""

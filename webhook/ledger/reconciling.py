@@ -11,13 +11,13 @@ from typing import Final, NamedTuple
 from webhook.kube import client as api
 from webhook.kube.budget_ledgers import Ledgers
 from webhook.ledger import balance
+from webhook.ledger.batch_writer import BatchWriter, Dependencies
 from webhook.ledger.escrow import Escrow
-from webhook.ledger.job import Waiter
-from webhook.ledger.local import ObservedPods
+from webhook.ledger.ledger_state import EscrowShare, LedgerState, ReservationResult
 from webhook.ledger.news import PodNews
-from webhook.ledger.sheet import EscrowShare, LedgerState, ReservationResult
+from webhook.ledger.observed_pods import ObservedPods
 from webhook.ledger.store import ReservationOutcome
-from webhook.ledger.writer import BatchWriter, Dependencies
+from webhook.ledger.waiter import Waiter
 
 SYNC_SECONDS: Final = 10.0
 """How long a reconciling write may take."""

@@ -2,10 +2,10 @@
 
 **Booking.** A replica that books often holds a share of the room, and books from it in memory
 (`webhook.ledger.escrow`). Whoever finds no room there waits in the line of its budget. One thread takes all that wait,
-judges them one after the other on a copy of the ledger, and writes the result once (`webhook.ledger.writer`). So two
+judges them one after the other on a copy of the ledger, and writes the result once (`webhook.ledger.batch_writer`). So two
 pods never both take the last of the money, whichever replicas they came through, and one write serves many reviews.
 
-**Several budgets** are booked one after the other, by name (`webhook.ledger.errand`). Where one refuses, those before
+**Several budgets** are booked one after the other, by name (`webhook.ledger.multi_budget`). Where one refuses, those before
 it get back what they gave. A replica that dies in between leaves a reservation whose pod never comes; it expires.
 
 **Lost answers.** Where it is not known whether a write was done, the ledger is read again: a reservation that is there
@@ -19,7 +19,7 @@ come back, and the sum becomes what runs.
 its reservations and shares, and from what was spent as this replica knew it, in the same write that gives out the next
 money.
 
-Where the kind is not installed at all, every replica books by itself, see `webhook.ledger.local`.
+Where the kind is not installed at all, every replica books by itself, see `webhook.ledger.observed_pods`.
 """
 
 import secrets
@@ -31,16 +31,16 @@ from typing import Final
 
 from webhook.kube.budget_ledgers import Ledgers
 from webhook.ledger import balance
-from webhook.ledger.copies import CachedLedger, LedgerCache
-from webhook.ledger.errand import Booked, MultiBudgetReservation
+from webhook.ledger.batch_writer import BatchWriter, Dependencies
 from webhook.ledger.escrow import Escrow, asks
-from webhook.ledger.job import Waiter
-from webhook.ledger.local import ObservedPods
+from webhook.ledger.ledger_cache import CachedLedger, LedgerCache
+from webhook.ledger.ledger_state import LedgerState, Reservation, ReservationRequest, ReservationResult
+from webhook.ledger.multi_budget import Booked, MultiBudgetReservation
 from webhook.ledger.news import PodNews
+from webhook.ledger.observed_pods import ObservedPods
 from webhook.ledger.reconciling import SYNC_SECONDS, UNUSED, Reconciler
-from webhook.ledger.sheet import LedgerState, Reservation, ReservationRequest, ReservationResult
 from webhook.ledger.store import Booking, Charge, LedgerError, ProvenOwner, ReservationOutcome
-from webhook.ledger.writer import BatchWriter, Dependencies
+from webhook.ledger.waiter import Waiter
 
 __all__ = ["UNUSED", "WAIT_SECONDS", "SharedLedger"]
 

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from webhook.policy._base import ApiRule, FieldError, Many, Model, Section
-from webhook.policy._names import DnsSubdomain, LabelKey, dns_subdomain
+from webhook.policy.model.names import DnsSubdomain, LabelKey, dns_subdomain
+from webhook.policy.model.sections import ApiRule, FieldError, Many, Model, Section
 
 
 class TopologySpreadModel(Model):

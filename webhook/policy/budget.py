@@ -5,9 +5,9 @@ from typing import Annotated, Final, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from webhook.policy._base import ApiRule, Day, FieldError, Many, Mode, Model, MoneyAmount, OnFault, Unpriced
-from webhook.policy._match import SelectorModel
-from webhook.policy._names import Glob, LabelKey, LabelValue, compile_globs
+from webhook.policy.model.match import SelectorModel
+from webhook.policy.model.names import Glob, LabelKey, LabelValue, compile_globs
+from webhook.policy.model.sections import ApiRule, Day, FieldError, Many, Mode, Model, MoneyAmount, OnFault, Unpriced
 from webhook.policy.price_list import Currency
 
 KIND: Final = "Budget"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from webhook.policy._base import ApiRule, FieldError, MoneyAmount, Section, Unpriced
+from webhook.policy.model.sections import ApiRule, FieldError, MoneyAmount, Section, Unpriced
 
 
 class CostCeilingSection(Section):

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Protocol
 import re2
 from pydantic import Field, ValidationInfo, field_validator
 
-from webhook.policy._base import ApiRule, FieldError, Many, Model, Section, raise_all
-from webhook.policy._names import LabelKey, LabelValue
+from webhook.policy.model.names import LabelKey, LabelValue
+from webhook.policy.model.sections import ApiRule, FieldError, Many, Model, Section, raise_all
 
 _PATTERN_LENGTH = 512
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationInfo, create_model, field_validator
 from pydantic.alias_generators import to_camel
 
-from webhook.policy import _discovery
-from webhook.policy._base import ApiRule, FieldError, Many, Mode, Model, Section, stricter_cap
-from webhook.policy._match import MatchModel
-from webhook.policy._names import Glob
+from webhook.policy.model import discovery
+from webhook.policy.model.match import MatchModel
+from webhook.policy.model.names import Glob
+from webhook.policy.model.sections import ApiRule, FieldError, Many, Mode, Model, Section, stricter_cap
 
 
 class ExceptionsModel(Model):
@@ -92,7 +92,7 @@ class GuardrailPolicySpec(Model):
     @property
     def sections(self) -> Mapping[str, Section]:
         """The sections that are there, by YAML name."""
-        found = {item.name: getattr(self, item.attribute, None) for item in _discovery.sections().values()}
+        found = {item.name: getattr(self, item.attribute, None) for item in discovery.sections().values()}
         return {name: section for name, section in found.items() if section is not None}
 
     def mode_of(self, section: str) -> Mode:
@@ -111,7 +111,7 @@ class GuardrailPolicySpec(Model):
 
 def _with_sections() -> type[GuardrailPolicySpec]:
     fields: dict[str, Any] = {}
-    for item in _discovery.sections().values():
+    for item in discovery.sections().values():
         summary = " ".join((item.model.__doc__ or "").split("\n\n")[0].split())
         fields[item.attribute] = (Annotated[item.model | None, Field(description=summary)], None)
     return create_model(

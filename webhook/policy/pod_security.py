@@ -12,8 +12,8 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 from pydantic.alias_generators import to_camel
 
-from webhook.policy._base import ApiRule, FieldError, Many, Model, Section
-from webhook.policy._names import DnsLabel, DnsSubdomain, SubjectName
+from webhook.policy.model.names import DnsLabel, DnsSubdomain, SubjectName
+from webhook.policy.model.sections import ApiRule, FieldError, Many, Model, Section
 
 EnforceableLevel = Literal["baseline", "restricted"]
 AnyLevel = Literal["privileged", "baseline", "restricted"]

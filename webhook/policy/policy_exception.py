@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from webhook.policy import _discovery
-from webhook.policy._base import ApiRule, Day, FieldError, Many, Model, raise_all
-from webhook.policy._match import SelectorModel
-from webhook.policy._names import DnsLabel, OneLine
-from webhook.policy._problems import shown
+from webhook.policy.model import discovery
+from webhook.policy.model.match import SelectorModel
+from webhook.policy.model.names import DnsLabel, OneLine
+from webhook.policy.model.problems import shown
+from webhook.policy.model.sections import ApiRule, Day, FieldError, Many, Model, raise_all
 
 BUDGET = "budget"
 """Budgets are a kind of their own and no section, but exceptions name them like one."""
@@ -22,12 +22,12 @@ POD_SECURITY = "podSecurity"
 
 def guardrail_names() -> tuple[str, ...]:
     """Return what an exception may loosen: every section of GuardrailPolicy, and budgets."""
-    return (*sorted(_discovery.sections()), BUDGET)
+    return (*sorted(discovery.sections()), BUDGET)
 
 
 def control_names() -> frozenset[str]:
     """Return the names of the Pod Security checks; empty where that guardrail is not part of this build."""
-    section = _discovery.sections().get(POD_SECURITY)
+    section = discovery.sections().get(POD_SECURITY)
     if section is None:
         return frozenset()
     module = importlib.import_module(section.model.__module__)
@@ -109,7 +109,7 @@ def _require_known(names: tuple[str, ...], known: Sequence[str], what: str) -> N
     errors = []
     for index, name in enumerate(names):
         if name not in known:
-            near = _discovery.nearest(name, known)
+            near = discovery.nearest(name, known)
             cure = f"Did you mean `{near}`?" if near else f"Known are {', '.join(known)}."
             errors.append(FieldError(f"{shown(name)} is no {what}", cure, path=(index,)))
     raise_all(errors)

@@ -5,9 +5,9 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from webhook.kube import quantity
-from webhook.policy._base import ApiRule, FieldError, Many, Model, MoneyAmount, QuantityText
-from webhook.policy._match import SelectorModel
-from webhook.policy._names import DnsSubdomain, LabelKey, LabelValue
+from webhook.policy.model.match import SelectorModel
+from webhook.policy.model.names import DnsSubdomain, LabelKey, LabelValue
+from webhook.policy.model.sections import ApiRule, FieldError, Many, Model, MoneyAmount, QuantityText
 
 KIND: Final = "PriceList"
 

@@ -11,7 +11,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from webhook.kube import quantity
-from webhook.policy._base import ApiRule, Model, QuantityText, Section
+from webhook.policy.model.sections import ApiRule, Model, QuantityText, Section
 
 MAX_HEADROOM = 100
 """Above this a factor is a typing error, not a policy."""

@@ -5,7 +5,7 @@ from typing import Any, cast
 import msgspec
 
 from webhook.cluster.view import View
-from webhook.guardrails._contract import Context
+from webhook.guardrails.base.contract import Context
 from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._registry import REGISTRY
 from webhook.guardrails.pod_security._visitor import PodView

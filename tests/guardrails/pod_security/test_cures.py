@@ -6,7 +6,7 @@ import pytest
 
 from tests.guardrails.pod_security.tables import Json, container, context_of, decode, pod, secure
 from webhook.guardrails import pod_security
-from webhook.guardrails._contract import Context, Finding
+from webhook.guardrails.base.contract import Context, Finding
 from webhook.policy.pod_security import PodSecuritySection
 
 GUARDRAIL = pod_security.GUARDRAIL

@@ -4,7 +4,7 @@ import pytest
 
 from tests.guardrails.pod_security.tables import Json, container, context_of, pod
 from webhook.guardrails import pod_security
-from webhook.guardrails._contract import Finding
+from webhook.guardrails.base.contract import Finding
 from webhook.policy.pod_security import PodSecuritySection
 
 GUARDRAIL = pod_security.GUARDRAIL

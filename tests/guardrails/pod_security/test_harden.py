@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.guardrails.pod_security.tables import Json, container, context_of, decode, pod, secure
 from webhook.guardrails import pod_security
-from webhook.guardrails._contract import Context, Exemption, WorkloadScale
+from webhook.guardrails.base.contract import Context, Exemption, WorkloadScale
 from webhook.kube.patch import Draft, Operation
 from webhook.policy.pod_security import PodSecuritySection
 

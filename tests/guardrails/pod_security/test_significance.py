@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.guardrails.pod_security.tables import Json, container, context_of, decode, pod
-from webhook.guardrails._contract import WorkloadScale
+from webhook.guardrails.base.contract import WorkloadScale
 from webhook.guardrails.pod_security._significance import judges
 
 OLD = pod(container("a"), initContainers=[container("i")], ephemeralContainers=[container("e")])

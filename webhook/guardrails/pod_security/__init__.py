@@ -40,7 +40,7 @@ https://kubernetes.io/docs/concepts/security/pod-security-admission/.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from webhook.guardrails._contract import Context, Finding, Guardrail, is_creation
+from webhook.guardrails.base.contract import Context, Finding, Guardrail, is_creation
 from webhook.guardrails.pod_security import _labelled
 from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._cures import cure_of

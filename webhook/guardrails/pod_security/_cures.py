@@ -9,7 +9,7 @@ the pod anew.
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-from webhook.guardrails._contract import Context, is_creation
+from webhook.guardrails.base.contract import Context, is_creation
 from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._text import containers
 from webhook.kube.objects import Pod, controller_of

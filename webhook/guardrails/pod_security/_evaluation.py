@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from webhook.guardrails._contract import Context, Exemption
+from webhook.guardrails.base.contract import Context, Exemption
 from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._registry import CheckPlan, Level, plan
 from webhook.guardrails.pod_security._text import few

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from webhook.guardrails._contract import Context
+from webhook.guardrails.base.contract import Context
 from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._evaluation import NAME, Leave
 from webhook.guardrails.pod_security._registry import CheckPlan

@@ -8,7 +8,7 @@ names that the built-in plugin gives them.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from webhook.guardrails._contract import Context, Finding, is_creation
+from webhook.guardrails.base.contract import Context, Finding, is_creation
 from webhook.guardrails.pod_security._check import Violation
 from webhook.guardrails.pod_security._cures import cure_of
 from webhook.guardrails.pod_security._evaluation import NAME, denial_text, judge, paths_of, would_text

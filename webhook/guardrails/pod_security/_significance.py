@@ -4,7 +4,7 @@ A running pod is judged again only where the change could bring new code in: ano
 that may change on a pod, such as labels, resources or removed ephemeral containers, leaves the verdict as it was.
 """
 
-from webhook.guardrails._contract import Context
+from webhook.guardrails.base.contract import Context
 from webhook.kube.objects import Container, Pod, PodSpec
 
 _NEVER = frozenset({"attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "resize", "status"})

@@ -1,0 +1,1 @@
+"""From files and custom resources to a policy set: reading, problems with their cure, reloading."""

@@ -1,0 +1,1 @@
+"""The policy models as JSON Schema and as CustomResourceDefinitions."""
