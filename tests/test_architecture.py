@@ -26,9 +26,9 @@ SOURCE = modules("webhook", "certs")
 
 
 def guardrails() -> list[str]:
-    """Return the names of the guardrail modules and packages."""
-    found = (ROOT / "webhook" / "guardrails").iterdir()
-    return sorted(path.stem for path in found if path.name[0] not in "_." and (path.suffix == ".py" or path.is_dir()))
+    """Return the names of the guardrail modules and packages; `base` is what they are made of."""
+    found = (path for path in (ROOT / "webhook" / "guardrails").iterdir() if path.name[0] not in "_.")
+    return sorted(path.stem for path in found if path.name != "base" and (path.suffix == ".py" or path.is_dir()))
 
 
 @functools.cache
@@ -60,6 +60,14 @@ def test_the_lists_here_are_of_the_real_tree() -> None:
 @pytest.mark.parametrize("name", guardrails())
 def test_every_guardrail_has_a_policy_module_of_its_name(name: str) -> None:
     assert (ROOT / "webhook" / "policy" / f"{name}.py").is_file()
+
+
+@pytest.mark.parametrize("name", [*guardrails(), "base"])
+def test_guardrails_know_nothing_of_one_another(name: str) -> None:
+    others = {f"webhook.guardrails.{other}" for other in guardrails() if other != name}
+    own = [path for path in modules("webhook/guardrails") if name in path.relative_to(ROOT).with_suffix("").parts]
+    assert own
+    assert [(words(path), module) for path in own for module in imported(path) if module in others] == []
 
 
 @pytest.mark.parametrize("name", guardrails())

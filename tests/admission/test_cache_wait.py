@@ -25,7 +25,7 @@ class Caches:
         self.claims: list[str] = []
         self.now = 0.0
         self.engine = self._engine()
-        self.patience = cache_wait.CacheWait(self.lacks, clock=lambda: self.now, sleep=self.sleep)
+        self.cache_wait = cache_wait.CacheWait(self.lacks, clock=lambda: self.now, sleep=self.sleep)
 
     def _engine(self) -> Engine:
         world = factories.World(POLICY)
@@ -50,7 +50,7 @@ class Caches:
         pod = factories.pod()
         pod["spec"].update(spec)
         body = json.dumps(factories.review(pod, namespace=namespace)).encode()
-        return self.patience.answer(self.engine, "/validate", body, timeout)
+        return self.cache_wait.answer(self.engine, "/validate", body, timeout)
 
 
 async def answered(asked: Answered | Awaitable[Answered]) -> bytes:
@@ -67,7 +67,7 @@ async def test_a_review_waits_until_the_caches_know() -> None:
     caches = Caches(5)
     assert b'"allowed":false' in await answered(caches.ask())
     assert caches.now == pytest.approx(4 * cache_wait.STEP)
-    assert caches.patience.outcomes == {"seen": 1}
+    assert caches.cache_wait.outcomes == {"seen": 1}
 
 
 @pytest.mark.parametrize(
@@ -77,14 +77,14 @@ async def test_nobody_waits_longer_than_that(seconds: float | None, longest: flo
     caches = Caches(10_000)
     assert b'"allowed":false' in await answered(caches.ask(seconds))
     assert longest <= caches.now <= longest + 2 * cache_wait.STEP
-    assert caches.patience.outcomes == {"timeout": 1}
+    assert caches.cache_wait.outcomes == {"timeout": 1}
 
 
 async def test_a_storm_is_judged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_wait, "MAXIMUM", 0)
     caches = Caches(10_000)
     assert b'"allowed":false' in await answered(caches.ask())
-    assert (caches.now, caches.patience.outcomes) == (0, {"crowded": 1})
+    assert (caches.now, caches.cache_wait.outcomes) == (0, {"crowded": 1})
 
 
 async def test_an_excluded_namespace_is_never_waited_for() -> None:

@@ -1,4 +1,4 @@
-"""The lane with nothing behind it: what Podgate's own server costs before a review is judged."""
+"""The admission application with nothing behind it: what Podgate's own server costs before a review is judged."""
 
 import sys
 from pathlib import Path

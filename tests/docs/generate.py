@@ -331,7 +331,7 @@ def _selector_table() -> str:
 
 def pages() -> dict[Path, str]:
     """Return every generated page by its path."""
-    names = [info.name for info in pkgutil.iter_modules(guardrails.__path__) if not info.name.startswith("_")]
+    names = [info.name for info in pkgutil.iter_modules(guardrails.__path__) if info.name != "base"]
     written = {ROOT / "docs" / "guardrails" / f"{name}.md": guardrail_page(name) for name in names}
     return {**written, ROOT / "docs" / "policies.md": policies_page()}
 

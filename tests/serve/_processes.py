@@ -19,18 +19,18 @@ _PROGRAM = """
 import sys, time
 from pathlib import Path
 import prometheus_client
-from webhook.serve import lane, listener, ops, tls
+from webhook.serve import admission_app, listener, ops, tls
 
 directory, delay, work = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
 
 def handler(path, body, timeout):
     time.sleep(work)
-    return lane.Answer(200, b'{"judged":true}')
+    return admission_app.Answer(200, b'{"judged":true}')
 
 health = ops.Health()
 context = tls.ServerTls(directory / "tls.crt", directory / "tls.key")
-served = lane.Lane(
-    handler, ops.bare_application(""), shed=lambda path, body, timeout: lane.Answer(200, b'{"judged":false}')
+served = admission_app.AdmissionApp(
+    handler, ops.bare_application(""), shed=lambda path, body, timeout: admission_app.Answer(200, b'{"judged":false}')
 )
 registry = prometheus_client.CollectorRegistry()
 registry.register(ops.LaneCollector(served))

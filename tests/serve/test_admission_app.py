@@ -1,4 +1,4 @@
-"""The admission lane: what reaches the handler, and what is answered without it."""
+"""The admission application: what reaches the handler, and what is answered without it."""
 
 import asyncio
 import json
@@ -33,12 +33,12 @@ class Reply(NamedTuple):
 
 
 class Caller:
-    """A lane and what its handler saw."""
+    """An application and what its handler saw."""
 
     def __init__(self, handler: admission_app.ReviewHandler | None = None) -> None:
         self.seen: list[Seen] = []
         self.left_unread = 0
-        self.lane = admission_app.AdmissionApp(handler or self.accept, ops.bare_application("POST to /mutate"))
+        self.app = admission_app.AdmissionApp(handler or self.accept, ops.bare_application("POST to /mutate"))
 
     def accept(self, path: str, body: bytes, timeout: float | None) -> admission_app.Answer:
         self.seen.append(Seen(path, body, timeout))
@@ -75,7 +75,7 @@ class Caller:
             "query_string": query,
             "headers": list(headers),
         }
-        await self.lane(scope, receive, send)
+        await self.app(scope, receive, send)
         await asyncio.sleep(0)
         self.left_unread = len(waiting)
         if not sent:
@@ -148,7 +148,7 @@ async def test_a_request_that_is_no_review_is_refused_before_the_handler(
     assert reply.headers[b"connection"] == b"close"
     assert "\n" not in reply.error
     assert caller.seen == []
-    assert caller.lane.refused == {status: 1}
+    assert caller.app.refused == {status: 1}
 
 
 async def test_a_refused_method_is_told_which_one_is_allowed() -> None:
@@ -182,7 +182,7 @@ async def test_a_client_that_goes_away_is_answered_nothing() -> None:
 
     assert await caller.call((b'{"half":',), leaves=True) is None
     assert caller.seen == []
-    assert caller.lane.refused == {}
+    assert caller.app.refused == {}
 
 
 async def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +202,7 @@ async def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatc
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/mutate", "query_string": b"", "headers": [JSON]}
-    await caller.lane(scope, receive, send)
+    await caller.app(scope, receive, send)
 
     assert sent[0]["status"] == 408
     assert sent[-1] == {"type": "http.response.body", "body": b""}
@@ -231,7 +231,7 @@ async def test_an_unexpected_error_is_a_503_that_tells_nothing_of_it(caplog: pyt
     assert reply is not None
     assert reply.status == 503
     assert b"secret" not in reply.body
-    assert caller.lane.faults == {"handler": 1}
+    assert caller.app.faults == {"handler": 1}
     assert [record.getMessage().count("\n") for record in caplog.records] == [0]
     assert "RuntimeError: secret second line" in caplog.text
 
@@ -275,13 +275,13 @@ async def test_a_fault_after_the_answer_is_counted_and_goes_no_further(caplog: p
 
     assert reply is not None
     assert reply.status == 200
-    assert caller.lane.faults == {"after": 1}
+    assert caller.app.faults == {"after": 1}
     assert "disk full" in caplog.text
 
 
 async def test_while_draining_every_answer_asks_for_a_new_connection() -> None:
     caller = Caller()
-    caller.lane.drain()
+    caller.app.drain()
 
     reply = await caller.call()
 

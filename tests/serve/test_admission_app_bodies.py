@@ -28,14 +28,14 @@ def review(size: int = 0, **request: Any) -> bytes:  # noqa: ANN401
 
 
 class Caller:
-    """A lane, who judged, and what was answered by the head alone."""
+    """An application, who judged, and what was answered by the head alone."""
 
     def __init__(self, most: int = bytes_in_flight.MOST_BYTES) -> None:
         self.judged: list[int] = []
         self.by_head: list[tuple[str, OtherRequest, unread.UnreadReview]] = []
         self.judging = asyncio.Event()
         self.judging.set()
-        self.lane = admission_app.AdmissionApp(
+        self.app = admission_app.AdmissionApp(
             self.judge,
             ops.bare_application(""),
             shed=lambda _path, _body, _timeout: admission_app.Answer(200, b'"shed"'),
@@ -73,7 +73,7 @@ class Caller:
         if declared:
             headers.append((b"content-length", b"%d" % (sum(map(len, pieces)) + stalls)))
         scope = {"type": "http", "method": "POST", "path": "/validate", "query_string": query, "headers": headers}
-        await self.lane(scope, receive, send)
+        await self.app(scope, receive, send)
         body = b"".join(message.get("body", b"") for message in sent[1:])
         close = (b"connection", b"close") in sent[0]["headers"]
         return sent[0]["status"], json.loads(body), close
@@ -91,7 +91,7 @@ async def test_up_to_the_limit_a_body_is_judged(size: int, declared: bool) -> No
     assert await caller.call(in_pieces(review(size)), declared=declared) == (200, "judged", False)
 
     assert caller.judged == [size]
-    assert (caller.lane.flight.bodies, caller.lane.flight.small) == (0, 0)
+    assert (caller.app.flight.bodies, caller.app.flight.small) == (0, 0)
 
 
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "chunked"])
@@ -111,7 +111,7 @@ async def test_beyond_it_a_review_is_answered_by_its_head_when_all_of_it_has_pas
     assert (request.kind.kind, request.dry_run) == ("Pod", True)
     assert why.reason == "too_large"
     assert caller.judged == []
-    assert caller.lane.flight.bodies == 0
+    assert caller.app.flight.bodies == 0
 
 
 async def test_a_head_at_the_end_of_a_body_that_is_too_large_is_found() -> None:
@@ -130,7 +130,7 @@ async def test_what_is_too_large_and_no_review_is_a_400() -> None:
 
     assert (status, close) == (400, True)
     assert "larger than 32 MiB" in body["error"]
-    assert caller.lane.unjudged.counts == {("/validate", "too_large"): 1}
+    assert caller.app.unjudged.counts == {("/validate", "too_large"): 1}
 
 
 async def test_a_review_that_stops_in_the_middle_is_answered_by_its_head(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ async def test_a_review_that_stops_in_the_middle_is_answered_by_its_head(monkeyp
     assert await caller.call([review(5_000)[:-10]], stalls=True) == (200, "by head", True)
 
     assert caller.by_head[0][2].reason == "too_slow"
-    assert caller.lane.flight.small == 0
+    assert caller.app.flight.small == 0
 
 
 async def test_large_bodies_wait_for_room_and_small_ones_do_not() -> None:
@@ -149,7 +149,7 @@ async def test_large_bodies_wait_for_room_and_small_ones_do_not() -> None:
     caller.judging.clear()
     large = [asyncio.create_task(caller.call(in_pieces(review(MIB)), query=b"timeout=30s")) for _ in range(4)]
     await asyncio.sleep(0.05)
-    assert caller.lane.flight.bodies == 2 * MIB
+    assert caller.app.flight.bodies == 2 * MIB
 
     small = asyncio.create_task(caller.call(in_pieces(review(200_000), 90_000)))
     await asyncio.sleep(0.05)
@@ -157,7 +157,7 @@ async def test_large_bodies_wait_for_room_and_small_ones_do_not() -> None:
 
     assert await asyncio.gather(small, *large) == [(200, "judged", False)] * 5
     assert caller.judged.count(MIB) == 4
-    assert caller.lane.flight.bodies == 0
+    assert caller.app.flight.bodies == 0
 
 
 async def test_a_large_body_without_room_is_answered_by_its_head_before_its_time_is_up() -> None:
@@ -193,7 +193,7 @@ async def test_a_client_that_leaves_gives_its_room_back() -> None:
     sent: list[Any] = []
 
     async def receive() -> Any:  # noqa: ANN401
-        if not caller.lane.flight.bodies:
+        if not caller.app.flight.bodies:
             return {"type": "http.request", "body": b"{" * 300_000, "more_body": True}
         return {"type": "http.disconnect"}
 
@@ -202,10 +202,10 @@ async def test_a_client_that_leaves_gives_its_room_back() -> None:
 
     headers = [(b"content-type", b"application/json"), (b"content-length", b"900000")]
     scope = {"type": "http", "method": "POST", "path": "/mutate", "query_string": b"", "headers": headers}
-    await caller.lane(scope, receive, send)
+    await caller.app(scope, receive, send)
 
     assert sent == []
-    assert caller.lane.flight.bodies == 0
+    assert caller.app.flight.bodies == 0
 
 
 async def test_large_reviews_take_turns_by_namespace_while_small_ones_pass() -> None:
@@ -216,7 +216,7 @@ async def test_large_reviews_take_turns_by_namespace_while_small_ones_pass() -> 
         return admission_app.Answer(200, b"{}")
 
     caller = Caller()
-    caller.lane._handler = judge
+    caller.app._handler = judge
     calls = [caller.call([review(LARGE + 1, namespace="crowd")]) for _ in range(6)]
     calls += [caller.call([review(LARGE + 1, namespace=f"other-{number}")]) for number in range(2)]
     calls += [caller.call([review(namespace="small")]) for _ in range(5)]
@@ -228,7 +228,7 @@ async def test_large_reviews_take_turns_by_namespace_while_small_ones_pass() -> 
 
 async def test_a_large_review_that_waits_too_long_is_answered_in_time_by_its_head() -> None:
     caller = Caller()
-    assert await caller.lane._large.enter("busy", "busy", 1)
+    assert await caller.app._large.enter("busy", "busy", 1)
 
     async with asyncio.timeout(5):
         answer = await caller.call([review(LARGE + 1, namespace="late")], query=b"timeout=100ms")
@@ -236,11 +236,11 @@ async def test_a_large_review_that_waits_too_long_is_answered_in_time_by_its_hea
     assert answer == (200, "by head", False)
     ((_, request, why),) = caller.by_head
     assert (request.namespace, why) == ("late", unread.WAITED)
-    assert caller.lane.overloaded == {"/validate": 1}
+    assert caller.app.overloaded == {"/validate": 1}
 
 
 async def test_what_is_large_and_no_review_is_shed_by_the_handler_for_that() -> None:
     caller = Caller()
-    assert await caller.lane._large.enter("busy", "busy", 1)
+    assert await caller.app._large.enter("busy", "busy", 1)
 
     assert await caller.call([b"x" * (LARGE + 1)], query=b"timeout=100ms") == (200, "shed", False)

@@ -1,4 +1,4 @@
-"""The lane and time: what has waited too long is answered by the other handler, and told."""
+"""The admission application and time: what has waited too long is answered by the other handler, and told."""
 
 import json
 import logging
@@ -13,10 +13,10 @@ from webhook.serve import admission_app, event_loop_lag, ops
 
 
 class Caller:
-    """A lane with both handlers."""
+    """An application with both handlers."""
 
     def __init__(self) -> None:
-        self.lane = admission_app.AdmissionApp(
+        self.app = admission_app.AdmissionApp(
             lambda _path, _body, _timeout: admission_app.Answer(200, b'"judged"'),
             ops.bare_application(""),
             shed=self.shed,
@@ -45,7 +45,7 @@ class Caller:
         }
         if waited is not None:
             scope[event_loop_lag.ARRIVED] = time.monotonic() - waited
-        await self.lane(scope, receive, send)
+        await self.app(scope, receive, send)
         return sent[0]["status"], json.loads(sent[1]["body"])
 
 
@@ -66,7 +66,7 @@ async def test_who_has_waited_too_long_is_not_judged(waited: float | None, query
     caller = Caller()
 
     assert await caller.call(waited, query) == (200, answer)
-    assert sum(caller.lane.overloaded.values()) == (answer == "unjudged")
+    assert sum(caller.app.overloaded.values()) == (answer == "unjudged")
 
 
 async def test_a_body_that_is_no_review_is_none_under_load_either() -> None:
@@ -89,7 +89,7 @@ async def test_overload_is_told_once_in_a_while(caplog: pytest.LogCaptureFixture
 async def test_overload_is_a_metric_of_every_path_from_the_start() -> None:
     caller = Caller()
     registry = prometheus_client.CollectorRegistry()
-    registry.register(ops.LaneCollector(caller.lane))
+    registry.register(ops.AdmissionAppCollector(caller.app))
     await caller.call(60.0)
 
     def sample(path: str) -> float | None:

@@ -128,11 +128,11 @@ class Selector(selectors.SelectSelector):
 
 
 class Caller:
-    """Calls of one lane, whose work takes its time on that clock."""
+    """Calls of one application, whose work takes its time on that clock."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.lane = admission_app.AdmissionApp(
+        self.app = admission_app.AdmissionApp(
             self._judge,
             ops.bare_application(""),
             shed=lambda _path, _body, _timeout: admission_app.Answer(200, b"false"),
@@ -162,12 +162,12 @@ class Caller:
             "headers": [(b"content-type", b"application/json")],
             event_loop_lag.ARRIVED: began,
         }
-        await self.lane(scope, receive, send)
+        await self.app(scope, receive, send)
         return sent[1]["body"], self.clock.now - began
 
     async def calls(self, count: int) -> list[tuple[bytes, float]]:
         """Make so many calls at once."""
-        async with self.lane.lag.watching():
+        async with self.app.lag.watching():
             return list(await asyncio.gather(*(self.call() for _ in range(count))))
 
 

@@ -28,19 +28,19 @@ PROGRAM = """
 import asyncio, contextlib, sys, time
 from pathlib import Path
 import prometheus_client
-from webhook.serve import callers, lane, listener, ops, tls
+from webhook.serve import admission_app, callers, listener, ops, tls
 
 directory, client_ca, delay = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 
 async def slow(body):
     print("slow begins", flush=True)
     await asyncio.sleep(0.2)
-    return lane.Answer(200, body)
+    return admission_app.Answer(200, body)
 
 def handler(path, body, timeout):
     if path == "/validate":
         return slow(body)
-    return lane.Answer(200, body)
+    return admission_app.Answer(200, body)
 
 @contextlib.asynccontextmanager
 async def background():
@@ -51,7 +51,7 @@ async def background():
 health = ops.Health()
 verified = callers.Callers(Path(client_ca), ["kube-apiserver"], time.monotonic) if client_ca else None
 context = tls.ServerTls(directory / "tls.crt", directory / "tls.key", verified)
-admission = listener.Admission(lane.Lane(handler, ops.bare_application("")), context, "127.0.0.1", 0)
+admission = listener.Admission(admission_app.AdmissionApp(handler, ops.bare_application("")), context, "127.0.0.1", 0)
 operations = ops.application(health, prometheus_client.CollectorRegistry())
 site = listener.Site("operations", "--ops-port", operations, "127.0.0.1", 0)
 sys.exit(listener.serve(admission, [site], health, shutdown_delay=delay, background=[background()],

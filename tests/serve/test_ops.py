@@ -111,7 +111,7 @@ async def test_what_the_lane_counts_is_a_metric() -> None:
     counted.refused[413] += 2
     counted.faults["after"] += 1
     registry = prometheus_client.CollectorRegistry()
-    registry.register(ops.LaneCollector(counted))
+    registry.register(ops.AdmissionAppCollector(counted))
 
     text = (await get("/metrics", ops.Health(), registry)).text
 
@@ -125,7 +125,7 @@ async def test_answers_that_come_from_no_judgement_are_a_metric_from_the_start_a
     unjudged = UnjudgedCounters(lambda: now[0])
     counted = admission_app.AdmissionApp(refuse_everything, ops.bare_application(""), unjudged=unjudged)
     registry, health = prometheus_client.CollectorRegistry(), ops.Health()
-    registry.register(ops.LaneCollector(counted))
+    registry.register(ops.AdmissionAppCollector(counted))
     registry.register(UnjudgedCollector(unjudged, admission_app.PATHS))
     health.add_notice("unjudged", unjudged.notices)
 
@@ -155,7 +155,7 @@ async def test_what_is_in_flight_is_a_metric() -> None:
     assert await counted.flight.enter(1_000_000, 1)
     counted.flight.cut_off = 3
     registry = prometheus_client.CollectorRegistry()
-    registry.register(ops.LaneCollector(counted))
+    registry.register(ops.AdmissionAppCollector(counted))
 
     text = (await get("/metrics", ops.Health(), registry)).text
 

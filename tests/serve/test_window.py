@@ -23,7 +23,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Serving:
-    """A lane with connections to it, whose server's end can be looked at."""
+    """An application with connections to it, whose server's end can be looked at."""
 
     def __init__(self, port: int, made: list[http_protocol.BoundedProtocol]) -> None:
         self.writers: list[asyncio.StreamWriter] = []

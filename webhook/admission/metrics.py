@@ -16,7 +16,7 @@ from webhook.admission.decision import Cost, Decision
 from webhook.admission.ruleset import Ruleset
 
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0)
-"""Seconds. A review takes some tens of microseconds; the API server's patience ends at seconds."""
+"""Seconds. A review takes some tens of microseconds; the API server waits for seconds."""
 
 _MAXIMUM_SERIES = 5_000
 """Decision series kept; policies that come and go must not fill the memory. Beyond it, ``policy`` is ``other``."""

@@ -227,7 +227,7 @@ def live(
     registry.register(review_cache_collector(engine.lookups))
     registry.register(ExceptionCollector(lambda: engine.rules, now))
     registry.register(WatchCollector(watches, view))
-    registry.register(wait_collector(cluster.patience.outcomes))
+    registry.register(wait_collector(cluster.cache_wait.outcomes))
     return Services(engine, metrics, watcher, log, ledger, journal, sizes, cluster)
 
 
@@ -245,7 +245,7 @@ def answer(parts: Services, path: str, body: bytes, timeout: float | None) -> An
     """
     if parts.cluster is None:
         return parts.engine.answer(path, body)
-    return parts.cluster.patience.answer(parts.engine, path, body, timeout)
+    return parts.cluster.cache_wait.answer(parts.engine, path, body, timeout)
 
 
 @contextlib.asynccontextmanager

@@ -47,13 +47,13 @@ class PolicySync:
         view: LiveView,
         watches: Watches,
         resources: ResourcePolicies,
-        patience: CacheWait,
+        cache_wait: CacheWait,
         now: Callable[[], datetime],
     ) -> None:
         self.view = view
         self.watches = watches
         self.schedulers = Schedulers(view, watches)
-        self.patience = patience
+        self.cache_wait = cache_wait
         self._engine = engine
         self._now = now
         self._metrics = metrics

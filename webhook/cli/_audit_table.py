@@ -204,8 +204,8 @@ def _total(console: Console, report: AuditReport) -> None:
     counted = f"{times(len(report.rows), 'workload')}, {times(total.objects, 'object')}"
     refused = f"of {times(len(report.refused), 'workload')} something would be refused"
     console.print(
-        f"{counted}: {format_money(total.before, currency)} a month {report.before}, {format_money(total.after, currency)} "
-        f"{report.after}, {format_money(total.saved, currency)} saved; {refused}, "
+        f"{counted}: {format_money(total.before, currency)} a month {report.before}, "
+        f"{format_money(total.after, currency)} {report.after}, {format_money(total.saved, currency)} saved; {refused}, "
         f"{format_money(total.refused_money, currency)} a month",
         style="bold",
         markup=False,

@@ -100,7 +100,7 @@ def _run(chosen: settings.Settings, log: DecisionLog) -> int:
         by_head=partial(_answer_by_head, parts),
         unjudged=parts.engine.unjudged,
     )
-    registry.register(ops.LaneCollector(admission_lane))
+    registry.register(ops.AdmissionAppCollector(admission_lane))
     registry.register(UnjudgedCollector(parts.engine.unjudged, admission_app.PATHS))
     health.add_notice("unjudged", parts.engine.unjudged.notices)
     operations = ops.application(health, registry)

@@ -22,7 +22,8 @@ def applied(view: LiveView, documents: Iterable[Mapping[str, Any]]) -> Iterator[
 
     Args:
         view: a live view whose watches have ended.
-        documents: objects that `webhook.cluster.typed_objects` takes; kinds of which the view answers nothing are left out.
+        documents: objects that `webhook.cluster.typed_objects` takes; kinds of which the view answers nothing are
+            left out.
     """
     undo: list[Callable[[], None]] = []
     try:

@@ -20,7 +20,7 @@ MANY: Final = 4
 
 
 class Desk(Protocol):
-    """What an errand needs of the shared ledger."""
+    """What a reservation in several budgets needs of the shared ledger."""
 
     def book_here(self, charge: Charge, key: str, micros: int, owner: ProvenOwner | None) -> Booked:
         """Book a pod without a write, where that can be done."""

@@ -2,11 +2,11 @@
 
 **Booking.** A replica that books often holds a share of the room, and books from it in memory
 (`webhook.ledger.escrow`). Whoever finds no room there waits in the line of its budget. One thread takes all that wait,
-judges them one after the other on a copy of the ledger, and writes the result once (`webhook.ledger.batch_writer`). So two
-pods never both take the last of the money, whichever replicas they came through, and one write serves many reviews.
+judges them one after the other on a copy of the ledger, and writes the result once (`webhook.ledger.batch_writer`). So
+two pods never both take the last of the money, whichever replicas they came through, and one write serves many reviews.
 
-**Several budgets** are booked one after the other, by name (`webhook.ledger.multi_budget`). Where one refuses, those before
-it get back what they gave. A replica that dies in between leaves a reservation whose pod never comes; it expires.
+**Several budgets** are booked one after the other, by name (`webhook.ledger.multi_budget`). Where one refuses, those
+before it get back what they gave. A replica that dies in between leaves a reservation whose pod never comes; it expires.
 
 **Lost answers.** Where it is not known whether a write was done, the ledger is read again: a reservation that is there
 is found by the UID of its pod. The same goes for a review that the API server repeats.
@@ -122,11 +122,11 @@ class SharedLedger:
             return lambda: answer
         by_name = {charge.budget: charge for charge in reversed(charges)}
         ordered = [by_name[name] for name in sorted(by_name)]
-        errand = MultiBudgetReservation(
+        reservation = MultiBudgetReservation(
             self, key, micros, ordered, owner, self._around.monotonic() + seconds * _MARGIN, done
         )
-        errand.begin()
-        return errand.give_up
+        reservation.begin()
+        return reservation.give_up
 
     def is_replacement(self, budget: str, micros: int, owner: ProvenOwner, *, without: str = "") -> bool:
         """Whether a new pod replaces what its controller was admitted with; see `LedgerStore.is_replacement`."""

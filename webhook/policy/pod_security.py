@@ -51,17 +51,13 @@ _VERSION_SCHEMA: dict[str, JsonValue] = {"pattern": r"^(latest|v1\.(0|[1-9][0-9]
 class LabelDefaults(Model):
     """What a namespace that lacks a label gets. For `enforce` that is `level` and `version`, where they are written."""
 
-    audit: Annotated[AnyLevel, Field(description="EnforceableLevel that is recorded. Default `privileged`.")] = (
-        "privileged"
-    )
+    audit: Annotated[AnyLevel, Field(description="Level that is recorded. Default `privileged`.")] = "privileged"
     audit_version: Annotated[
         str,
         AfterValidator(_known_version),
         Field(description="Version of `audit`. Default `latest`.", json_schema_extra=_VERSION_SCHEMA),
     ] = LATEST
-    warn: Annotated[AnyLevel, Field(description="EnforceableLevel that is warned about. Default `privileged`.")] = (
-        "privileged"
-    )
+    warn: Annotated[AnyLevel, Field(description="Level that is warned about. Default `privileged`.")] = "privileged"
     warn_version: Annotated[
         str,
         AfterValidator(_known_version),

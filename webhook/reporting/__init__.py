@@ -1,1 +1,1 @@
-"""What is told afterwards and beside: the journal of decisions, scans of what runs, reports, and events on owners."""
+"""What is told afterwards and of what runs: the journal of decisions, scans, reports, and events on owners."""

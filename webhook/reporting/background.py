@@ -1,7 +1,7 @@
 """The scan that runs beside `serve`: the leader judges what runs, now and then, and writes the reports.
 
 It is made to be no load. Lists come in pages at a pace, and judging takes at most a part of the time of one core, in a
-thread of its own. An object whose version and surroundings are those of its last verdict is not judged again. What was
+thread of its own. An object whose version and environment are those of its last verdict is not judged again. What was
 judged is kept, so a scan that was interrupted, by a change of policies, of the leader or by the API server, goes on
 from what is known. Verdicts and answers of the webhook depend on none of it.
 """

@@ -1,1 +1,1 @@
-"""HTTP only: the admission lane, the operations port, the listener. What an answer says is decided below."""
+"""One process: the HTTP of the admission paths, operations and pages, and what the leader does beside the answers."""

@@ -1,7 +1,7 @@
 """The admission paths as a plain ASGI application in front of FastAPI.
 
 A review answered through a FastAPI route spends most of its CPU in routing and in request and response objects that an
-admission review has no use for. The lane reads the body, hands it to the handler as bytes, and sends back the bytes it
+admission review has no use for. It reads the body, hands it to the handler as bytes, and sends back the bytes it
 gets. Every other path goes to the FastAPI application behind it.
 
 What an API server makes of an answer explains the statuses. 200 is a verdict. Anything else is a failed call, and then
@@ -97,8 +97,8 @@ class AdmissionApp:
     Args:
         handler: judges one review. It raises `BadReview` for a body that is none, and nothing else.
         fallback: the application for all other paths.
-        shed: answers what has waited longer than it may, see `webhook.serve.event_loop_lag`, as `handler` does; None lets that
-            judge everything.
+        shed: answers what has waited longer than it may, see `webhook.serve.event_loop_lag`, as `handler` does; None lets
+            that judge everything.
         by_head: answers what is too large to be kept; None refuses it as if it were no review.
         lag: knows how far the event loop is behind.
         unjudged: counts the answers that are no verdict.

@@ -1,7 +1,7 @@
 """The process around the HTTP applications: sockets, signals, start-up and the way out.
 
-One event loop serves all ports: the admission lane over TLS, and plain HTTP for operations and pages. Start-up fails
-with one line, before anything listens, or succeeds.
+One event loop serves all ports: the admission application over TLS, and plain HTTP for operations and pages. Start-up
+fails with one line, before anything listens, or succeeds.
 
 The way out matters as much. An API server keeps its connections to a replica that has been told to stop, and goes on
 using them until they close under a request. So on SIGTERM the process turns unready and goes on serving for a while,
@@ -24,8 +24,7 @@ from typing import Any
 
 import uvicorn
 
-from webhook.serve import admission_app as lanes
-from webhook.serve import ops
+from webhook.serve import admission_app, ops
 from webhook.serve.bytes_in_flight import Flight
 from webhook.serve.tls import ServerTls
 
@@ -57,7 +56,7 @@ class Site:
 
     name: str
     flag: str
-    app: lanes.Application
+    app: admission_app.Application
     host: str
     port: int
     host_flag: str = "--host"
@@ -65,9 +64,9 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The admission port: the lane, its TLS, and where it listens. Port 0 takes any free port."""
+    """The admission port: the application, its TLS, and where it listens. Port 0 takes any free port."""
 
-    lane: lanes.AdmissionApp
+    app: admission_app.AdmissionApp
     tls: ServerTls
     host: str
     port: int
@@ -116,13 +115,13 @@ class _Process:
         sockets: Sequence[socket.socket],
         announce: Callable[[str], None],
     ) -> None:
-        self._lane = admission.lane
+        self._lane = admission.app
         self._health = health
         self._announce = announce
         self._sockets = sockets
         self._servers = [
-            _Server(_config(admission.lane, admission.lane.flight, admission.tls)),
-            *(_Server(_config(site.app, admission.lane.flight)) for site in sites),
+            _Server(_config(admission.app, admission.app.flight, admission.tls)),
+            *(_Server(_config(site.app, admission.app.flight)) for site in sites),
         ]
         self._labels = ["admission", *(site.name for site in sites)]
         self._stop = asyncio.Event()
@@ -210,7 +209,7 @@ class _Server(uvicorn.Server):
         self.opened.set()
 
 
-def _config(app: lanes.Application, flight: Flight, tls: ServerTls | None = None) -> uvicorn.Config:
+def _config(app: admission_app.Application, flight: Flight, tls: ServerTls | None = None) -> uvicorn.Config:
     # Importing it needs a library whose absence has its own message, see `_event_loop`.
     from webhook.serve.http_protocol import within
 

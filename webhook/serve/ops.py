@@ -115,8 +115,11 @@ def bare_application(hint: str) -> FastAPI:
     return app
 
 
-class LaneCollector(Collector):
-    """What the lane counts, as metrics; labels are HTTP statuses it can answer with, its paths, and two words."""
+class AdmissionAppCollector(Collector):
+    """What the admission application counts, as metrics.
+
+    Labels are HTTP statuses it can answer with, its paths, and two words.
+    """
 
     def __init__(self, counted: admission_app.AdmissionApp) -> None:
         self._lane = counted

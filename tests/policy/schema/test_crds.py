@@ -12,7 +12,7 @@ from webhook.policy.model import discovery
 from webhook.policy.model.envelope import API_VERSION
 from webhook.policy.schema import crds, json_schema, structural
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FILES = ROOT / "manifests" / "crds"
 KINDS = sorted(discovery.kinds())
 

@@ -14,7 +14,7 @@ from webhook.policy.model import discovery
 from webhook.policy.model.problems import PolicyErrors
 from webhook.policy.schema import json_schema
 
-CONTRACT = (Path(__file__).parent.parent / "data" / "policy" / "contract.yaml").read_text()
+CONTRACT = (Path(__file__).parents[2] / "data" / "policy" / "contract.yaml").read_text()
 DOCUMENTS: dict[str, dict[str, Any]] = {
     document.value["kind"]: document.value for document in yaml_documents.parse(CONTRACT, "contract.yaml").documents
 }

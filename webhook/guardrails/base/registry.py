@@ -1,4 +1,4 @@
-"""Finds the guardrails: every module of this package without a leading underscore that offers ``GUARDRAIL``."""
+"""Finds the guardrails: every module of `webhook.guardrails` that offers ``GUARDRAIL``."""
 
 import importlib
 import pkgutil

@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 from pydantic.alias_generators import to_camel
 
+from webhook import policy
 from webhook.policy.model.sections import Model, Section
 
-_PACKAGE = __name__.rpartition(".")[0]
+_PACKAGE = policy.__name__
 
 
 class PolicyKind(NamedTuple):
