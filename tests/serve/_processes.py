@@ -33,7 +33,7 @@ served = admission_app.AdmissionApp(
     handler, ops.bare_application(""), shed=lambda path, body, timeout: admission_app.Answer(200, b'{"judged":false}')
 )
 registry = prometheus_client.CollectorRegistry()
-registry.register(ops.LaneCollector(served))
+registry.register(ops.AdmissionAppCollector(served))
 site = listener.Site("operations", "--ops-port", ops.application(health, registry), "127.0.0.1", 0)
 sys.exit(listener.serve(listener.Admission(served, context, "127.0.0.1", 0), [site], health, shutdown_delay=delay,
                         background=[served.lag.watching()], announce=lambda line: print(line, flush=True)))

@@ -142,7 +142,7 @@ def test_an_error_costs_no_other_object_its_verdict() -> None:
         Manifest("c:1", factories.pod()),
     ]
     results = list(reviewed_objects.judge_all(found, around(), "team-alpha"))
-    assert [type(item).__name__ for item in results] == ["ManifestError", "ManifestError", "Judged"]
+    assert [type(item).__name__ for item in results] == ["ManifestError", "ManifestError", "ReviewedObject"]
 
 
 DOCUMENTS = [

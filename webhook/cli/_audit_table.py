@@ -205,7 +205,8 @@ def _total(console: Console, report: AuditReport) -> None:
     refused = f"of {times(len(report.refused), 'workload')} something would be refused"
     console.print(
         f"{counted}: {format_money(total.before, currency)} a month {report.before}, "
-        f"{format_money(total.after, currency)} {report.after}, {format_money(total.saved, currency)} saved; {refused}, "
+        f"{format_money(total.after, currency)} {report.after}, "
+        f"{format_money(total.saved, currency)} saved; {refused}, "
         f"{format_money(total.refused_money, currency)} a month",
         style="bold",
         markup=False,

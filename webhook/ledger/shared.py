@@ -6,7 +6,8 @@ judges them one after the other on a copy of the ledger, and writes the result o
 two pods never both take the last of the money, whichever replicas they came through, and one write serves many reviews.
 
 **Several budgets** are booked one after the other, by name (`webhook.ledger.multi_budget`). Where one refuses, those
-before it get back what they gave. A replica that dies in between leaves a reservation whose pod never comes; it expires.
+before it get back what they gave. A replica that dies in between leaves a reservation whose pod never comes; it
+expires.
 
 **Lost answers.** Where it is not known whether a write was done, the ledger is read again: a reservation that is there
 is found by the UID of its pod. The same goes for a review that the API server repeats.

@@ -6,7 +6,8 @@ up to is exact.
 
 A row counts its pods. Of a workload that runs no pod right now (replicas that are zero or that never came up) the row
 counts what the template declares, and says so in `WorkloadSummary.basis`. So does the row of a Job or a CronJob,
-whether it runs now or not: a pod that runs for minutes costs no month, and only the workload knows its schedule and its runtime.
+whether it runs now or not: a pod that runs for minutes costs no month, and only the workload knows its schedule and
+its runtime.
 """
 
 from collections import Counter

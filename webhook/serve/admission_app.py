@@ -97,8 +97,8 @@ class AdmissionApp:
     Args:
         handler: judges one review. It raises `BadReview` for a body that is none, and nothing else.
         fallback: the application for all other paths.
-        shed: answers what has waited longer than it may, see `webhook.serve.event_loop_lag`, as `handler` does; None lets
-            that judge everything.
+        shed: answers what has waited longer than it may, see `webhook.serve.event_loop_lag`, as `handler` does; None
+            lets that judge everything.
         by_head: answers what is too large to be kept; None refuses it as if it were no review.
         lag: knows how far the event loop is behind.
         unjudged: counts the answers that are no verdict.

@@ -1,8 +1,9 @@
 """uvicorn's HTTP protocol with bounds on what a client may do before its request has a head and after its answer.
 
-The application bounds bodies, but it is only called once a head is complete. Until then a client could hold a connection
-open for ever, or send a head that never ends and is kept in memory. And a client that does not take its answer leaves it in
-our memory. The bounds cost nothing as long as heads arrive in one piece, and answers are taken, as API servers do.
+The application bounds bodies, but it is only called once a head is complete. Until then a client could hold a
+connection open for ever, or send a head that never ends and is kept in memory. And a client that does not take its
+answer leaves it in our memory. The bounds cost nothing as long as heads arrive in one piece, and answers are taken,
+as API servers do.
 """
 
 import asyncio

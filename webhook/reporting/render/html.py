@@ -89,8 +89,10 @@ def _tiles(report: AuditReport) -> str:
         (
             "Would be refused" if report.before == "today" else "Refused, or would be",
             f"{len(refused):,}",
-            f"{'workload' if len(refused) == 1 else 'workloads'}, "
-            f"{format_money(total.refused_money, currency)} a month",
+            (
+                f"{'workload' if len(refused) == 1 else 'workloads'}, "
+                f"{format_money(total.refused_money, currency)} a month"
+            ),
             "is-refused" if refused else "",
         ),
         ("Would be changed", f"{total.changed:,}", f"of {times(total.objects, 'object')}", "is-changed"),

@@ -6,10 +6,11 @@ Every command that judges many objects fills one neutral `RunReport` (see `resul
     report = Report(tool="podgate audit", currency="USD", items=(Item("Deployment", "team-a", "shop", ...),))
     text = WRITERS["sarif"](report)      # or junit, markdown; the whole text, with its last line break
 
-A `ResultItem` is one object: what it is, where it stands (file and line, where it came from a file), what was said about
-it (`ResultFinding`, one for each finding), what it costs a month (`Monthly`), or why it was not judged.
-`RunReport.unread` names what could not be read at all. A writer knows nothing of guardrails beyond their names and manuals, asks no clock, and is
-the same for manifests and for what runs in a cluster. `of_decision` in `from_decision` turns a Decision into an Item.
+A `ResultItem` is one object: what it is, where it stands (file and line, where it came from a file), what was said
+about it (`ResultFinding`, one for each finding), what it costs a month (`Monthly`), or why it was not judged.
+`RunReport.unread` names what could not be read at all. A writer knows nothing of guardrails beyond their names and
+manuals, asks no clock, and is the same for manifests and for what runs in a cluster. `of_decision` in `from_decision`
+turns a Decision into an Item.
 """
 
 from collections.abc import Callable, Mapping
