@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 import xmlschema
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from webhook.simulate.formats import (
@@ -111,6 +111,7 @@ ITEMS = st.builds(
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(ITEMS, max_size=4), st.lists(st.builds(UnreadInput, TEXT, TEXT), max_size=2))
+@example([ResultItem("Pod", "", "a", "passed", file="\n")], [])
 def test_every_report_is_valid_whatever_stands_in_it(items: list[ResultItem], unread: list[UnreadInput]) -> None:
     report = RunReport("podgate review", "USD", items, unread)
     run_of(report)

@@ -103,12 +103,13 @@ def _comparison(report: RunReport, number: int, comparison: Comparison) -> ET.El
 def suite_element(
     number: int, name: str, tool: str, when: str, *, tests: int, failures: int, errors: int
 ) -> ET.Element:
-    """Return an empty suite with all attributes that readers ask for."""
+    """Return an empty suite with all attributes that readers ask for. A name of white space alone, which readers take
+    for none, is written in quotes."""
     return ET.Element(
         "testsuite",
         {
             "id": str(number),
-            "name": clean(name),
+            "name": clean(name if name.strip() else repr(name)),
             "package": clean(tool.replace(" ", ".")),
             "hostname": "localhost",
             "timestamp": when,
