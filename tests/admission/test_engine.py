@@ -7,7 +7,7 @@ import pytest
 
 from tests import factories
 from webhook.admission.engine import Engine
-from webhook.admission.recorder import Recorder
+from webhook.admission.recorder import Recorded, Recorder
 from webhook.admission.request import BadReview
 
 POLICY = factories.policy("mode: enforce\ncostCeiling: {podMonthly: '1'}", name="first")
@@ -51,6 +51,44 @@ def test_a_log_that_cannot_be_written_costs_no_answer_and_is_counted(error: Exce
     after()
     assert json.loads(encoded)["response"]["allowed"] is False
     assert world.sample("podgate_recorder_faults_total") == 1
+
+
+def test_a_log_that_cannot_be_written_leaves_one_line_per_minute(caplog: pytest.LogCaptureFixture) -> None:
+    world, clock = factories.World(POLICY), [0.0]
+    broken = Recorder(
+        Mock(write=Mock(side_effect=OSError(28, "No space left on device"))),
+        world.metrics,
+        lambda: factories.NOON,
+        monotonic=lambda: clock[0],
+    )
+    engine = Engine(view=world.view, ledger=world.ledger, recorder=broken, now=lambda: factories.NOON)
+    engine.put_in_force(world.rules)
+    lines = []
+    for clock[0] in (0.0, 1.0, 59.0, 60.0, 61.0):
+        _, after = engine.answer("/validate", json.dumps(factories.review(factories.pod())).encode())
+        assert after is not None
+        caplog.clear()
+        after()
+        lines.append([record.getMessage() for record in caplog.records])
+    assert [len(each) for each in lines] == [1, 0, 0, 1, 0]
+    assert "No space left on device" in lines[0][0]
+    assert world.sample("podgate_recorder_faults_total") == 5
+
+
+def test_a_listener_that_fails_is_named_and_costs_the_others_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    class Deaf:
+        def told(self, recorded: Recorded) -> None:
+            raise RuntimeError(f"not now: {recorded.path}")
+
+    world, other = factories.World(POLICY), Mock()
+    recorder = Recorder(Mock(), world.metrics, lambda: factories.NOON, listeners=(Deaf(), other))
+    engine = Engine(view=world.view, ledger=world.ledger, recorder=recorder, now=lambda: factories.NOON)
+    engine.put_in_force(world.rules)
+    _, after = engine.answer("/validate", json.dumps(factories.review(factories.pod())).encode())
+    assert after is not None
+    after()
+    other.told.assert_called_once()
+    assert "Deaf did not take a decision: RuntimeError: not now: /validate" in caplog.text
 
 
 def test_a_log_line_is_one_line_of_json_with_time_and_duration() -> None:

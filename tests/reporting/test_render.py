@@ -164,8 +164,14 @@ def test_a_bar_never_leaves_its_track() -> None:
     assert max(ends) == charts.SCALE
 
 
+def test_a_chart_is_the_same_however_many_were_drawn_before() -> None:
+    row = BeforeAfter("team-alpha", 10, 5, "$10.00", "$5.00")
+    first, second = (charts.pairs([row], "Cost", ("today", "after"), "chart-namespace") for _ in range(2))
+    assert first == second
+
+
 def test_a_chart_tells_its_numbers_to_readers_of_text() -> None:
-    drawn = charts.pairs([BeforeAfter("team-alpha", 10, 5, "$10.00", "$5.00")], "Cost", ("today", "after"))
+    drawn = charts.pairs([BeforeAfter("team-alpha", 10, 5, "$10.00", "$5.00")], "Cost", ("today", "after"), "c")
     assert "<desc" in drawn
     assert "team-alpha $10.00 today, $5.00 after" in drawn
-    assert charts.pairs([], "Cost", ("a", "b")) == ""
+    assert charts.pairs([], "Cost", ("a", "b"), "c") == ""

@@ -4,6 +4,8 @@ It runs after the answer was sent and never raises: a full disk or a closed pipe
 be written is counted.
 """
 
+import logging
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -21,6 +23,10 @@ from webhook.kube.patch import Operation
 MAXIMUM_LINE: Final = 64 << 10
 """Bytes of one line, its end included: what a pod's author writes must not push everybody else's decisions out of a
 log."""
+
+
+_SECONDS_BETWEEN_LINES: Final = 60.0
+_log = logging.getLogger("podgate.log")
 
 
 class LineWriter(Protocol):
@@ -96,6 +102,7 @@ class Recorder:
         now: Callable[[], datetime],
         view: View | None = None,
         listeners: Sequence[Listener] = (),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Args:
         writer: takes the lines.
@@ -103,6 +110,7 @@ class Recorder:
         now: the time, with its zone.
         view: names the owners of pods; without it lines of pods have no owner.
         listeners: told of every decision; one that fails is counted and costs the others nothing.
+        monotonic: seconds, for the pace of log lines about failures.
         """
         self._writer = writer
         self._metrics = metrics
@@ -110,6 +118,8 @@ class Recorder:
         self._view = view
         self._listeners = tuple(listeners)
         self._encoder = msgspec.json.Encoder()
+        self._monotonic = monotonic
+        self._logged_at: float | None = None
 
     def record(self, path: str, uid: str, subject: Subject, decision: Decision, seconds: float, currency: str) -> None:
         """Write one decision down; never raises."""
@@ -129,8 +139,8 @@ class Recorder:
             if len(line) > MAXIMUM_LINE:
                 line = self._encoder.encode(shortened(entry, decision, len(line))) + b"\n"
             self._writer.write(line)
-        except Exception:  # noqa: BLE001  the answer is out; whatever failed here is counted, not raised
-            self._metrics.recorder_fault()
+        except Exception as error:  # noqa: BLE001  the answer is out; whatever failed here is counted, not raised
+            self._fault("a decision was not written to the decision log", error)
             return
         if self._listeners:
             self._tell(Recorded(path, subject, owner, decision, now, line))
@@ -139,8 +149,18 @@ class Recorder:
         for listener in self._listeners:
             try:
                 listener.told(recorded)
-            except Exception:  # noqa: BLE001  see above
-                self._metrics.recorder_fault()
+            except Exception as error:  # noqa: BLE001  see above
+                self._fault(f"{type(listener).__name__} did not take a decision", error)
+
+    def _fault(self, what: str, error: Exception) -> None:
+        """Count a failure, and log one per minute: a full disk fails for every review."""
+        self._metrics.recorder_fault()
+        now = self._monotonic()
+        if self._logged_at is None or now - self._logged_at >= _SECONDS_BETWEEN_LINES:
+            self._logged_at = now
+            _log.error(
+                "%s: %s: %s; podgate_recorder_faults_total counts all of them", what, type(error).__name__, error
+            )
 
 
 def shortened(entry: LogEntry, decision: Decision, size: int) -> LogEntry:

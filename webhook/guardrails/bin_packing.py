@@ -151,5 +151,11 @@ def _nobody_knows(name: str) -> Finding:
 
 
 GUARDRAIL = Guardrail(
-    name="binPacking", order=40, compile=compile_rule, inspect=inspect, propose=propose, refuses=False
+    name="binPacking",
+    order=40,
+    compile=compile_rule,
+    inspect=inspect,
+    severity="low",
+    propose=propose,
+    refuses=False,
 )

@@ -54,7 +54,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from webhook.guardrails.base import pod_cost
-from webhook.guardrails.base.contract import Context, Finding, WorkloadScale, moves
+from webhook.guardrails.base.contract import Context, Finding, Half, ViolationSeverity, WorkloadScale, moves
 from webhook.kube.caches import remembered
 from webhook.kube.quantity import QuantityError
 from webhook.ledger import balance
@@ -70,6 +70,7 @@ Covers = Callable[[str, PodLabels, PodLabels], bool]
 _NO_LABELS: Final[PodLabels] = {}
 UNITS: Final = {"monthly": "month", "weekly": "week", "daily": "day"}
 """What a period is called beside an amount: $10 a month."""
+CLASSIFICATION: Final[tuple[Half, ViolationSeverity]] = ("cost", "medium")
 
 
 class BudgetRule(NamedTuple):

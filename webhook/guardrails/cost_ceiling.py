@@ -218,6 +218,7 @@ GUARDRAIL = Guardrail(
     order=60,
     compile=compile_rule,
     inspect=inspect,
+    severity="medium",
     judges=judges,
     trusts_runtime=lambda rule: rule.trusts_runtime,
 )

@@ -218,6 +218,7 @@ GUARDRAIL = Guardrail(
     order=10,
     compile=compile_rule,
     inspect=inspect,
+    severity="medium",
     propose=propose,
     judges=judges,
     labels=written,

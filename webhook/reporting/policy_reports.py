@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
+from webhook.guardrails.base.contract import Half
+from webhook.guardrails.base.registry import classifications
 from webhook.reporting.fold import FoldedFinding, GuardrailTotals, PolicyPart, WorkloadSummary
 from webhook.reporting.render.text import format_money
 
@@ -26,7 +28,7 @@ MAXIMUM_REPORTS: Final = 2_000
 """Reports of a cluster: namespaces beyond it, those with the least to say, have none."""
 _LONGEST_MESSAGE: Final = 1_000
 
-_SEVERITIES: Final = {"podSecurity": "high", "budget": "medium", "costCeiling": "medium", "costLabels": "medium"}
+_CATEGORIES: Final[Mapping[Half, str]] = {"security": "Pod Security", "cost": "Cost"}
 _RANK: Final = {"fail": 0, "error": 1, "warn": 2}
 
 
@@ -139,6 +141,7 @@ def _result(
     currency: str,
 ) -> dict[str, Any]:
     policy, guardrail = part
+    classification = classifications()[guardrail]
     note = next((note for note, _ in findings if (note.policy, note.guardrail) == part and note.refuses), None)
     if note is not None:
         message = f"{note.text}; to fix: {note.cure}" if note.cure else note.text
@@ -158,9 +161,9 @@ def _result(
         "source": NAME,
         "policy": policy,
         "rule": guardrail,
-        "category": "Pod Security" if guardrail == "podSecurity" else "Cost",
+        "category": _CATEGORIES[classification.half],
         "result": word,
-        "severity": _SEVERITIES.get(guardrail, "low") if word == "fail" else "low",
+        "severity": classification.severity if word == "fail" else "low",
         "scored": True,
         "message": message if len(message) <= _LONGEST_MESSAGE else message[: _LONGEST_MESSAGE - 3] + "...",
         "resources": [

@@ -30,10 +30,17 @@ def test_only_pod_security_is_the_security_half_and_refuses_on_a_fault() -> None
         assert (item.default_on_fault == "deny") is is_security
 
 
+def test_every_guardrail_and_the_budget_say_how_grave_a_violation_is() -> None:
+    found = guardrail_registry.classifications()
+    assert set(found) == {item.name for item in guardrail_registry.discover()} | {"budget"}
+    assert found["podSecurity"] == ("security", "high")
+    assert found["budget"] == ("cost", "medium")
+
+
 @pytest.mark.parametrize("key", ["name", "order"])
 def test_two_guardrails_with_the_same_name_or_order_are_refused(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     def guardrail(name: str, order: int) -> Guardrail[Any, Any]:
-        return Guardrail(name=name, order=order, compile=str, inspect=lambda *_: ())
+        return Guardrail(name=name, order=order, compile=str, inspect=lambda *_: (), severity="low")
 
     first = guardrail("first", 1)
     second = guardrail("first", 2) if key == "name" else guardrail("second", 1)

@@ -17,6 +17,9 @@ from webhook.policy.model.sections import OnFault, Section
 from webhook.pricing.book import PriceBook
 from webhook.pricing.pod import PodPrice
 
+Half = Literal["security", "cost"]
+ViolationSeverity = Literal["high", "medium", "low"]
+
 
 class Finding(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
     """One thing that is wrong, or worth saying, about a pod.
@@ -273,6 +276,8 @@ class Guardrail(NamedTuple, Generic[S, R]):
     """Turn a valid section into a frozen rule, once per policy load. Raises ValueError with a cure."""
     inspect: Callable[[R, Context], Sequence[Finding]]
     """Judge the pod as it is now."""
+    severity: ViolationSeverity
+    """How grave a violation is to who reads a PolicyReport."""
     propose: Callable[[R, Context, Draft], Sequence[Finding]] | None = None
     """Change the pod through the draft; returns notices only. None where the guardrail never changes anything."""
     default_on_fault: OnFault = "allow"
@@ -280,7 +285,7 @@ class Guardrail(NamedTuple, Generic[S, R]):
     """Whether it looks at this operation at all; None means pod CREATE and workload templates."""
     scope: Literal["container", "pod"] = "pod"
     """`container` where PolicyExceptions may name containers."""
-    half: Literal["security", "cost"] = "cost"
+    half: Half = "cost"
     """Which half of ``/validate`` it belongs to, so that each half can have its own failure policy."""
     labels: Callable[[R, Context, Mapping[str, str]], Mapping[str, str]] | None = None
     """Returns the labels that it writes to a pod which has these ones. Money is charged by them, also where the

@@ -133,6 +133,7 @@ GUARDRAIL = Guardrail(
     order=50,
     compile=compile_section,
     inspect=inspect,
+    severity="high",
     propose=propose,
     default_on_fault="deny",
     judges=judges,

@@ -149,6 +149,7 @@ GUARDRAIL: Final = Guardrail[RightSizingSection, RightSizingRule](
     order=20,
     compile=compile_section,
     inspect=inspect,
+    severity="low",
     propose=propose,
     scope="container",
     refuses=False,

@@ -241,6 +241,7 @@ GUARDRAIL = Guardrail(
     order=30,
     compile=compile_rule,
     inspect=inspect,
+    severity="low",
     propose=propose,
     judges=judges,
     prices_as_spot=prices_as_spot,

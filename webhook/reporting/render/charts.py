@@ -5,7 +5,6 @@ A chart never stands alone: the numbers it shows are text beside it.
 
 from collections.abc import Sequence
 from html import escape
-from itertools import count
 from typing import Final, NamedTuple
 
 SCALE: Final = 1000
@@ -88,14 +87,11 @@ def stack(segments: Sequence[Segment], whole: int, title: str) -> str:
     )
 
 
-_numbers = count(1)
-
-
-def pairs(rows: Sequence[BeforeAfter], title: str, names: tuple[str, str]) -> str:
-    """Return a chart of what each row costs before and after; `names` say what those are."""
+def pairs(rows: Sequence[BeforeAfter], title: str, names: tuple[str, str], chart_id: str) -> str:
+    """Return a chart of what each row costs before and after; `names` say what those are. `chart_id` occurs once in a
+    document."""
     if not rows:
         return ""
-    number = next(_numbers)
     most = max(max(row.before, row.after) for row in rows)
     room = _WIDTH - _LABEL - _END
     lines: list[str] = []
@@ -115,8 +111,8 @@ def pairs(rows: Sequence[BeforeAfter], title: str, names: tuple[str, str]) -> st
     words = "; ".join(f"{row.label} {row.before_text} {names[0]}, {row.after_text} {names[1]}" for row in rows)
     return (
         f'<figure><svg viewBox="0 0 {_WIDTH} {len(rows) * _ROW + 4}" role="img" '
-        f'aria-labelledby="chart{number}t chart{number}d"><title id="chart{number}t">{escape(title)}</title>'
-        f'<desc id="chart{number}d">{escape(words)}</desc>{"".join(lines)}</svg>'
+        f'aria-labelledby="{chart_id}-title {chart_id}-text"><title id="{chart_id}-title">{escape(title)}</title>'
+        f'<desc id="{chart_id}-text">{escape(words)}</desc>{"".join(lines)}</svg>'
         '<ul class="legend"><li><svg viewBox="0 0 10 10" aria-hidden="true"><rect class="fill-rest" width="10" '
         'height="10"/></svg>'
         f"{escape(names[0])}</li>"

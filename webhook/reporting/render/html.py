@@ -242,7 +242,8 @@ def _groups(report: AuditReport, lines: Sequence[GroupLine], word: str, *, chart
         )
         for line in lines[:_MOST_BARS]
     ]
-    picture = charts.pairs(pairs, f"Cost a month by {word}", (report.before, report.after)) if chart else ""
+    names = (report.before, report.after)
+    picture = charts.pairs(pairs, f"Cost a month by {word}", names, f"chart-{word}") if chart else ""
     table = _table(f"Cost a month by {word}, the dearest first", head, map(row, lines[:MOST_LINES]))
     return picture + table + workloads.more(len(lines), MOST_LINES, word)
 

@@ -12,6 +12,7 @@ from pathlib import PurePath, PurePosixPath
 from typing import Any, Final
 from urllib.parse import quote
 
+from webhook.guardrails.base.registry import classifications
 from webhook.pricing import money
 from webhook.simulate.formats import _rules
 from webhook.simulate.formats.result import (
@@ -129,7 +130,8 @@ def _rule(name: str) -> dict[str, Any]:
 
 
 def _tags(guardrail: str) -> list[str]:
-    return ["kubernetes", "security" if guardrail == "podSecurity" else "cost"]
+    classification = classifications().get(guardrail)
+    return ["kubernetes", classification.half if classification is not None else "cost"]
 
 
 def _notifications(report: RunReport) -> Iterator[dict[str, Any]]:
