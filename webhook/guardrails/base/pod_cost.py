@@ -10,6 +10,7 @@ from webhook.guardrails.base.contract import Context, Finding, WorkloadScale, mo
 from webhook.guardrails.base.devices import NO_CLAIMS, claims_of
 from webhook.guardrails.base.placed import place_of
 from webhook.guardrails.base.volumes import NO_VOLUMES, volumes_of
+from webhook.kube.caches import BoundedCache
 from webhook.kube.objects import LabelSelector, Pod, PodSpec, PodStatus, ResourceMap, ResourceRequirements
 from webhook.kube.quantity import QuantityError, cpu_milli, format_cpu, memory_bytes
 from webhook.policy.price_list import POOL_LABELS, PriceListSpec, RatesModel
@@ -21,8 +22,9 @@ from webhook.pricing.pod import PodPrice, price_pod
 __all__ = ["PodPrice", "compile_pool", "compile_price_list", "context_price", "of_all", "old_price"]
 
 _NO_DEFAULTS: Final[ResourceMap] = {}
-_MAXIMUM_DEFAULTS: Final = 1_024
-_REQUEST_DEFAULTS: Final[dict[int, tuple[Sequence[LimitRangeItem], ResourceMap]]] = {}
+_REQUEST_DEFAULTS: Final[BoundedCache[int, tuple[Sequence[LimitRangeItem], ResourceMap]]] = BoundedCache(
+    "request_defaults", 1024
+)
 """Merged defaults by the identity of the items, which are held so that no other object takes that identity. The view
 gives the same items until a LimitRange changes."""
 
@@ -243,9 +245,7 @@ def request_defaults(view: View, namespace: str) -> ResourceMap:
     if known is not None:
         return known[1]
     found = merged_defaults(items)
-    if len(_REQUEST_DEFAULTS) >= _MAXIMUM_DEFAULTS:
-        _REQUEST_DEFAULTS.clear()
-    _REQUEST_DEFAULTS[id(items)] = (items, found)
+    _REQUEST_DEFAULTS.remember(id(items), (items, found))
     return found
 
 
