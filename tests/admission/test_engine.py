@@ -75,19 +75,24 @@ def test_a_log_that_cannot_be_written_leaves_one_line_per_minute(caplog: pytest.
     assert world.sample("podgate_recorder_faults_total") == 5
 
 
-def test_a_listener_that_fails_is_named_and_costs_the_others_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_listener_that_fails_is_named_beside_a_full_disk_and_costs_the_others_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     class Deaf:
         def told(self, recorded: Recorded) -> None:
             raise RuntimeError(f"not now: {recorded.path}")
 
     world, other = factories.World(POLICY), Mock()
-    recorder = Recorder(Mock(), world.metrics, lambda: factories.NOON, listeners=(Deaf(), other))
+    writer = Mock(write=Mock(side_effect=[OSError(28, "No space left on device"), None]))
+    recorder = Recorder(writer, world.metrics, lambda: factories.NOON, listeners=(Deaf(), other), monotonic=lambda: 0.0)
     engine = Engine(view=world.view, ledger=world.ledger, recorder=recorder, now=lambda: factories.NOON)
     engine.put_in_force(world.rules)
-    _, after = engine.answer("/validate", json.dumps(factories.review(factories.pod())).encode())
-    assert after is not None
-    after()
+    for _ in range(2):
+        _, after = engine.answer("/validate", json.dumps(factories.review(factories.pod())).encode())
+        assert after is not None
+        after()
     other.told.assert_called_once()
+    assert "No space left on device" in caplog.text
     assert "Deaf did not take a decision: RuntimeError: not now: /validate" in caplog.text
 
 

@@ -12,9 +12,9 @@ from tests.conformance._cases import CaseError, CaseFile, Json, Reason, compare,
 from webhook.admission.ruleset import ALWAYS_EXCLUDED
 from webhook.guardrails import pod_security
 from webhook.guardrails.pod_security._namespace_labels import NamespaceLevels, Standard, policies_of
-from webhook.guardrails.pod_security._registry import Level
 from webhook.kube.defaults import apply_pod_defaults
 from webhook.kube.objects import Pod, PodSpec
+from webhook.policy.pod_security import Level
 
 _KEYS: Final = ("enforce-policy", "audit-violations", "exempt", "error")
 """The audit annotations of the built-in plugin."""

@@ -10,18 +10,17 @@ from typing import NamedTuple
 
 from webhook.admission.policy_binding import PolicyBinding
 from webhook.guardrails.base.contract import ChargedBy, Context, is_creation
-
-LabelMap = Mapping[str, str]
+from webhook.kube.selectors import Labels
 
 
 def charged_labels(
     entries: Sequence[PolicyBinding],
     exempt: Mapping[str, str],
     context: Context,
-    labels: LabelMap,
+    labels: Labels,
     *,
     held_back: bool = False,
-) -> LabelMap:
+) -> Labels:
     """Return the labels with those that policies write.
 
     Args:
@@ -48,11 +47,11 @@ class OfReview(NamedTuple):
     exempt: Mapping[str, str]
     others: ChargedBy
 
-    def own(self, context: Context) -> LabelMap:
+    def own(self, context: Context) -> Labels:
         """Return those of the pod under review."""
         return charged_labels(self.entries, self.exempt, context, context.labels)
 
-    def stored(self, context: Context, labels: LabelMap) -> LabelMap:
+    def stored(self, context: Context, labels: Labels) -> Labels:
         """Return those of a stored pod of the namespace."""
         return self.others.stored(context, labels)
 

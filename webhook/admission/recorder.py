@@ -5,6 +5,7 @@ be written is counted.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -119,7 +120,7 @@ class Recorder:
         self._listeners = tuple(listeners)
         self._encoder = msgspec.json.Encoder()
         self._monotonic = monotonic
-        self._logged_at: float | None = None
+        self._logged_at: dict[str, float] = {}
 
     def record(self, path: str, uid: str, subject: Subject, decision: Decision, seconds: float, currency: str) -> None:
         """Write one decision down; never raises."""
@@ -153,11 +154,11 @@ class Recorder:
                 self._fault(f"{type(listener).__name__} did not take a decision", error)
 
     def _fault(self, what: str, error: Exception) -> None:
-        """Count a failure, and log one per minute: a full disk fails for every review."""
+        """Count a failure, and log one per minute and source: a full disk fails for every review."""
         self._metrics.recorder_fault()
         now = self._monotonic()
-        if self._logged_at is None or now - self._logged_at >= _SECONDS_BETWEEN_LINES:
-            self._logged_at = now
+        if now - self._logged_at.get(what, -math.inf) >= _SECONDS_BETWEEN_LINES:
+            self._logged_at[what] = now
             _log.error(
                 "%s: %s: %s; podgate_recorder_faults_total counts all of them", what, type(error).__name__, error
             )

@@ -48,7 +48,7 @@ The judgement reads the ledger without changing it. Two pods that are judged at 
 the budget; the reservation that follows (`charge`) lets only one of them take the last money.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime
 from fractions import Fraction
 from typing import Final, NamedTuple
@@ -57,6 +57,7 @@ from webhook.guardrails.base import pod_cost
 from webhook.guardrails.base.contract import Context, Finding, Half, ViolationSeverity, WorkloadScale, moves
 from webhook.kube.caches import remembered
 from webhook.kube.quantity import QuantityError
+from webhook.kube.selectors import Labels
 from webhook.ledger import balance
 from webhook.ledger.store import Charge
 from webhook.policy.budget import BudgetSpec, ScopeModel
@@ -64,10 +65,9 @@ from webhook.policy.model.names import compile_globs
 from webhook.policy.model.sections import Mode, OnFault
 from webhook.pricing import money
 
-PodLabels = Mapping[str, str]
-Covers = Callable[[str, PodLabels, PodLabels], bool]
+Covers = Callable[[str, Labels, Labels], bool]
 
-_NO_LABELS: Final[PodLabels] = {}
+_NO_LABELS: Final[Labels] = {}
 UNITS: Final = {"monthly": "month", "weekly": "week", "daily": "day"}
 """What a period is called beside an amount: $10 a month."""
 CLASSIFICATION: Final[tuple[Half, ViolationSeverity]] = ("cost", "medium")
@@ -297,7 +297,7 @@ def _covered_before(rule: BudgetRule, context: Context) -> bool:
     return rule.covers(context.namespace, info.labels if info is not None else _NO_LABELS, labels)
 
 
-def old_labels(context: Context) -> PodLabels:
+def old_labels(context: Context) -> Labels:
     """Return the labels of the stored object as they are written; none where there is no such object."""
     metadata = context.old_pod.metadata if context.old_pod is not None else None
     return (metadata.labels or _NO_LABELS) if metadata is not None else _NO_LABELS

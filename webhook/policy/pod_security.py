@@ -16,7 +16,7 @@ from webhook.policy.model.names import DnsLabel, DnsSubdomain, SubjectName
 from webhook.policy.model.sections import ApiRule, FieldError, Many, Model, Section
 
 EnforceableLevel = Literal["baseline", "restricted"]
-AnyLevel = Literal["privileged", "baseline", "restricted"]
+Level = Literal["privileged", "baseline", "restricted"]
 """As the labels of a namespace may say it."""
 
 LATEST = "latest"
@@ -51,13 +51,13 @@ _VERSION_SCHEMA: dict[str, JsonValue] = {"pattern": r"^(latest|v1\.(0|[1-9][0-9]
 class LabelDefaults(Model):
     """What a namespace that lacks a label gets. For `enforce` that is `level` and `version`, where they are written."""
 
-    audit: Annotated[AnyLevel, Field(description="Level that is recorded. Default `privileged`.")] = "privileged"
+    audit: Annotated[Level, Field(description="Level that is recorded. Default `privileged`.")] = "privileged"
     audit_version: Annotated[
         str,
         AfterValidator(_known_version),
         Field(description="Version of `audit`. Default `latest`.", json_schema_extra=_VERSION_SCHEMA),
     ] = LATEST
-    warn: Annotated[AnyLevel, Field(description="Level that is warned about. Default `privileged`.")] = "privileged"
+    warn: Annotated[Level, Field(description="Level that is warned about. Default `privileged`.")] = "privileged"
     warn_version: Annotated[
         str,
         AfterValidator(_known_version),
@@ -140,7 +140,7 @@ class PodSecuritySection(Section):
         return self
 
     @property
-    def unlabelled_level(self) -> AnyLevel:
+    def unlabelled_level(self) -> Level:
         """Level of `enforce` in a namespace without that label; as in the built-in plugin unless it was written."""
         return self.level if "level" in self.model_fields_set else "privileged"
 

@@ -17,7 +17,6 @@ from webhook.pricing import placement
 REQUEST, LIMIT, DEFAULT, ASSUMED, SPOT = 1, 2, 4, 8, 16
 """Where a priced quantity comes from, and the capacity type, as bits of one number."""
 
-Capacity = placement.CapacityType
 
 PICO: Final = 10**12
 """Pico-units in one unit of currency: the finest price that a price list may state."""
@@ -89,7 +88,7 @@ class PriceBook(msgspec.Struct, frozen=True):
     """Bytes that a container with neither memory request nor limit is priced with."""
     name: str = "default"
     """Of the price list."""
-    capacity: Capacity = "any"
+    capacity: placement.CapacityType = "any"
     """What the nodes of the list are; `any` where a pod's own placement decides."""
     storage: Storage | None = None
     """None where volumes are not priced. The same in all books: a volume is on no node."""

@@ -26,6 +26,7 @@ from webhook.admission.request_fields import OtherRequest
 from webhook.admission.unjudged import UnjudgedCounters
 from webhook.serve import bodies, limiter
 from webhook.serve import event_loop_lag as lags
+from webhook.serve.bodies import Receive
 from webhook.serve.bytes_in_flight import SMALL_BODY, Flight
 from webhook.serve.fairness import FairQueue
 from webhook.serve.memory import Heap
@@ -35,7 +36,6 @@ from webhook.serve.wire import (
     PROBLEMS,
     Application,
     Problem,
-    Receive,
     Scope,
     Send,
     discard,

@@ -21,8 +21,8 @@ UPDATE carries two objects, with managedFields: some 18 MiB at most."""
 BODY_SECONDS: Final = 10.0
 """How long a body may take to arrive: the longest that an API server waits for the whole call by default."""
 
-AsgiMessage = MutableMapping[str, Any]
-AsgiReceive = Callable[[], Awaitable[AsgiMessage]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
 
 TOO_LARGE: Final = unread.too_large(MAXIMUM_BODY >> 20)
 TOO_SLOW: Final = unread.too_slow(BODY_SECONDS)
@@ -46,8 +46,8 @@ class DroppedBody(NamedTuple):
 
 
 async def read(
-    message: AsgiMessage | None,
-    receive: AsgiReceive,
+    message: Message | None,
+    receive: Receive,
     declared: int,
     flight: Flight,
     seconds: float,

@@ -6,14 +6,14 @@ host. An answer other than 2xx is a failure, and a redirect is never followed: i
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import urllib3
 
 from webhook.admission.budget_status import BudgetStatus
+from webhook.settings import NotifyForm
 
-Form = Literal["slack", "json"]
 FORMS: Final[tuple[str, ...]] = ("slack", "json")
 
 TIMEOUT: Final = 5.0
@@ -27,7 +27,7 @@ class NotifyError(Exception):
 class Notifier:
     """Sends one message at a time; blocking."""
 
-    def __init__(self, url: str, form: Form, *, pool: urllib3.PoolManager | None = None) -> None:
+    def __init__(self, url: str, form: NotifyForm, *, pool: urllib3.PoolManager | None = None) -> None:
         """Args:
         url: where messages go.
         form: ``slack`` for chats that take ``{"text": ...}``, ``json`` for the numbers as fields.
@@ -62,7 +62,7 @@ def text(stands: BudgetStatus, threshold: int) -> str:
     return f'budget "{stands.name}" has reached {threshold} %: {stands.text()}'
 
 
-def message(stands: BudgetStatus, threshold: int, form: Form) -> Mapping[str, Any]:
+def message(stands: BudgetStatus, threshold: int, form: NotifyForm) -> Mapping[str, Any]:
     """Return what is sent."""
     if form == "slack":
         return {"text": text(stands, threshold)}

@@ -10,10 +10,9 @@ import msgspec
 from webhook.admission import unread
 from webhook.kube.caches import remembered
 from webhook.serve import bodies
+from webhook.serve.bodies import Message, Receive
 
 Scope = MutableMapping[str, Any]
-Message = bodies.AsgiMessage
-Receive = bodies.AsgiReceive
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 

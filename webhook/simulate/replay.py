@@ -11,14 +11,13 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 import jsonpatch
 
 from webhook.admission.decision import summary
-
-ReplayVerdict = Literal["refused", "warned", "changed", "would refuse", "would change", "passed", "not judged"]
+from webhook.simulate.formats.result import ItemVerdict
 
 _TIMEOUT_SECONDS = 10.0
 
@@ -34,7 +33,7 @@ class Replayed(NamedTuple):
     namespace: str
     name: str
     operation: str
-    verdict: ReplayVerdict
+    verdict: ItemVerdict
     text: str
     """The reason, or what was set."""
     patch: list[dict[str, Any]]
@@ -161,7 +160,7 @@ def _summary(
 
 def _verdict(
     mutated: Mapping[str, Any], validated: Mapping[str, Any], patch: list[dict[str, Any]]
-) -> tuple[ReplayVerdict, str]:
+) -> tuple[ItemVerdict, str]:
     notes: dict[str, str] = validated.get("auditAnnotations") or {}
     mutating_notes: dict[str, str] = mutated.get("auditAnnotations") or {}
     warnings = [*mutated.get("warnings", ()), *validated.get("warnings", ())]

@@ -7,9 +7,9 @@ import pytest
 
 from webhook.guardrails import pod_security
 from webhook.guardrails.pod_security._check import Check, Revision, Violation
-from webhook.guardrails.pod_security._registry import REGISTRY, Level, RegistryError, build, plan
+from webhook.guardrails.pod_security._registry import REGISTRY, RegistryError, build, plan
 from webhook.guardrails.pod_security._visitor import PodView
-from webhook.policy.pod_security import CHECK_IDS
+from webhook.policy.pod_security import CHECK_IDS, Level
 
 VERSIONS = ["latest", "v1.99", f"v1.{2**63 - 1}", *(f"v1.{minor}" for minor in range(REGISTRY.latest_minor + 1))]
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from webhook.guardrails.base.contract import Context, Exemption
 from webhook.guardrails.pod_security._check import Violation
-from webhook.guardrails.pod_security._registry import CheckPlan, Level, plan
+from webhook.guardrails.pod_security._registry import CheckPlan, plan
 from webhook.guardrails.pod_security._text import few
 from webhook.guardrails.pod_security._visitor import PodView
 from webhook.kube.objects import ObjectMeta, PodSpec
-from webhook.policy.pod_security import CHECKS_BY_CONTROL
+from webhook.policy.pod_security import CHECKS_BY_CONTROL, Level
 
 NAME = "podSecurity"
 

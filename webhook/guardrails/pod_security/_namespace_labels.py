@@ -7,10 +7,10 @@ in a bounded table by the six values, so that a namespace is parsed once and ask
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from webhook.guardrails.pod_security._registry import CheckPlan, Level, plan
+from webhook.guardrails.pod_security._registry import CheckPlan, plan
 from webhook.guardrails.pod_security._text import go_quote
 from webhook.kube.caches import remembered
-from webhook.policy.pod_security import LATEST, minor_of
+from webhook.policy.pod_security import LATEST, Level, minor_of
 
 PREFIX: Final = "pod-security.kubernetes.io/"
 _MODES: Final = ("enforce", "audit", "warn")

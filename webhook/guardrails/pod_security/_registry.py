@@ -9,13 +9,12 @@ import itertools
 import pkgutil
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from webhook.guardrails.pod_security._check import Check, CheckFunction
 from webhook.kube.caches import remembered
 from webhook.policy import pod_security as policy
-
-Level = Literal["privileged", "baseline", "restricted"]
+from webhook.policy.pod_security import Level
 
 
 class RegistryError(ValueError):

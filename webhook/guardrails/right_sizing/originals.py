@@ -19,7 +19,7 @@ from webhook.kube.objects import RawQuantity, ResourceMap
 
 ANNOTATION: Final = "podgate.dev/original-resources"
 
-OriginalField = Literal["requests", "limits"]
+ResourceField = Literal["requests", "limits"]
 
 
 class Applied(msgspec.Struct, gc=False):
@@ -36,7 +36,7 @@ class Original(msgspec.Struct, gc=False):
     limits: ResourceMap = {}
     applied: Applied = msgspec.field(default_factory=Applied)
 
-    def record(self, field: OriginalField, resource: str, before: RawQuantity | None, after: str) -> None:
+    def record(self, field: ResourceField, resource: str, before: RawQuantity | None, after: str) -> None:
         """Note that `after` was written where `before` stood."""
         if field == "requests":
             self.requests[resource] = before

@@ -12,23 +12,22 @@ Whom a scope is about says `webhook.kube.pod_quota`; the rest is the admission p
 """
 
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from webhook.cluster.view import ResourceQuota
 from webhook.guardrails.base.contract import Finding
 from webhook.guardrails.right_sizing import notices, pod_sums
 from webhook.guardrails.right_sizing.advice import ContainerAdvice
 from webhook.guardrails.right_sizing.limit_range import NO_BOUNDS, Ranges
+from webhook.guardrails.right_sizing.originals import ResourceField
+from webhook.guardrails.right_sizing.pod_sums import CpuAndMemory
 from webhook.guardrails.right_sizing.resource_plan import ContainerPlan, ResourcePlan
 from webhook.guardrails.right_sizing.rule import RightSizingRule
 from webhook.kube import pod_quota
 from webhook.kube.objects import PodSpec, ResourceMap
 
-QuotaField = Literal["requests", "limits"]
-Pair = pod_sums.CpuAndMemory
-
 _UNITS: Final = pod_sums.UNITS
-_KEYS: Final[dict[str, tuple[QuotaField, int]]] = {
+_KEYS: Final[dict[str, tuple[ResourceField, int]]] = {
     "cpu": ("requests", 0),
     "requests.cpu": ("requests", 0),
     "limits.cpu": ("limits", 0),
@@ -45,14 +44,14 @@ _BY_QUALITY: Final = frozenset({"BestEffort", "NotBestEffort"})
 class Sums(NamedTuple):
     """What a pod asks for, as a quota counts it, without overhead."""
 
-    requests: Pair
+    requests: CpuAndMemory
     """Of cpu in millicores and of memory in bytes."""
-    limits: Pair
+    limits: CpuAndMemory
     is_best_effort: bool
-    lacking: frozenset[tuple[QuotaField, int]]
+    lacking: frozenset[tuple[ResourceField, int]]
     """What some container has no value for."""
 
-    def of(self, field: QuotaField, resource: int) -> int:
+    def of(self, field: ResourceField, resource: int) -> int:
         """Return one sum."""
         return (self.requests if field == "requests" else self.limits)[resource]
 
@@ -62,7 +61,7 @@ class Excess(NamedTuple):
 
     quota: str
     key: str
-    field: QuotaField | None
+    field: ResourceField | None
     """None where the quota wants what the pod does not have."""
     resource: int
     room: int
@@ -131,7 +130,7 @@ def fit(
     return said, rest[0].quota if rest else None
 
 
-def _excesses(quotas: Sequence[ResourceQuota], before: Sums, after: Sums, overhead: Pair) -> list[Excess]:
+def _excesses(quotas: Sequence[ResourceQuota], before: Sums, after: Sums, overhead: CpuAndMemory) -> list[Excess]:
     """Return where the pod as it will be does not fit, and the pod as it was received was not larger."""
     found: list[Excess] = []
     for quota in quotas:
@@ -174,7 +173,7 @@ def _sums(members: list[ContainerPlan]) -> Sums:
     )
 
 
-def _amounts(cell: ResourcePlan) -> tuple[tuple[QuotaField, int | None], tuple[QuotaField, int | None]]:
+def _amounts(cell: ResourcePlan) -> tuple[tuple[ResourceField, int | None], tuple[ResourceField, int | None]]:
     return ("requests", cell.request), ("limits", cell.limit)
 
 

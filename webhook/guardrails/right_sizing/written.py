@@ -4,7 +4,7 @@ from typing import Final, Literal, NamedTuple
 
 from webhook.guardrails.base.contract import Finding
 from webhook.guardrails.right_sizing import originals
-from webhook.guardrails.right_sizing.originals import Entries, Original, OriginalField
+from webhook.guardrails.right_sizing.originals import Entries, Original, ResourceField
 from webhook.guardrails.right_sizing.resource_plan import ContainerPlan
 from webhook.guardrails.right_sizing.rule import RESOURCES
 from webhook.kube import quantity
@@ -22,7 +22,7 @@ class WrittenValue(NamedTuple):
 
     place: Literal["initContainers", "containers"]
     position: int
-    field: OriginalField
+    field: ResourceField
     resource: str
     text: str
 
@@ -53,7 +53,7 @@ def write(
         entry = entries.get(member.name)
         if entry is None:
             entry = entries[member.name] = Original()
-        amounts: tuple[tuple[OriginalField, int | None], ...] = (
+        amounts: tuple[tuple[ResourceField, int | None], ...] = (
             ("requests", cell.request if cell.writes_request else None),
             ("limits", cell.limit if cell.writes_limit else None),
         )
@@ -65,7 +65,7 @@ def write(
     return SizingPlan(tuple(changes), originals.write(entries), said)
 
 
-def _raw(member: ContainerPlan, kept: Entries, field: OriginalField, resource: int) -> RawQuantity | None:
+def _raw(member: ContainerPlan, kept: Entries, field: ResourceField, resource: int) -> RawQuantity | None:
     """Return what the author wrote under a key: from the annotation where it still holds, else as it stands."""
     name = RESOURCES[resource]
     if member.cells[resource].restored[0 if field == "requests" else 1]:

@@ -24,7 +24,8 @@ from webhook.policy.model import discovery
 from webhook.policy.model.envelope import API_VERSION
 from webhook.policy.model.sections import RULES_KEY, ApiRule
 from webhook.policy.schema import json_schema
-from webhook.policy.schema.structural import Schema, structural
+from webhook.policy.schema.json_schema import JsonSchema
+from webhook.policy.schema.structural import structural
 
 GROUP, _, VERSION = API_VERSION.partition("/")
 
@@ -147,7 +148,7 @@ def plural(kind: str) -> str:
     return _PLURALS.get(kind) or f"{kind.lower()}s"
 
 
-def crd(kind: str) -> Schema:
+def crd(kind: str) -> JsonSchema:
     """Return the CustomResourceDefinition of a kind.
 
     Raises:
@@ -198,7 +199,7 @@ def files() -> Iterator[tuple[str, str]]:
         yield f"{plural(kind)}.yaml", render(kind)
 
 
-def _document(kind: str) -> Schema:
+def _document(kind: str) -> JsonSchema:
     root = json_schema.with_rules(kind)
     spec = structural(json_schema.at(kind, ("spec",)), root)
     status = copy.deepcopy(dict(_STATUS))
@@ -209,7 +210,7 @@ def _document(kind: str) -> Schema:
         default = json_schema.at(kind, ("spec", name)).get("default")
         if place == "spec" and default is not None:
             spec["properties"][name]["default"] = default
-    made: Schema = {
+    made: JsonSchema = {
         "type": "object",
         "description": root.get("description", ""),
         "required": ["spec"],

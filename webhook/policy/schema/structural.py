@@ -8,11 +8,10 @@ the models give none get one that no policy comes near.
 """
 
 import itertools
-from typing import Any, Final
+from typing import Final
 
 from webhook.policy.model.sections import RULES_KEY
-
-Schema = dict[str, Any]
+from webhook.policy.schema.json_schema import JsonSchema
 
 COPIED: Final = (
     "description",
@@ -40,11 +39,11 @@ _MAX_UNION: Final = 4
 """Fields of an object that may be a word instead: the schema lists every combination of them."""
 
 
-def structural(node: Schema, root: Schema) -> Schema:
+def structural(node: JsonSchema, root: JsonSchema) -> JsonSchema:
     """Return the structural schema of a node.
 
     Args:
-        node: of a JSON Schema.
+        node: of a JSON JsonSchema.
         root: where its references lead.
 
     Raises:
@@ -56,7 +55,7 @@ def structural(node: Schema, root: Schema) -> Schema:
         return {**_described(node), **_scalar(node["anyOf"])}
     if isinstance(types, list):
         return {**_described(node), **_union(node, types, root)}
-    made: Schema = {name: node[name] for name in COPIED if name in node}
+    made: JsonSchema = {name: node[name] for name in COPIED if name in node}
     if not isinstance(types, str):
         raise TypeError(f"no structural schema can be made of {node}")
     if "const" in node:
@@ -78,23 +77,25 @@ def structural(node: Schema, root: Schema) -> Schema:
     return _quoted(made)
 
 
-def _optional(made: Schema, *, is_required: bool) -> Schema:
+def _optional(made: JsonSchema, *, is_required: bool) -> JsonSchema:
     """Let a field without a value be kept. The API server drops it otherwise, and nobody could tell a section whose
     lines were commented out from one that was taken out."""
     return made if is_required or "enum" in made or "type" not in made else {**made, "nullable": True}
 
 
-def _values(node: Schema) -> list[Schema]:
+def _values(node: JsonSchema) -> list[JsonSchema]:
     found = list(node.get("patternProperties", {}).values())
     other = node.get("additionalProperties")
     return found or ([other] if isinstance(other, dict) else [])
 
 
-def _union(node: Schema, types: list[str], root: Schema) -> Schema:
+def _union(node: JsonSchema, types: list[str], root: JsonSchema) -> JsonSchema:
     """Return the schema of what may be one of several types."""
     if "object" not in types:
         # A quantity, or a day: text, or a whole number.
-        bounds: Schema = {name: node[name] for name in ("pattern", "minimum", "maximum", "maxLength") if name in node}
+        bounds: JsonSchema = {
+            name: node[name] for name in ("pattern", "minimum", "maximum", "maxLength") if name in node
+        }
         return {"x-kubernetes-int-or-string": True, "maxLength": MAX_LENGTH, **bounds}
     properties = {name: structural(each, root) for name, each in node["properties"].items()}
     names = sorted(properties)
@@ -111,7 +112,7 @@ def _union(node: Schema, types: list[str], root: Schema) -> Schema:
     }
 
 
-def _scalar(choices: list[Schema]) -> Schema:
+def _scalar(choices: list[JsonSchema]) -> JsonSchema:
     """Return the schema of a number or a text.
 
     It has no type, so the API server keeps what it does not know there; but bounds concern only what is of their type,
@@ -132,18 +133,18 @@ def _scalar(choices: list[Schema]) -> Schema:
     }
 
 
-def _quoted(made: Schema) -> Schema:
+def _quoted(made: JsonSchema) -> JsonSchema:
     """Say of a word that YAML takes for a boolean how it is written: the API server's own refusal does not."""
     if "off" not in made.get("enum", ()):
         return made
     return {**made, "description": f'{made.get("description", "")} Write "off" in quotes.'.strip()}
 
 
-def _described(node: Schema) -> Schema:
+def _described(node: JsonSchema) -> JsonSchema:
     return {"description": node["description"]} if "description" in node else {}
 
 
-def resolved(node: Schema, root: Schema) -> Schema:
+def resolved(node: JsonSchema, root: JsonSchema) -> JsonSchema:
     """Follow references; what stands beside one wins over what it refers to."""
     while "$ref" in node:
         target = root["$defs"][node["$ref"].rpartition("/")[2]]

@@ -4,11 +4,9 @@ import importlib
 import inspect
 import re
 from functools import cache
-from typing import Any
 
 from webhook import guardrails
 from webhook.guardrails.base import registry as guardrail_registry
-from webhook.guardrails.base.contract import Guardrail
 
 _DOCUMENTATION = "docs/guardrails"
 
@@ -40,12 +38,6 @@ def page(guardrail: str) -> str:
 
 @cache
 def module_name(guardrail: str) -> str | None:
-    """Return the module of a guardrail by the name of its section; ``budget`` is no section, and is one too."""
+    """Return the module of a guardrail by its name; None for what is no guardrail of this build."""
     name = re.sub(r"([A-Z])", lambda capital: f"_{capital[1].lower()}", guardrail)
-    known = {item.name for item in _discovered()} | {"budget"}
-    return name if guardrail in known else None
-
-
-@cache
-def _discovered() -> tuple[Guardrail[Any, Any], ...]:
-    return guardrail_registry.discover()
+    return name if guardrail in guardrail_registry.classifications() else None
