@@ -174,7 +174,7 @@ ALLOWED = Decision(allowed=True)
 def decide(
     outcomes: Sequence[GuardrailResult],
     operations: Sequence[Operation],
-    would_operations: Sequence[Operation],
+    withheld_operations: Sequence[Operation],
     cost: Cost | None,
     extra_warnings: Sequence[str] = (),
     controller: Controller | None = None,
@@ -215,7 +215,7 @@ def decide(
         warnings=tuple(warnings),
         operations=tuple(operations),
         patch=_ENCODER.encode(operations) if operations else b"",
-        withheld_operations=tuple(would_operations),
+        withheld_operations=tuple(withheld_operations),
         outcomes=tuple(outcomes),
         cost=cost,
         controller=controller,
